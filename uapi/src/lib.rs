@@ -1,0 +1,2 @@
+//! The ABI that the Ferrite kernel driver and userspace share.
+#![no_std]

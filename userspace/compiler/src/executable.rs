@@ -1,0 +1,225 @@
+//! The compiled form of a model: plain data that can be printed, cached, replayed and diffed.
+//!
+//! An executable is a list of host steps and NPU submissions over a small set of buffers. It holds
+//! everything needed to run except the model's own constants for operators that stay on the CPU:
+//! those are read from the graph it was compiled from.
+
+use ferrite_ir::{DType, OpId, TensorId};
+
+/// Which NPU the commands are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Rockchip RK3588.
+    Rk3588,
+    /// Amlogic A311D (Vivante VIPNano-QI).
+    A311d,
+}
+
+/// Index into [`Executable::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+/// What a buffer is for. Decides caching and whether it must be rewritten per inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Weights, biases, tables: written once.
+    Constants,
+    /// Command streams: written once, after relocation.
+    Commands,
+    /// Feature cubes: segment inputs, intermediates and outputs.
+    Activations,
+}
+
+/// One buffer object on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// Purpose.
+    pub role: Role,
+    /// Size in bytes.
+    pub size: usize,
+    /// Initial bytes, from the buffer's start; what lies beyond starts as zero.
+    pub init: Vec<u8>,
+}
+
+/// How an address is written into a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RelocationKind {
+    /// Bits [47:16] of the 64-bit RK3588 command word at the place.
+    Rk3588Value,
+    /// A plain little-endian 32-bit word (Vivante).
+    Word32,
+}
+
+/// "Write the device address of `target` + `addend` at `offset` of `buffer`."
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// The buffer that holds the place.
+    pub buffer: BufferId,
+    /// Byte offset of the place.
+    pub offset: usize,
+    /// Form of the place.
+    pub kind: RelocationKind,
+    /// Whose address.
+    pub target: BufferId,
+    /// Added to the address.
+    pub addend: u32,
+}
+
+/// A piece of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// First byte.
+    pub offset: usize,
+    /// Length in bytes.
+    pub len: usize,
+}
+
+/// Device-side layout of a feature map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// RK3588 feature cube NC1HWC2: element (c, y, x) at
+    /// `16 * (c / atom_channels * surface_pitch + y * line_pitch + x) + c % atom_channels * element size`,
+    /// with `atom_channels = 16 / element size`. Pitches in atoms of 16 bytes.
+    Cube {
+        /// Atoms from line to line.
+        line_pitch: u32,
+        /// Atoms from surface to surface.
+        surface_pitch: u32,
+    },
+    /// Elements in the tensor's own row-major order (NHWC).
+    Linear,
+    /// Channel-planar (NCHW), tightly packed: the Vivante NN layout.
+    Planar,
+}
+
+/// A tensor's place on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    /// Graph tensor.
+    pub tensor: TensorId,
+    /// Where it lies.
+    pub region: Region,
+    /// How it lies there.
+    pub layout: Layout,
+    /// Feature map size: height, width, channels (batch folded into height, or more ports).
+    pub shape: [usize; 3],
+    /// Element type on the device (I8, or I32 for raw accumulators).
+    pub dtype: DType,
+    /// Added (wrapping, in 8 bits) to host values on entry and subtracted on exit: 128 turns uint8
+    /// into centred int8 and back; 0 for int8.
+    pub bias: u8,
+    /// Value of the channels between the tensor's and the layout's channel count on entry.
+    pub pad_value: u8,
+}
+
+/// Per-channel requantisation of raw int32 accumulators on the host, with TFLite's rounding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostRequant {
+    /// Added to the accumulator of each channel first.
+    pub bias: Vec<i32>,
+    /// Q31 multiplier of each channel.
+    pub multiplier: Vec<i32>,
+    /// Left shift of each channel (negative: right).
+    pub shift: Vec<i32>,
+    /// Output zero point.
+    pub zero_point: i32,
+    /// Lower clamp in output units.
+    pub min: i32,
+    /// Upper clamp in output units.
+    pub max: i32,
+}
+
+/// One task: a command list the NPU runs from start to completion interrupt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The command list.
+    pub commands: Region,
+    /// Command words of this task, tail included.
+    pub words: usize,
+}
+
+/// Tasks that run in order on one core.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Job {
+    /// Tasks in order.
+    pub tasks: Vec<Task>,
+    /// Earlier jobs of the same submission that must have finished.
+    pub after: Vec<usize>,
+    /// Buffers read.
+    pub reads: Vec<BufferId>,
+    /// Buffers written.
+    pub writes: Vec<BufferId>,
+    /// Graph operators this job works for (for traces, errors and profiles).
+    pub ops: Vec<OpId>,
+}
+
+/// One step of an inference. Steps run in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Run a graph operator on the CPU.
+    Cpu(OpId),
+    /// Bring a host tensor into the device's layout.
+    Enter(Port),
+    /// Run jobs and wait for them.
+    Submit(Vec<Job>),
+    /// Bring a device tensor back into the host tensor.
+    Leave(Port),
+    /// Requantise a raw int32 cube into the host tensor `port.tensor`.
+    Requantise {
+        /// The accumulators.
+        port: Port,
+        /// Per-channel parameters.
+        requant: HostRequant,
+    },
+}
+
+/// Where an operator was placed, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Placement {
+    /// On the NPU; `lowering` names how, `evidence` the weakest grade it rests on.
+    Npu {
+        /// Short name of the lowering.
+        lowering: String,
+        /// Weakest evidence grade it rests on.
+        evidence: Evidence,
+    },
+    /// On the CPU.
+    Cpu {
+        /// What the target cannot do here.
+        reason: String,
+        /// What would change that, if anything.
+        remedy: Option<String>,
+    },
+    /// No work at run time: folded into its neighbours, or a view.
+    Folded,
+}
+
+/// Grades of hardware knowledge, strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Evidence {
+    /// Seen on the chip, or programmed by Mesa on it.
+    Silicon,
+    /// Measured on a related chip.
+    Sibling,
+    /// Inferred.
+    Inferred,
+}
+
+/// A compiled model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executable {
+    /// Which NPU.
+    pub target: Target,
+    /// All device buffers.
+    pub buffers: Vec<Buffer>,
+    /// Address patches, applied once after the buffers got their device addresses.
+    pub relocations: Vec<Relocation>,
+    /// The inference.
+    pub steps: Vec<Step>,
+    /// One entry for each graph operator.
+    pub placements: Vec<Placement>,
+    /// Multiply-accumulates of each graph operator.
+    pub macs: Vec<u64>,
+}

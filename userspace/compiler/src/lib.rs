@@ -1,0 +1,4 @@
+//! From a graph to NPU jobs: placement, lowering, memory planning, register commands.
+#![deny(unsafe_code)]
+
+pub mod executable;

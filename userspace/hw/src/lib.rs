@@ -1,0 +1,4 @@
+//! Facts about the NPUs as data: register tables, command words, disassembly. No behaviour.
+#![deny(unsafe_code)]
+
+pub mod rk3588;

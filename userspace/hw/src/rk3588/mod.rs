@@ -1,0 +1,3 @@
+//! The RK3588 NPU.
+
+pub mod command;

@@ -1,0 +1,1 @@
+//! Runs executables: devices, buffers, submission, and CPU kernels for what stays on the CPU.
