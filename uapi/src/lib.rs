@@ -1,2 +1,4 @@
 //! The ABI that the Ferrite kernel driver and userspace share.
 #![no_std]
+
+pub mod rocket;
