@@ -1,9 +1,25 @@
 # `make help` lists the targets.
-.PHONY: help test
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+.DEFAULT_GOAL := help
+.PHONY: help run test licences
 
-test: ## run everything
+# rustup's default place, for shells that have not been told of it.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: ## classify handwritten digits on the simulated RK3588 NPU
+	@tools/setup build
+	@cargo run --quiet --release -p ferrite-digits
+
+test: licences ## run every check and test
+	@tools/setup test
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo nextest run --workspace --no-tests=warn
+	cargo nextest run --workspace
+	cargo test --workspace --doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	$(if $(wildcard tests/board/test),tests/board/test)
+
+licences: # the source trees that others build from carry their licence in each file
+	@tools/check-licences

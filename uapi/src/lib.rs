@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT
 //! The ABI that the Ferrite kernel driver and userspace share.
 //!
 //! [`rocket`] is the interface of mainline Linux, which the Ferrite driver implements without

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT
 //! Mainline's `rocket` UABI (`include/uapi/drm/rocket_accel.h`): four ioctls of a DRM accel node.
 //!
 //! All structs are 64-bit clean and have no padding holes; their layouts are asserted below.
