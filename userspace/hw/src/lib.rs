@@ -1,4 +1,7 @@
 //! Facts about the NPUs as data: register tables, command words, disassembly. No behaviour.
 #![deny(unsafe_code)]
 
+pub mod grade;
 pub mod rk3588;
+
+pub use grade::Grade;

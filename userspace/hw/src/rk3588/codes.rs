@@ -1,0 +1,146 @@
+//! Numeric codes that are not register fields: precisions, command targets, the enable mask.
+
+/// Data precision codes of the `*_PRECISION` fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Precision {
+    /// 8-bit integer.
+    Int8 = 0,
+    /// 16-bit integer.
+    Int16 = 1,
+    /// IEEE half.
+    Fp16 = 2,
+    /// bfloat16.
+    Bf16 = 3,
+    /// 32-bit integer; DPU side only.
+    Int32 = 4,
+    /// IEEE single; DPU side only.
+    Fp32 = 5,
+    /// 4-bit integer.
+    Int4 = 6,
+    /// fp32 storage with 10 mantissa bits used; CNA and CORE side only.
+    Tf32 = 7,
+}
+
+impl Precision {
+    /// All codes in order.
+    pub const ALL: [Precision; 8] = [
+        Precision::Int8,
+        Precision::Int16,
+        Precision::Fp16,
+        Precision::Bf16,
+        Precision::Int32,
+        Precision::Fp32,
+        Precision::Int4,
+        Precision::Tf32,
+    ];
+
+    /// The precision of a code (its low three bits).
+    pub const fn from_code(code: u32) -> Precision {
+        Precision::ALL[(code & 7) as usize]
+    }
+
+    /// Short name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::Int8 => "int8",
+            Precision::Int16 => "int16",
+            Precision::Fp16 => "fp16",
+            Precision::Bf16 => "bf16",
+            Precision::Int32 => "int32",
+            Precision::Fp32 => "fp32",
+            Precision::Int4 => "int4",
+            Precision::Tf32 => "tf32",
+        }
+    }
+
+    /// Bits of one element in memory.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Precision::Int4 => 4,
+            Precision::Int8 => 8,
+            Precision::Int16 | Precision::Fp16 | Precision::Bf16 => 16,
+            Precision::Int32 | Precision::Fp32 | Precision::Tf32 => 32,
+        }
+    }
+
+    /// Channels in an atom of 16 bytes.
+    pub const fn atom_channels(self) -> u32 {
+        128 / self.bits()
+    }
+}
+
+/// Bytes of an atom: one pixel of one channel group.
+pub const ATOM_BYTES: u32 = 16;
+/// Banks of the convolution buffer (CBUF) of one core.
+pub const CBUF_BANKS: u32 = 12;
+/// Bytes of a CBUF bank.
+pub const CBUF_BANK_BYTES: u32 = 32 * 1024;
+/// Bytes of a CBUF entry.
+pub const CBUF_ENTRY_BYTES: u32 = 64;
+/// Entries of a CBUF bank.
+pub const CBUF_BANK_ENTRIES: u32 = CBUF_BANK_BYTES / CBUF_ENTRY_BYTES;
+/// The usual value of S_POINTER: both toggles on, the pointer follows itself.
+pub const S_POINTER_PING_PONG: u32 = 0xe;
+/// What VERSION reads on a board: ASCII "FIRE".
+pub const VERSION_FIRE: u32 = 0x4649_5245;
+/// Alignment of command segments in memory, in bytes.
+pub const SEGMENT_ALIGN: u32 = 64;
+/// Entries of each of the two DPU tables.
+pub const LUT_ENTRIES: usize = 513;
+
+/// Masks of the raw interrupt register. Group 0 of a pair is the lower bit.
+pub mod interrupt {
+    /// CNA fetched all features (either register group).
+    pub const CNA_FEATURE: u32 = 0x3;
+    /// CNA fetched all weights.
+    pub const CNA_WEIGHT: u32 = 0xc;
+    /// The CNA sequencer is done.
+    pub const CNA_CSC: u32 = 0x30;
+    /// The MAC array is done.
+    pub const CORE: u32 = 0xc0;
+    /// The DPU is done: how convolutions and element-wise tasks complete.
+    pub const DPU: u32 = 0x300;
+    /// The PPU is done.
+    pub const PPU: u32 = 0xc00;
+    /// A DMA read failed.
+    pub const DMA_READ_ERROR: u32 = 0x1000;
+    /// A DMA write failed.
+    pub const DMA_WRITE_ERROR: u32 = 0x2000;
+    /// All implemented bits; the reset value of INTERRUPT_MASK.
+    pub const ALL: u32 = 0x1_ffff;
+}
+
+/// Block bits of the enable word.
+pub mod enable {
+    /// CNA.
+    pub const CNA: u32 = 1 << 0;
+    /// CORE.
+    pub const CORE: u32 = 1 << 2;
+    /// DPU.
+    pub const DPU: u32 = 1 << 3;
+    /// DPU_RDMA.
+    pub const DPU_RDMA: u32 = 1 << 4;
+    /// PPU.
+    pub const PPU: u32 = 1 << 5;
+    /// PPU_RDMA.
+    pub const PPU_RDMA: u32 = 1 << 6;
+    /// A convolution whose DPU needs no operand.
+    pub const CONVOLUTION: u32 = CNA | CORE | DPU;
+    /// A convolution with bias or element-wise operand.
+    pub const CONVOLUTION_RDMA: u32 = CONVOLUTION | DPU_RDMA;
+    /// The DPU alone (flying mode).
+    pub const FLYING: u32 = DPU | DPU_RDMA;
+    /// The PPU alone.
+    pub const POOLING: u32 = PPU | PPU_RDMA;
+
+    /// Bit and name of each block.
+    pub const NAMES: [(u32, &str); 6] = [
+        (CNA, "CNA"),
+        (CORE, "CORE"),
+        (DPU, "DPU"),
+        (DPU_RDMA, "DPU_RDMA"),
+        (PPU, "PPU"),
+        (PPU_RDMA, "PPU_RDMA"),
+    ];
+}
