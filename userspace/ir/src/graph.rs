@@ -54,8 +54,81 @@ impl Graph {
         &self.nodes[id.0 as usize]
     }
 
+    /// The tensor at operand `index` of a node, `None` if it is omitted or there is none.
+    pub fn input(&self, op: OpId, index: usize) -> Option<&Tensor> {
+        let id = (*self.node(op).inputs.get(index)?)?;
+        Some(self.tensor(id))
+    }
+
+    /// The tensor at result `index` of a node.
+    pub fn output(&self, op: OpId, index: usize) -> Option<&Tensor> {
+        self.node(op).outputs.get(index).map(|&id| self.tensor(id))
+    }
+
+    /// TFLite's name of a node's operator.
+    pub fn op_name(&self, op: OpId) -> &str {
+        let node = self.node(op);
+        match node.kind {
+            OpKind::Pad if node.inputs.len() == 3 => "PADV2",
+            _ => node.kind.name(),
+        }
+    }
+
+    /// The node that produces a tensor; `None` for graph inputs, constants and variables.
+    pub fn producer(&self, id: TensorId) -> Option<OpId> {
+        self.op_ids()
+            .find(|&op| self.node(op).outputs.contains(&id))
+    }
+
+    /// The nodes that read a tensor, in execution order, each once.
+    pub fn consumers(&self, id: TensorId) -> Vec<OpId> {
+        self.op_ids()
+            .filter(|&op| self.node(op).inputs.contains(&Some(id)))
+            .collect()
+    }
+
+    /// Producers and consumers of all tensors, for passes that ask often.
+    pub fn uses(&self) -> Uses {
+        let mut uses = Uses {
+            producers: vec![None; self.tensors.len()],
+            consumers: vec![Vec::new(); self.tensors.len()],
+        };
+        for op in self.op_ids() {
+            let node = self.node(op);
+            for &id in node.inputs.iter().flatten() {
+                let consumers = &mut uses.consumers[id.0 as usize];
+                if consumers.last() != Some(&op) {
+                    consumers.push(op);
+                }
+            }
+            for &id in &node.outputs {
+                uses.producers[id.0 as usize] = Some(op);
+            }
+        }
+        uses
+    }
+
     /// Ids of all nodes in execution order.
     pub fn op_ids(&self) -> impl Iterator<Item = OpId> + use<> {
         (0..self.nodes.len() as u32).map(OpId)
+    }
+}
+
+/// Who produces and who reads each tensor of a graph (see [`Graph::uses`]).
+#[derive(Clone, Debug)]
+pub struct Uses {
+    producers: Vec<Option<OpId>>,
+    consumers: Vec<Vec<OpId>>,
+}
+
+impl Uses {
+    /// As [`Graph::producer`].
+    pub fn producer(&self, id: TensorId) -> Option<OpId> {
+        self.producers[id.0 as usize]
+    }
+
+    /// As [`Graph::consumers`].
+    pub fn consumers(&self, id: TensorId) -> &[OpId] {
+        &self.consumers[id.0 as usize]
     }
 }

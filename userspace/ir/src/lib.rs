@@ -2,9 +2,13 @@
 //! parameters, in execution order.
 #![deny(unsafe_code)]
 
+pub mod arity;
+pub mod flatbuffer;
+pub mod flexbuffer;
 pub mod graph;
 pub mod op;
 pub mod tensor;
+pub mod tflite;
 
 pub use graph::{Graph, Node, OpId, TensorId};
 pub use op::OpKind;

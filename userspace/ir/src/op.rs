@@ -237,3 +237,110 @@ pub struct DetectionParams {
     /// y, x, h, w.
     pub scales: [f32; 4],
 }
+
+impl OpKind {
+    /// TFLite's name of the operator. (PADV2 is [`OpKind::Pad`] with a third operand: see
+    /// [`crate::Graph::op_name`].)
+    pub fn name(&self) -> &str {
+        match self {
+            OpKind::Conv2d(_) => "CONV_2D",
+            OpKind::DepthwiseConv2d { .. } => "DEPTHWISE_CONV_2D",
+            OpKind::FullyConnected { .. } => "FULLY_CONNECTED",
+            OpKind::TransposeConv { .. } => "TRANSPOSE_CONV",
+            OpKind::Binary { op, .. } => op.name(),
+            OpKind::Unary(op) => op.name(),
+            OpKind::LeakyRelu { .. } => "LEAKY_RELU",
+            OpKind::Prelu => "PRELU",
+            OpKind::AveragePool2d(_) => "AVERAGE_POOL_2D",
+            OpKind::MaxPool2d(_) => "MAX_POOL_2D",
+            OpKind::Concatenation { .. } => "CONCATENATION",
+            OpKind::Pad => "PAD",
+            OpKind::MirrorPad { .. } => "MIRROR_PAD",
+            OpKind::ResizeBilinear { .. } => "RESIZE_BILINEAR",
+            OpKind::ResizeNearest { .. } => "RESIZE_NEAREST_NEIGHBOR",
+            OpKind::Reduce { op, .. } => op.name(),
+            OpKind::Softmax { .. } => "SOFTMAX",
+            OpKind::Reshape => "RESHAPE",
+            OpKind::Squeeze => "SQUEEZE",
+            OpKind::ExpandDims => "EXPAND_DIMS",
+            OpKind::Transpose => "TRANSPOSE",
+            OpKind::StridedSlice { .. } => "STRIDED_SLICE",
+            OpKind::Slice => "SLICE",
+            OpKind::Split => "SPLIT",
+            OpKind::SplitV => "SPLIT_V",
+            OpKind::SpaceToDepth { .. } => "SPACE_TO_DEPTH",
+            OpKind::DepthToSpace { .. } => "DEPTH_TO_SPACE",
+            OpKind::Pack { .. } => "PACK",
+            OpKind::Unpack { .. } => "UNPACK",
+            OpKind::ArgMax { .. } => "ARG_MAX",
+            OpKind::Quantize => "QUANTIZE",
+            OpKind::Dequantize => "DEQUANTIZE",
+            OpKind::Cast => "CAST",
+            OpKind::GatherNd => "GATHER_ND",
+            OpKind::Gather { .. } => "GATHER",
+            OpKind::DetectionPostProcess(_) => "TFLite_Detection_PostProcess",
+            OpKind::Unknown { name } => name,
+        }
+    }
+}
+
+/// Gives an enumeration of plain operators its TFLite names, both ways.
+macro_rules! operator_names {
+    ($ty:ident { $($variant:ident $name:literal),* $(,)? }) => {
+        impl $ty {
+            /// TFLite's name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $($ty::$variant => $name,)*
+                }
+            }
+
+            /// The operator of TFLite's name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some($ty::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+operator_names!(Unary {
+    Logistic "LOGISTIC",
+    Tanh "TANH",
+    Relu "RELU",
+    Relu6 "RELU6",
+    ReluN1To1 "RELU_N1_TO_1",
+    Relu0To1 "RELU_0_TO_1",
+    HardSwish "HARD_SWISH",
+    Sqrt "SQRT",
+    Rsqrt "RSQRT",
+    Exp "EXP",
+    Abs "ABS",
+    Neg "NEG",
+    Floor "FLOOR",
+    Round "ROUND",
+    Log "LOG",
+    Sin "SIN",
+    Cos "COS",
+    Square "SQUARE",
+});
+operator_names!(Binary {
+    Add "ADD",
+    Sub "SUB",
+    Mul "MUL",
+    Div "DIV",
+    FloorDiv "FLOOR_DIV",
+    FloorMod "FLOOR_MOD",
+    Maximum "MAXIMUM",
+    Minimum "MINIMUM",
+    SquaredDifference "SQUARED_DIFFERENCE",
+    Pow "POW",
+});
+operator_names!(Reduce {
+    Mean "MEAN",
+    Max "REDUCE_MAX",
+    Min "REDUCE_MIN",
+    Sum "SUM",
+});

@@ -1,5 +1,6 @@
 //! Tensors: shape, element type, quantisation, and the bytes of constants.
 
+use std::fmt;
 use std::sync::Arc;
 
 /// Element type, as TFLite names them.
@@ -15,6 +16,8 @@ pub enum DType {
     I32,
     /// Signed 64 bit.
     I64,
+    /// IEEE half precision.
+    F16,
     /// IEEE single precision.
     F32,
     /// One byte, 0 or 1.
@@ -26,10 +29,42 @@ impl DType {
     pub const fn size(self) -> usize {
         match self {
             DType::U8 | DType::I8 | DType::Bool => 1,
-            DType::I16 => 2,
+            DType::I16 | DType::F16 => 2,
             DType::I32 | DType::F32 => 4,
             DType::I64 => 8,
         }
+    }
+
+    /// TFLite's name in lower case, as NumPy writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::U8 => "uint8",
+            DType::I8 => "int8",
+            DType::I16 => "int16",
+            DType::I32 => "int32",
+            DType::I64 => "int64",
+            DType::F16 => "float16",
+            DType::F32 => "float32",
+            DType::Bool => "bool",
+        }
+    }
+
+    /// Range of a stored integer of this type; `None` for floats and truth values.
+    pub const fn range(self) -> Option<(i64, i64)> {
+        match self {
+            DType::U8 => Some((0, 255)),
+            DType::I8 => Some((-128, 127)),
+            DType::I16 => Some((i16::MIN as i64, i16::MAX as i64)),
+            DType::I32 => Some((i32::MIN as i64, i32::MAX as i64)),
+            DType::I64 => Some((i64::MIN, i64::MAX)),
+            DType::F16 | DType::F32 | DType::Bool => None,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -73,6 +108,8 @@ pub struct Tensor {
     pub quant: Option<Quant>,
     /// Little-endian bytes of a constant, `shape.product() * dtype.size()` of them.
     pub data: Option<Arc<[u8]>>,
+    /// Keeps its value from one inference to the next, beginning with zeros.
+    pub variable: bool,
 }
 
 impl Tensor {
@@ -84,6 +121,41 @@ impl Tensor {
     /// Number of bytes.
     pub fn bytes(&self) -> usize {
         self.elements() * self.dtype.size()
+    }
+
+    /// The elements of an int32 or int64 constant, as operands that are lists of sizes, axes or
+    /// indices hold them. `None` if the tensor is not such a constant or a value needs 64 bits.
+    pub fn as_i32(&self) -> Option<Vec<i32>> {
+        let data = self.data.as_deref()?;
+        match self.dtype {
+            DType::I32 => Some(
+                data.as_chunks()
+                    .0
+                    .iter()
+                    .map(|&b| i32::from_le_bytes(b))
+                    .collect(),
+            ),
+            DType::I64 => {
+                let wide = data.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b));
+                wide.map(|v| i32::try_from(v).ok()).collect()
+            }
+            _ => None,
+        }
+    }
+
+    /// The elements of a float32 constant.
+    pub fn as_f32(&self) -> Option<Vec<f32>> {
+        let data = self.data.as_deref()?;
+        let floats = data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b));
+        (self.dtype == DType::F32).then(|| floats.collect())
+    }
+
+    /// Scale and zero point of a per-tensor quantised tensor.
+    pub fn scale_zero_point(&self) -> Option<(f32, i32)> {
+        match self.quant.as_ref()? {
+            q if q.is_per_tensor() => Some((*q.scales.first()?, *q.zero_points.first()?)),
+            _ => None,
+        }
     }
 
     /// Whether the value is known at compile time.

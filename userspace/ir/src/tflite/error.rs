@@ -1,0 +1,165 @@
+//! What can be wrong with a model file.
+
+use crate::{flatbuffer, flexbuffer};
+
+/// Why a file is not a model that can be read, and where.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ReadError {
+    #[error("file of {bytes} bytes is too short for a TFLite model")]
+    TooShort { bytes: usize },
+    #[error("not a TFLite model: file identifier is \"{}\", expected \"TFL3\"", found.escape_ascii())]
+    Identifier { found: [u8; 4] },
+    #[error("model schema version {found} is not supported, expected 3")]
+    Version { found: u32 },
+    #[error("damaged model: {0}")]
+    Structure(#[from] flatbuffer::Fault),
+    #[error("model has no subgraph")]
+    NoSubgraph,
+    #[error(
+        "model needs {needed} bytes of memory, more than the {limit} that a file of its size can: \
+         parts of it are referred to again and again"
+    )]
+    Bloated { needed: usize, limit: usize },
+    #[error("{list}[{index}] names tensor {tensor}, but there are {tensors}")]
+    GraphOperand {
+        list: &'static str,
+        index: usize,
+        tensor: i32,
+        tensors: usize,
+    },
+    #[error("tensor {tensor} \"{name}\": {fault}")]
+    Tensor {
+        tensor: usize,
+        name: String,
+        fault: TensorFault,
+    },
+    #[error("operator {op} {name}: {fault}")]
+    Op {
+        op: usize,
+        name: String,
+        fault: OpFault,
+    },
+    #[error("tensor {tensor} \"{name}\" is a graph output but nothing produces it")]
+    OutputNotProduced { tensor: usize, name: String },
+}
+
+/// What is wrong with a tensor.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum TensorFault {
+    #[error("{0}")]
+    Structure(#[from] flatbuffer::Fault),
+    #[error("rank {rank} is above the limit of {limit}")]
+    Rank { rank: usize, limit: usize },
+    #[error("dimension {axis} is {size}")]
+    Dimension { axis: usize, size: i32 },
+    #[error("shape {shape:?} of {element} byte elements takes more than {limit} bytes")]
+    TooLarge {
+        shape: Vec<usize>,
+        element: usize,
+        limit: usize,
+    },
+    #[error("element type {} is not supported", .name.map_or(format!("code {code}"), str::to_owned))]
+    ElementType {
+        code: i8,
+        name: Option<&'static str>,
+    },
+    #[error("buffer {buffer} does not exist, there are {buffers}")]
+    NoBuffer { buffer: u32, buffers: usize },
+    #[error("buffer {buffer} has {found} bytes, shape {shape:?} needs {expected}")]
+    DataLength {
+        buffer: u32,
+        found: usize,
+        expected: usize,
+        shape: Vec<usize>,
+    },
+    #[error(
+        "data of buffer {buffer} at {offset} with {size} bytes is outside the file of {file} bytes"
+    )]
+    DataOutside {
+        buffer: u32,
+        offset: u64,
+        size: u64,
+        file: usize,
+    },
+    #[error("{what} is not supported")]
+    Unsupported { what: &'static str },
+    #[error("{scales} scales for {expected} indices along dimension {axis}")]
+    ScaleCount {
+        scales: usize,
+        expected: usize,
+        axis: usize,
+    },
+    #[error("{zero_points} zero points for {scales} scales")]
+    ZeroPointCount { zero_points: usize, scales: usize },
+    #[error("quantised dimension {axis} of a tensor of rank {rank}")]
+    QuantAxis { axis: i32, rank: usize },
+    #[error("scale {index} is {scale}")]
+    Scale { index: usize, scale: f32 },
+    #[error("zero point {index} is {zero_point}, outside of the element type's range")]
+    ZeroPoint { index: usize, zero_point: i64 },
+    #[error("it is {first} and {second}")]
+    Role {
+        first: &'static str,
+        second: &'static str,
+    },
+}
+
+/// What is wrong with an operator.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum OpFault {
+    #[error("{0}")]
+    Structure(#[from] flatbuffer::Fault),
+    #[error("operator code {index} does not exist, there are {codes}")]
+    NoOperatorCode { index: u32, codes: usize },
+    #[error("operator code {code} is not in any schema version")]
+    UnknownCode { code: i32 },
+    #[error("control flow runs other subgraphs; only the first of {subgraphs} can be run")]
+    ControlFlow { subgraphs: usize },
+    #[error("input {index} names tensor {tensor}, but there are {tensors}")]
+    Input {
+        index: usize,
+        tensor: i32,
+        tensors: usize,
+    },
+    #[error("output {index} names tensor {tensor}, but there are {tensors}")]
+    Output {
+        index: usize,
+        tensor: i32,
+        tensors: usize,
+    },
+    #[error("{found} inputs, expected {min} to {max}")]
+    InputCount {
+        found: usize,
+        min: usize,
+        max: usize,
+    },
+    #[error("{found} outputs, expected {expected}")]
+    OutputCount { found: usize, expected: usize },
+    #[error("input {index} is omitted but not optional")]
+    InputOmitted { index: usize },
+    #[error("input {index} is tensor {tensor}, which nothing before this operator produces")]
+    NotYetProduced { index: usize, tensor: usize },
+    #[error("output {index} is tensor {tensor}, which is {role} already")]
+    OutputTaken {
+        index: usize,
+        tensor: usize,
+        role: &'static str,
+    },
+    #[error("options are absent")]
+    NoOptions,
+    #[error("options are of type {found}, expected {expected}")]
+    OptionsType { found: u8, expected: u8 },
+    #[error("{field} = {value} is not valid")]
+    Option { field: &'static str, value: i64 },
+    #[error("{field} = {value} is not a usable number")]
+    FloatOption { field: &'static str, value: f32 },
+    #[error("{field} = {value} is not supported")]
+    UnsupportedOption { field: &'static str, value: i64 },
+    #[error("custom options: {0}")]
+    CustomOptions(#[from] flexbuffer::Fault),
+    #[error("custom options lack {key}")]
+    CustomOptionAbsent { key: &'static str },
+}

@@ -1,0 +1,113 @@
+//! Reader for TFLite model files.
+//!
+//! Everything in the file is checked before it is used: a truncated, corrupt or hostile file gives
+//! a [`ReadError`] that says what is wrong where. Time and memory are bounded by a small multiple
+//! of the file's size, also when tables refer to shared parts (see [`Budget`]).
+
+mod error;
+mod names;
+mod operators;
+mod options;
+mod quantization;
+mod schema;
+mod tensors;
+
+use crate::flatbuffer::Table;
+use crate::graph::{Graph, TensorId};
+pub use error::{OpFault, ReadError, TensorFault};
+
+/// Reads the first subgraph of a `.tflite` file.
+///
+/// Operators that Ferrite does not know become [`crate::OpKind::Unknown`].
+///
+/// # Errors
+/// If the file is damaged, inconsistent, or uses what the graph cannot hold (control flow, sparse
+/// tensors, element types outside [`crate::DType`]).
+pub fn read(file: &[u8]) -> Result<Graph, ReadError> {
+    let identifier = file
+        .get(4..8)
+        .ok_or(ReadError::TooShort { bytes: file.len() })?;
+    if identifier != b"TFL3" {
+        let mut found = [0; 4];
+        found.copy_from_slice(identifier);
+        return Err(ReadError::Identifier { found });
+    }
+    let model = Table::root(file, "Model")?;
+    let version = model.get(schema::model::VERSION, 0u32)?;
+    if version != 3 {
+        return Err(ReadError::Version { found: version });
+    }
+    let subgraphs = model.tables(schema::model::SUBGRAPHS, "SubGraph")?;
+    let subgraph = subgraphs.get(0).ok_or(ReadError::NoSubgraph)??;
+
+    let mut budget = Budget::new(file.len());
+    let tensors = tensors::read(file, &model, &subgraph, &mut budget)?;
+    let list = |field, name| graph_operands(&subgraph, field, name, tensors.len());
+    let inputs = list(schema::subgraph::INPUTS, "inputs")?;
+    let outputs = list(schema::subgraph::OUTPUTS, "outputs")?;
+    let mut graph = Graph {
+        name: subgraph.string(schema::subgraph::NAME)?.into_owned(),
+        tensors,
+        nodes: Vec::new(),
+        inputs,
+        outputs,
+    };
+    operators::read(&model, &subgraph, subgraphs.len(), &mut graph, &mut budget)?;
+    Ok(graph)
+}
+
+fn graph_operands(
+    subgraph: &Table<'_>,
+    field: crate::flatbuffer::Field,
+    list: &'static str,
+    tensors: usize,
+) -> Result<Vec<TensorId>, ReadError> {
+    let operands = subgraph.vector::<i32>(field)?;
+    let check = |(index, tensor)| match usize::try_from(tensor) {
+        Ok(t) if t < tensors => Ok(TensorId(tensor as u32)),
+        _ => Err(ReadError::GraphOperand {
+            list,
+            index,
+            tensor,
+            tensors,
+        }),
+    };
+    operands.iter().enumerate().map(check).collect()
+}
+
+/// Memory that the graph may take. FlatBuffer references can share targets, so a small file can
+/// describe a huge graph (a million tensors with one common shape vector); no writer makes such
+/// files, and what one makes stays far under the limit.
+struct Budget {
+    used: usize,
+    limit: usize,
+}
+
+impl Budget {
+    /// Bytes of graph for one byte of file. The tightest tensor table takes about a tenth of its
+    /// [`crate::Tensor`].
+    const PER_BYTE: usize = 16;
+    /// Bytes that any file may take.
+    const BASE: usize = 1 << 16;
+
+    fn new(file: usize) -> Self {
+        Budget {
+            used: 0,
+            limit: file
+                .saturating_mul(Self::PER_BYTE)
+                .saturating_add(Self::BASE),
+        }
+    }
+
+    /// Accounts for `bytes` before they are allocated or worked through.
+    fn charge(&mut self, bytes: usize) -> Result<(), ReadError> {
+        self.used = self.used.saturating_add(bytes);
+        if self.used > self.limit {
+            return Err(ReadError::Bloated {
+                needed: self.used,
+                limit: self.limit,
+            });
+        }
+        Ok(())
+    }
+}
