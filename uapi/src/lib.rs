@@ -9,3 +9,4 @@
 pub mod drm;
 pub mod ioctl;
 pub mod rocket;
+pub mod sync;
