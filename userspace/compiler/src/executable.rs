@@ -5,9 +5,10 @@
 //! those are read from the graph it was compiled from.
 
 use ferrite_ir::{DType, OpId, TensorId};
+use serde::{Deserialize, Serialize};
 
 /// Which NPU the commands are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Target {
     /// Rockchip RK3588.
     Rk3588,
@@ -16,11 +17,11 @@ pub enum Target {
 }
 
 /// Index into [`Executable::buffers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BufferId(pub u32);
 
 /// What a buffer is for. Decides caching and whether it must be rewritten per inference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Weights, biases, tables: written once.
     Constants,
@@ -31,7 +32,7 @@ pub enum Role {
 }
 
 /// One buffer object on the device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Buffer {
     /// Purpose.
     pub role: Role,
@@ -42,7 +43,7 @@ pub struct Buffer {
 }
 
 /// How an address is written into a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RelocationKind {
     /// Bits [47:16] of the 64-bit RK3588 command word at the place.
     Rk3588Value,
@@ -51,7 +52,7 @@ pub enum RelocationKind {
 }
 
 /// "Write the device address of `target` + `addend` at `offset` of `buffer`."
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relocation {
     /// The buffer that holds the place.
     pub buffer: BufferId,
@@ -66,7 +67,7 @@ pub struct Relocation {
 }
 
 /// A piece of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Region {
     /// The buffer.
     pub buffer: BufferId,
@@ -77,7 +78,7 @@ pub struct Region {
 }
 
 /// Device-side layout of a feature map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Layout {
     /// RK3588 feature cube NC1HWC2: element (c, y, x) at
     /// `16 * (c / atom_channels * surface_pitch + y * line_pitch + x) + c % atom_channels * element size`,
@@ -95,7 +96,7 @@ pub enum Layout {
 }
 
 /// A tensor's place on the device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
     /// Graph tensor.
     pub tensor: TensorId,
@@ -115,7 +116,7 @@ pub struct Port {
 }
 
 /// Per-channel requantisation of raw int32 accumulators on the host, with TFLite's rounding.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostRequant {
     /// Added to the accumulator of each channel first.
     pub bias: Vec<i32>,
@@ -132,7 +133,7 @@ pub struct HostRequant {
 }
 
 /// One task: a command list the NPU runs from start to completion interrupt.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The command list.
     pub commands: Region,
@@ -141,7 +142,7 @@ pub struct Task {
 }
 
 /// Tasks that run in order on one core.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Job {
     /// Tasks in order.
     pub tasks: Vec<Task>,
@@ -156,7 +157,7 @@ pub struct Job {
 }
 
 /// One step of an inference. Steps run in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Step {
     /// Run a graph operator on the CPU.
     Cpu(OpId),
@@ -176,7 +177,7 @@ pub enum Step {
 }
 
 /// Where an operator was placed, and why.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Placement {
     /// On the NPU; `lowering` names how, `evidence` the weakest grade it rests on.
     Npu {
@@ -197,7 +198,7 @@ pub enum Placement {
 }
 
 /// Grades of hardware knowledge, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Evidence {
     /// Seen on the chip, or programmed by Mesa on it.
     Silicon,
@@ -208,7 +209,7 @@ pub enum Evidence {
 }
 
 /// A compiled model.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Executable {
     /// Which NPU.
     pub target: Target,

@@ -2,13 +2,14 @@
 
 use crate::op::OpKind;
 use crate::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 /// Index of a tensor in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TensorId(pub u32);
 
 /// Index of a node in its graph, in execution order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OpId(pub u32);
 
 /// One operator with its operands.

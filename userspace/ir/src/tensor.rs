@@ -1,10 +1,11 @@
 //! Tensors: shape, element type, quantisation, and the bytes of constants.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// Element type, as TFLite names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DType {
     /// Unsigned 8 bit.
     U8,
