@@ -3,13 +3,17 @@
 #![deny(unsafe_code)]
 
 pub mod arity;
+mod clamp;
 pub mod flatbuffer;
 pub mod flexbuffer;
 pub mod graph;
+mod macs;
 pub mod op;
 pub mod tensor;
 pub mod tflite;
+pub mod window;
 
-pub use graph::{Graph, Node, OpId, TensorId};
+pub use graph::{Graph, Node, OpId, TensorId, Uses};
 pub use op::OpKind;
 pub use tensor::{DType, Quant, Tensor};
+pub use window::{SpatialWindows, Windows};
