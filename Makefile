@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test licences
+.PHONY: help run test fuzz clean licences
 
 # rustup's default place, for shells that have not been told of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -20,6 +20,18 @@ test: licences ## run every check and test
 	cargo test --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	$(if $(wildcard tests/board/test),tests/board/test)
+
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz each target in tests/fuzz for FUZZ_SECONDS (60)
+	@tools/setup fuzz
+	@for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
+		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit; \
+	done
+
+clean: ## remove everything that was built
+	cargo clean
+	$(if $(wildcard tests/fuzz/target),cargo clean --manifest-path tests/fuzz/Cargo.toml)
 
 licences: # the source trees that others build from carry their licence in each file
 	@tools/check-licences
