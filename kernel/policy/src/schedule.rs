@@ -1,0 +1,640 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which job runs where, and what becomes of it.
+//!
+//! The scheduler is a plain state machine: the driver calls it under a spinlock, from system calls,
+//! interrupts and its watchdog, and acts on what it answers. None of its methods but
+//! [`new`](Scheduler::new) allocates.
+//!
+//! Between cores and jobs:
+//!
+//! ```text
+//!            claim                  started                    finish
+//!   Idle -----------> Claimed(job) ---------> Running(job) ---------------> Idle
+//!    |  \                 | finish                 | recover          ^
+//!    |   `--> Reserved ---+--> Idle                v                  |
+//!    |          release                       Recovering(job) --------'
+//!                                                          finish
+//! ```
+//!
+//! Whoever moves a core out of `Idle` has it to itself until it moves it back, and may sleep
+//! meanwhile: that is how hardware is waited for without a lock.
+//!
+//! Clients share each priority level by time used: the one that has used least is served, except
+//! that a core stays with the client whose address space it holds until that client is
+//! [`SLICE_NS`] ahead.
+
+use super::queue::{List, Slab};
+use super::store::{OutOfMemory, Store};
+
+/// Most cores of one NPU.
+pub const MAX_CORES: usize = 4;
+/// Any core.
+pub const ANY_CORE: u32 = (1 << MAX_CORES) - 1;
+/// How far a client may get ahead of others before its core changes hands, in nanoseconds.
+pub const SLICE_NS: u64 = 2_000_000;
+/// How many jobs of a queue are looked at for one that suits a core.
+const LOOKAHEAD: usize = 16;
+/// First guess of a job's duration in nanoseconds.
+const FIRST_ESTIMATE_NS: u64 = 100_000;
+/// Number of [`Priority`] levels.
+pub const PRIORITIES: usize = 3;
+
+/// Priority levels; a higher one is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Only when nothing else wants to run.
+    Low = 0,
+    /// The usual level.
+    Normal = 1,
+    /// Before all others.
+    High = 2,
+}
+
+/// A client's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientId(pub u32);
+
+/// A job's number, valid until it finishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobId(pub u32);
+
+/// What the scheduler must know of a job.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Whose job.
+    pub client: ClientId,
+    /// How urgent.
+    pub priority: Priority,
+    /// Bit mask of the cores that may run it.
+    pub cores: u32,
+    /// Jobs of equal, non-zero affinity prefer the same core, for what is left in its buffers.
+    pub affinity: u32,
+    /// Number of calls of [`Scheduler::satisfy`] before it may run.
+    pub waits: u32,
+    /// Number of its tasks.
+    pub tasks: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Ready,
+    OnCore,
+    Cancelled,
+}
+
+#[derive(Debug)]
+struct Job<T> {
+    token: T,
+    spec: Spec,
+    waits: u32,
+    stage: Stage,
+    failed: bool,
+}
+
+/// What a client has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on cores, in nanoseconds.
+    pub busy_ns: u64,
+    /// Jobs that ended.
+    pub jobs: u64,
+}
+
+#[derive(Debug)]
+struct Client {
+    queues: [List; PRIORITIES],
+    /// Time used, for fairness: never far behind the others' when the client is active.
+    runtime: u64,
+    estimate: u64,
+    jobs: u32,
+    active: bool,
+    usage: Usage,
+}
+
+impl Client {
+    fn idle(&self) -> bool {
+        self.queues.iter().all(List::is_empty)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Absent,
+    Idle,
+    Reserved,
+    Claimed(JobId),
+    Running(JobId),
+    Recovering(JobId),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Core {
+    state: State,
+    accepting: bool,
+    attached: Option<ClientId>,
+    affinity: u32,
+    task: u32,
+    job_started: u64,
+    task_started: u64,
+    charged: u64,
+    usage: Usage,
+}
+
+impl Core {
+    const fn absent() -> Self {
+        Core {
+            state: State::Absent,
+            accepting: false,
+            attached: None,
+            affinity: 0,
+            task: 0,
+            job_started: 0,
+            task_started: 0,
+            charged: 0,
+            usage: Usage {
+                busy_ns: 0,
+                jobs: 0,
+            },
+        }
+    }
+}
+
+/// A job that was chosen for a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The job.
+    pub job: JobId,
+    /// Its client.
+    pub client: ClientId,
+    /// Whether the core's IOMMU holds another address space, or none.
+    pub switch: bool,
+}
+
+/// What follows a completion interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The core was not running anything.
+    Spurious,
+    /// Start the job's task of this index.
+    Task(u32),
+    /// It was the last task: call [`Scheduler::finish`].
+    Done,
+}
+
+/// A job's answer to one thing less to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// There is more to wait for.
+    Waiting,
+    /// It can run now.
+    Ready,
+    /// It must not run because something it waited for failed: call [`Scheduler::discard`].
+    Cancelled,
+}
+
+/// A job that has left the scheduler.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finished<T> {
+    /// What was given to [`Scheduler::submit`].
+    pub token: T,
+    /// Time on the core in nanoseconds.
+    pub busy_ns: u64,
+}
+
+/// How a core's current task stands against its time budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// Nothing is running.
+    Idle,
+    /// Look again after this many nanoseconds.
+    After(u64),
+    /// The budget is used up.
+    Now(JobId),
+}
+
+/// The scheduler of one NPU. `T` stands for the driver's job.
+#[derive(Debug)]
+pub struct Scheduler<T> {
+    jobs: Slab<Job<T>>,
+    clients: Slab<Client>,
+    /// Clients with a job in a queue.
+    active: Store<ClientId>,
+    cores: [Core; MAX_CORES],
+    /// Largest `runtime` of a client at the moment it was served.
+    floor: u64,
+}
+
+impl<T> Scheduler<T> {
+    /// A scheduler without cores, for at most `jobs` jobs and `clients` clients at a time.
+    pub fn new(jobs: u32, clients: u32) -> Result<Self, OutOfMemory> {
+        Ok(Scheduler {
+            jobs: Slab::new(jobs)?,
+            clients: Slab::new(clients)?,
+            active: Store::with_capacity(clients as usize)?,
+            cores: [Core::absent(); MAX_CORES],
+            floor: 0,
+        })
+    }
+
+    /// Adds a client; `None` when there are too many.
+    pub fn add_client(&mut self) -> Option<ClientId> {
+        let client = Client {
+            queues: [List::new(); PRIORITIES],
+            runtime: self.floor,
+            estimate: FIRST_ESTIMATE_NS,
+            jobs: 0,
+            active: false,
+            usage: Usage::default(),
+        };
+        self.clients.insert(client).ok().map(ClientId)
+    }
+
+    /// Removes a client that has no jobs left; false if it has. Forgets its address space.
+    pub fn remove_client(&mut self, id: ClientId) -> bool {
+        if self.clients.get(id.0).is_none_or(|client| client.jobs != 0) {
+            return false;
+        }
+        self.clients.remove(id.0);
+        for core in &mut self.cores {
+            if core.attached == Some(id) {
+                core.attached = None;
+            }
+        }
+        true
+    }
+
+    /// Number of the client's jobs that have not ended.
+    pub fn jobs_of(&self, id: ClientId) -> u32 {
+        self.clients.get(id.0).map_or(0, |client| client.jobs)
+    }
+
+    /// What a client has used.
+    pub fn usage_of(&self, id: ClientId) -> Usage {
+        self.clients
+            .get(id.0)
+            .map_or(Usage::default(), |client| client.usage)
+    }
+
+    /// Number of jobs that can be submitted.
+    pub fn room(&self) -> u32 {
+        self.jobs.available()
+    }
+
+    /// Number of jobs that have not ended.
+    pub fn jobs(&self) -> u32 {
+        self.jobs.used()
+    }
+
+    /// All jobs: what they are, and whether they are on a core, ready, or waiting.
+    pub fn each_job(&self) -> impl Iterator<Item = (&T, &Spec, &'static str)> {
+        self.jobs.iter().map(|(_, job)| {
+            let stage = match job.stage {
+                Stage::Waiting => "waiting",
+                Stage::Ready => "ready",
+                Stage::OnCore => "running",
+                Stage::Cancelled => "cancelled",
+            };
+            (&job.token, &job.spec, stage)
+        })
+    }
+
+    /// Takes a job in. Gives the token back when there is no room, or no such client.
+    pub fn submit(&mut self, spec: Spec, token: T) -> Result<JobId, T> {
+        let Some(client) = self.clients.get_mut(spec.client.0) else {
+            return Err(token);
+        };
+        let job = Job {
+            token,
+            spec,
+            waits: spec.waits,
+            stage: Stage::Waiting,
+            failed: false,
+        };
+        let id = JobId(self.jobs.insert(job).map_err(|job| job.token)?);
+        client.jobs += 1;
+        if spec.waits == 0 {
+            self.enqueue(id);
+        }
+        Ok(id)
+    }
+
+    fn enqueue(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(id.0) else {
+            return;
+        };
+        job.stage = Stage::Ready;
+        let spec = job.spec;
+        let Some(client) = self.clients.get_mut(spec.client.0) else {
+            return;
+        };
+        self.jobs
+            .push(&mut client.queues[spec.priority as usize], id.0);
+        if !client.active {
+            client.active = true;
+            // Whoever was idle has no claim to the time it did not use.
+            client.runtime = client.runtime.max(self.floor);
+            // There is room for every client.
+            let _ = self.active.push_within(spec.client);
+        }
+    }
+
+    /// One thing that the job waited for has come; `failed` says that it failed.
+    pub fn satisfy(&mut self, id: JobId, failed: bool) -> Release {
+        let Some(job) = self.jobs.get_mut(id.0) else {
+            return Release::Waiting;
+        };
+        job.failed |= failed;
+        job.waits = job.waits.saturating_sub(1);
+        if job.waits > 0 || job.stage != Stage::Waiting {
+            return Release::Waiting;
+        }
+        if job.failed {
+            job.stage = Stage::Cancelled;
+            return Release::Cancelled;
+        }
+        self.enqueue(id);
+        Release::Ready
+    }
+
+    /// A core is ready for jobs.
+    pub fn add_core(&mut self, core: usize) {
+        self.cores[core] = Core {
+            state: State::Idle,
+            accepting: true,
+            ..Core::absent()
+        };
+    }
+
+    /// A core is no longer there. It must be reserved or idle.
+    pub fn remove_core(&mut self, core: usize) {
+        self.cores[core].state = State::Absent;
+        self.cores[core].accepting = false;
+        self.cores[core].attached = None;
+    }
+
+    /// Bit mask of the cores that are there.
+    pub fn present(&self) -> u32 {
+        (0..MAX_CORES)
+            .filter(|&core| self.cores[core].state != State::Absent)
+            .fold(0, |mask, core| mask | 1 << core)
+    }
+
+    /// Whether the core takes new jobs. While it does not, what it runs still ends.
+    pub fn accept(&mut self, core: usize, accepting: bool) {
+        self.cores[core].accepting = accepting && self.cores[core].state != State::Absent;
+    }
+
+    /// Whether nobody has the core.
+    pub fn is_idle(&self, core: usize) -> bool {
+        matches!(self.cores[core].state, State::Idle | State::Absent)
+    }
+
+    /// What a core has done.
+    pub fn usage_of_core(&self, core: usize) -> Usage {
+        self.cores[core].usage
+    }
+
+    /// The client whose address space the core's IOMMU holds.
+    pub fn attached(&self, core: usize) -> Option<ClientId> {
+        self.cores[core].attached
+    }
+
+    /// Notes whose address space the core's IOMMU holds. Only for who has the core.
+    pub fn set_attached(&mut self, core: usize, client: Option<ClientId>) {
+        self.cores[core].attached = client;
+    }
+
+    /// Takes an idle core without a job, for work on its hardware.
+    pub fn reserve(&mut self, core: usize) -> bool {
+        let free = self.cores[core].state == State::Idle;
+        if free {
+            self.cores[core].state = State::Reserved;
+        }
+        free
+    }
+
+    /// Gives a reserved core back.
+    pub fn release(&mut self, core: usize) {
+        if self.cores[core].state == State::Reserved {
+            self.cores[core].state = State::Idle;
+        }
+    }
+
+    /// The best ready job for a core.
+    fn choose(&self, core: usize) -> Option<(Priority, ClientId, JobId)> {
+        let this = &self.cores[core];
+        let mut best: Option<(Priority, u64, ClientId, JobId)> = None;
+        for &id in self.active.iter() {
+            let Some(client) = self.clients.get(id.0) else {
+                continue;
+            };
+            let bonus = if this.attached == Some(id) {
+                SLICE_NS
+            } else {
+                0
+            };
+            let runtime = client.runtime.saturating_sub(bonus);
+            for priority in [Priority::High, Priority::Normal, Priority::Low] {
+                if best.is_some_and(|(p, r, ..)| p > priority || p == priority && r <= runtime) {
+                    break;
+                }
+                let mut first = None;
+                for (job, value) in self
+                    .jobs
+                    .walk(&client.queues[priority as usize])
+                    .take(LOOKAHEAD)
+                {
+                    if value.spec.cores & 1 << core == 0 {
+                        continue;
+                    }
+                    let suits = value.spec.affinity == 0 || value.spec.affinity == this.affinity;
+                    if first.is_none() || suits {
+                        first = Some(JobId(job));
+                    }
+                    if suits {
+                        break;
+                    }
+                }
+                if let Some(job) = first {
+                    best = Some((priority, runtime, id, job));
+                    break;
+                }
+            }
+        }
+        best.map(|(priority, _, client, job)| (priority, client, job))
+    }
+
+    /// Chooses a job for an idle core and takes both.
+    pub fn claim(&mut self, core: usize) -> Option<Claim> {
+        if self.cores[core].state != State::Idle || !self.cores[core].accepting {
+            return None;
+        }
+        let (priority, client, job) = self.choose(core)?;
+        self.take_from_queue(client, priority, job);
+        if let Some(job) = self.jobs.get_mut(job.0) {
+            job.stage = Stage::OnCore;
+        }
+        let state = self.clients.get_mut(client.0)?;
+        self.floor = self.floor.max(state.runtime);
+        // Charge ahead what the job will probably take, so that others get the other cores.
+        let estimate = state.estimate;
+        state.runtime += estimate;
+        let this = &mut self.cores[core];
+        this.state = State::Claimed(job);
+        this.charged = estimate;
+        Some(Claim {
+            job,
+            client,
+            switch: this.attached != Some(client),
+        })
+    }
+
+    fn take_from_queue(&mut self, client: ClientId, priority: Priority, job: JobId) {
+        let Some(state) = self.clients.get_mut(client.0) else {
+            return;
+        };
+        self.jobs
+            .unlink(&mut state.queues[priority as usize], job.0);
+        if state.idle() {
+            state.active = false;
+            if let Some(at) = self.active.iter().position(|&other| other == client) {
+                self.active.remove(at);
+            }
+        }
+    }
+
+    /// The driver's job on a core, whatever state it is in.
+    pub fn on_core(&self, core: usize) -> Option<&T> {
+        match self.cores[core].state {
+            State::Claimed(job) | State::Running(job) | State::Recovering(job) => {
+                self.jobs.get(job.0).map(|job| &job.token)
+            }
+            State::Absent | State::Idle | State::Reserved => None,
+        }
+    }
+
+    /// The driver's job that a core runs, and the index of its current task.
+    pub fn running(&self, core: usize) -> Option<(&T, u32)> {
+        match self.cores[core].state {
+            State::Running(job) => Some((&self.jobs.get(job.0)?.token, self.cores[core].task)),
+            _ => None,
+        }
+    }
+
+    /// The claimed job's first task was started at `now`.
+    pub fn started(&mut self, core: usize, now: u64) {
+        let this = &mut self.cores[core];
+        if let State::Claimed(job) = this.state {
+            this.state = State::Running(job);
+            this.task = 0;
+            this.job_started = now;
+            this.task_started = now;
+            this.affinity = self.jobs.get(job.0).map_or(0, |job| job.spec.affinity);
+        }
+    }
+
+    /// The core's current task ended at `now`.
+    pub fn task_done(&mut self, core: usize, now: u64) -> Step {
+        let this = &mut self.cores[core];
+        let State::Running(job) = this.state else {
+            return Step::Spurious;
+        };
+        let tasks = self.jobs.get(job.0).map_or(0, |job| job.spec.tasks);
+        if this.task + 1 < tasks {
+            this.task += 1;
+            this.task_started = now;
+            Step::Task(this.task)
+        } else {
+            Step::Done
+        }
+    }
+
+    /// The core's job has ended, well or not: frees both.
+    pub fn finish(&mut self, core: usize, now: u64) -> Option<Finished<T>> {
+        let this = &mut self.cores[core];
+        let (job, ran) = match this.state {
+            State::Claimed(job) => (job, false),
+            State::Running(job) | State::Recovering(job) => (job, true),
+            State::Absent | State::Idle | State::Reserved => return None,
+        };
+        this.state = State::Idle;
+        let busy_ns = if ran {
+            now.saturating_sub(this.job_started)
+        } else {
+            0
+        };
+        this.usage.busy_ns += busy_ns;
+        this.usage.jobs += u64::from(ran);
+        let charged = this.charged;
+        let job = self.jobs.remove(job.0)?;
+        if let Some(client) = self.clients.get_mut(job.spec.client.0) {
+            client.jobs -= 1;
+            client.runtime = (client.runtime + busy_ns).saturating_sub(charged);
+            client.estimate = (client.estimate * 7 + busy_ns) / 8;
+            client.usage.busy_ns += busy_ns;
+            client.usage.jobs += 1;
+        }
+        Some(Finished {
+            token: job.token,
+            busy_ns,
+        })
+    }
+
+    /// Takes out a job that [`satisfy`](Self::satisfy) said was cancelled.
+    pub fn discard(&mut self, id: JobId) -> Option<Finished<T>> {
+        if self.jobs.get(id.0)?.stage != Stage::Cancelled {
+            return None;
+        }
+        let job = self.jobs.remove(id.0)?;
+        if let Some(client) = self.clients.get_mut(job.spec.client.0) {
+            client.jobs -= 1;
+            client.usage.jobs += 1;
+        }
+        Some(Finished {
+            token: job.token,
+            busy_ns: 0,
+        })
+    }
+
+    /// Takes out one ready job that `unwanted` picks, or that no present core may run.
+    pub fn discard_one(&mut self, unwanted: impl Fn(&Spec) -> bool) -> Option<Finished<T>> {
+        let present = self.present();
+        let (id, spec) = self
+            .jobs
+            .iter()
+            .find(|(_, job)| {
+                job.stage == Stage::Ready && (unwanted(&job.spec) || job.spec.cores & present == 0)
+            })
+            .map(|(id, job)| (JobId(id), job.spec))?;
+        self.take_from_queue(spec.client, spec.priority, id);
+        self.jobs.get_mut(id.0)?.stage = Stage::Cancelled;
+        self.discard(id)
+    }
+
+    /// How the core's current task stands against a budget of `budget_ns` for each task.
+    pub fn overdue(&self, core: usize, now: u64, budget_ns: u64) -> Overdue {
+        let this = &self.cores[core];
+        let State::Running(job) = this.state else {
+            return Overdue::Idle;
+        };
+        let used = now.saturating_sub(this.task_started);
+        if used >= budget_ns {
+            Overdue::Now(job)
+        } else {
+            Overdue::After(budget_ns - used)
+        }
+    }
+
+    /// Takes a core whose job has gone wrong away from it. From now on its interrupts are
+    /// spurious. False if nothing was running.
+    pub fn recover(&mut self, core: usize) -> bool {
+        let this = &mut self.cores[core];
+        let State::Running(job) = this.state else {
+            return false;
+        };
+        this.state = State::Recovering(job);
+        this.affinity = 0;
+        true
+    }
+}
