@@ -1,0 +1,261 @@
+//! Writes a scheduled program out as an executable.
+
+use std::collections::HashMap;
+
+use ferrite_hw::rk3588::codes::{SEGMENT_ALIGN, enable};
+use ferrite_hw::rk3588::command::{Link, TAIL_WORDS, tail};
+use ferrite_hw::rk3588::table::Block;
+use ferrite_ir::{DType, TensorId};
+
+use super::constants::{self, Constants, Operands};
+use super::context::Context;
+use super::emit::Emitter;
+use super::plan_jobs;
+use super::plan_memory::{self, Life, Memory};
+use super::plan_segments::Event;
+use super::program::{CubeId, Layer};
+use super::quant::Stored;
+use super::registers::{Registers, Value};
+use crate::CompileError;
+use crate::executable::{
+    Buffer, BufferId, Executable, Job, Layout, Placement, Port, Region, Relocation, RelocationKind,
+    Role, Step, Target, Task,
+};
+
+const CONSTANTS: BufferId = BufferId(0);
+const ACTIVATIONS: BufferId = BufferId(1);
+const COMMANDS: BufferId = BufferId(2);
+
+/// Blocks that a convolution task enables.
+const BLOCKS: [Block; 4] = [Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma];
+
+/// Command words and their relocations.
+#[derive(Default)]
+struct Commands {
+    words: Vec<u64>,
+    relocations: Vec<Relocation>,
+}
+
+/// Assembles the executable.
+pub fn assemble(
+    ctx: &Context,
+    events: &[Event],
+    placements: Vec<Placement>,
+) -> Result<Executable, CompileError> {
+    let memory = plan_memory::plan(&ctx.program, &lives(ctx, events));
+    let emitter = Emitter {
+        program: &ctx.program,
+        memory: &memory,
+        activations: ACTIVATIONS,
+        constants: CONSTANTS,
+    };
+    let mut constants = Constants::default();
+    let mut commands = Commands::default();
+    let mut steps = Vec::with_capacity(events.len());
+    for event in events {
+        steps.push(match event {
+            Event::Cpu(op) => Step::Cpu(*op),
+            Event::Enter(cube, tensor) => Step::Enter(port(ctx, &memory, *cube, *tensor)),
+            Event::Leave(cube, tensor) => Step::Leave(port(ctx, &memory, *cube, *tensor)),
+            Event::Requantise(cube, tensor, requant) => Step::Requantise {
+                port: port(ctx, &memory, *cube, *tensor),
+                requant: requant.clone(),
+            },
+            Event::Submit(layers) => {
+                let operands = layers
+                    .iter()
+                    .map(|layer| constants.add(ctx, layer))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|why| CompileError::Constants(why.to_string()))?;
+                let jobs = plan_jobs::single(layers);
+                let mut out = Vec::with_capacity(jobs.len());
+                for job in jobs {
+                    out.push(commands.job(&emitter, layers, &operands, job)?);
+                }
+                Step::Submit(out)
+            }
+        });
+    }
+    let buffer = |role, init: Vec<u8>, size: usize| Buffer { role, size, init };
+    let constants = constants.into_bytes();
+    let words: Vec<u8> = commands
+        .words
+        .iter()
+        .flat_map(|w| w.to_le_bytes())
+        .collect();
+    // Weight bursts may run past the end.
+    let constants_size = (constants.len() + 256).next_multiple_of(64);
+    let commands_size = words.len().next_multiple_of(64).max(64);
+    Ok(Executable {
+        target: Target::Rk3588,
+        buffers: vec![
+            buffer(Role::Constants, constants, constants_size),
+            buffer(Role::Activations, Vec::new(), memory.size.max(64)),
+            buffer(Role::Commands, words, commands_size),
+        ],
+        relocations: commands.relocations,
+        steps,
+        placements,
+        macs: ctx
+            .graph
+            .op_ids()
+            .map(|op| constants::macs(ctx, op))
+            .collect(),
+    })
+}
+
+impl Commands {
+    /// Writes the tasks of a job, linked one to the next.
+    fn job(
+        &mut self,
+        emitter: &Emitter,
+        layers: &[Layer],
+        operands: &[Operands],
+        plan: plan_jobs::JobPlan,
+    ) -> Result<Job, CompileError> {
+        let mut job = Job {
+            after: plan.after,
+            reads: vec![CONSTANTS, ACTIVATIONS],
+            writes: vec![ACTIVATIONS],
+            ..Job::default()
+        };
+        let last = plan.tasks.len().saturating_sub(1);
+        for (i, &(layer, tile)) in plan.tasks.iter().enumerate() {
+            let regs = emitter
+                .task(&layers[layer], &layers[layer].tiles[tile], &operands[layer])
+                .map_err(|why| CompileError::Register {
+                    op: layers[layer].ops.first().copied(),
+                    why,
+                })?;
+            job.tasks.push(self.task(&regs, i != last));
+            for op in &layers[layer].ops {
+                if !job.ops.contains(op) {
+                    job.ops.push(*op);
+                }
+            }
+        }
+        Ok(job)
+    }
+
+    /// Writes one task; all are of one length, so that the link to the next one is known.
+    fn task(&mut self, regs: &Registers, linked: bool) -> Task {
+        let align = SEGMENT_ALIGN as usize / 8;
+        self.words
+            .resize(self.words.len().next_multiple_of(align), 0);
+        let start = self.words.len();
+        for (register, value) in regs.body(&BLOCKS) {
+            let word = match value {
+                Value::Word(word) => word,
+                Value::Address(target, addend) => {
+                    self.relocate(target, addend);
+                    0
+                }
+            };
+            if let Some(command) = register.write(word) {
+                self.words.push(command.encode());
+            }
+        }
+        let words = self.words.len() - start + TAIL_WORDS;
+        let next = (start + words).next_multiple_of(align);
+        let link = linked.then_some(Link { address: 0, words });
+        if linked {
+            self.relocate(COMMANDS, 8 * next as u32);
+        }
+        self.words.extend(
+            tail(link, enable::CONVOLUTION_RDMA)
+                .iter()
+                .map(|c| c.encode()),
+        );
+        Task {
+            commands: Region {
+                buffer: COMMANDS,
+                offset: 8 * start,
+                len: 8 * words,
+            },
+            words,
+        }
+    }
+
+    /// Has the word that comes next relocated.
+    fn relocate(&mut self, target: BufferId, addend: u32) {
+        self.relocations.push(Relocation {
+            buffer: COMMANDS,
+            offset: 8 * self.words.len(),
+            kind: RelocationKind::Rk3588Value,
+            target,
+            addend,
+        });
+    }
+}
+
+fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port {
+    let (root, surface) = ctx.program.root(cube);
+    let (shape, dtype) = (ctx.program.cube(cube).shape, ctx.program.cube(cube).dtype);
+    let root_cube = ctx.program.cube(root);
+    let surfaces = shape[2].div_ceil(16 / dtype.size());
+    let stored = Stored::of(ctx.tensor(tensor));
+    let raw = dtype == DType::I32;
+    Port {
+        tensor,
+        region: Region {
+            buffer: ACTIVATIONS,
+            offset: memory.offset(root) + 16 * surface * root_cube.surface_pitch,
+            len: 16 * surfaces * root_cube.surface_pitch,
+        },
+        layout: Layout::Cube {
+            line_pitch: shape[1] as u32,
+            surface_pitch: root_cube.surface_pitch as u32,
+        },
+        shape,
+        dtype,
+        bias: if raw {
+            0
+        } else {
+            stored.map_or(0, |s| s.offset as u8)
+        },
+        pad_value: if raw {
+            0
+        } else {
+            stored.map_or(0, |s| s.zero as u8)
+        },
+    }
+}
+
+/// First and last step of every cube; the layers of a submission are steps of their own.
+fn lives(ctx: &Context, events: &[Event]) -> Vec<Life> {
+    let mut lives: HashMap<CubeId, Life> = HashMap::new();
+    let mut touch = |cube: CubeId, step: usize| {
+        let (root, _) = ctx.program.root(cube);
+        lives
+            .entry(root)
+            .and_modify(|life| life.last = step)
+            .or_insert(Life {
+                cube: root,
+                first: step,
+                last: step,
+            });
+    };
+    let mut step = 0;
+    for event in events {
+        match event {
+            Event::Cpu(_) => {}
+            Event::Enter(cube, _) | Event::Leave(cube, _) | Event::Requantise(cube, ..) => {
+                touch(*cube, step);
+            }
+            Event::Submit(layers) => {
+                for layer in layers {
+                    touch(layer.input.cube, step);
+                    touch(layer.output.cube, step);
+                    if let Some(addend) = &layer.addend {
+                        touch(addend.side.cube, step);
+                    }
+                    step += 1;
+                }
+            }
+        }
+        step += 1;
+    }
+    let mut lives: Vec<Life> = lives.into_values().collect();
+    lives.sort_by_key(|life| life.cube);
+    lives
+}

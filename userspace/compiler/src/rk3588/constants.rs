@@ -1,0 +1,225 @@
+//! The constants buffer: packed weights and per-channel operands, each once.
+
+use std::collections::HashMap;
+
+use ferrite_ir::OpId;
+use ferrite_ir::op::Hw;
+
+use super::context::Context;
+use super::filter;
+use super::pack_weights as pack;
+use super::program::{Layer, Mode, Stage, Weights};
+use crate::Unsupported;
+
+/// Alignment of everything in the buffer.
+const ALIGN: usize = 64;
+
+/// Where a layer's constants lie, in bytes from the start of the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operands {
+    /// Weights.
+    pub weights: usize,
+    /// Per-channel operands.
+    pub bias: usize,
+    /// Bytes of per-channel operands for eight channels.
+    pub bias_stride: usize,
+}
+
+/// What decides the packed bytes of a layer's weights.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    weights: Weights,
+    kernel: Hw,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// The buffer under construction.
+#[derive(Default)]
+pub struct Constants {
+    bytes: Vec<u8>,
+    packed: HashMap<Key, usize>,
+    operands: HashMap<Vec<u8>, usize>,
+}
+
+impl Constants {
+    /// The bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Adds what a layer needs.
+    pub fn add(&mut self, ctx: &Context, layer: &Layer) -> Result<Operands, Unsupported> {
+        let key = Key {
+            weights: layer.weights.clone(),
+            kernel: layer.kernel,
+            inputs: layer.input.channels,
+            outputs: layer.output.channels,
+        };
+        let weights = match self.packed.get(&key) {
+            Some(&offset) => offset,
+            None => {
+                let offset = self.append(&pack_layer(ctx, layer)?);
+                self.packed.insert(key, offset);
+                offset
+            }
+        };
+        let (bytes, bias_stride) = per_channel(layer);
+        let bias = match self.operands.get(&bytes) {
+            Some(&offset) => offset,
+            None => {
+                let offset = self.append(&bytes);
+                self.operands.insert(bytes, offset);
+                offset
+            }
+        };
+        Ok(Operands {
+            weights,
+            bias,
+            bias_stride,
+        })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> usize {
+        let offset = self.bytes.len().next_multiple_of(ALIGN);
+        self.bytes.resize(offset, 0);
+        self.bytes.extend_from_slice(bytes);
+        offset
+    }
+}
+
+/// Groups of eight channels: int32 bias, then, where there are any, int16 factors. Channels that
+/// only exist as padding read zeros.
+fn per_channel(layer: &Layer) -> (Vec<u8>, usize) {
+    let padded = layer.bias.len().next_multiple_of(layer.mode.group());
+    let mut bytes = Vec::new();
+    let factors: &[i16] = match &layer.stage {
+        Stage::PerChannel { factors, .. } => factors,
+        _ => &[],
+    };
+    let stride = if factors.is_empty() { 32 } else { 48 };
+    for first in (0..padded).step_by(8) {
+        for channel in first..first + 8 {
+            let bias = layer.bias.get(channel).copied().unwrap_or(0);
+            bytes.extend_from_slice(&bias.to_le_bytes());
+        }
+        if !factors.is_empty() {
+            for channel in first..first + 8 {
+                let factor = factors.get(channel).copied().unwrap_or(0);
+                bytes.extend_from_slice(&factor.to_le_bytes());
+            }
+        }
+    }
+    (bytes, stride)
+}
+
+fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
+    let taps = layer.kernel.h * layer.kernel.w;
+    let (inputs, outputs) = (layer.input.channels, layer.output.channels);
+    let zero = layer.weight_zero as i8;
+    let short = || Unsupported::new("the filter has fewer bytes than its shape says");
+    match layer.weights {
+        Weights::Dense {
+            filter,
+            first,
+            full,
+        } => {
+            let (data, flip) = filter::bytes(ctx, filter)?;
+            if data.len() < outputs * full.h * full.w * inputs {
+                return Err(short());
+            }
+            Ok(pack::direct(
+                outputs,
+                taps,
+                inputs,
+                flip,
+                zero,
+                |oc, tap| {
+                    let (y, x) = (
+                        tap / layer.kernel.w + first.h,
+                        tap % layer.kernel.w + first.w,
+                    );
+                    let start = ((oc * full.h + y) * full.w + x) * inputs;
+                    &data[start..start + inputs]
+                },
+            ))
+        }
+        Weights::Depthwise { filter } => {
+            let (data, flip) = filter::bytes(ctx, filter)?;
+            if data.len() < taps * inputs {
+                return Err(short());
+            }
+            Ok(pack::depthwise(&data, taps, inputs, flip, zero))
+        }
+        Weights::Grouped {
+            filter,
+            outputs: per_group,
+            inputs: group_inputs,
+            first_output,
+            first_input,
+            channel_last,
+        } => {
+            let (data, flip) = filter::bytes(ctx, filter)?;
+            let total = data.len() / (taps * group_inputs);
+            if total < first_output + outputs {
+                return Err(short());
+            }
+            Ok(pack::computed(outputs, taps, inputs, |oc, tap, ic| {
+                let (oc, ic) = (first_output + oc, first_input + ic);
+                let start = oc / per_group * group_inputs;
+                if ic < start || ic >= start + group_inputs {
+                    return zero;
+                }
+                let at = if channel_last {
+                    tap * total + oc
+                } else {
+                    (oc * taps + tap) * group_inputs + ic - start
+                };
+                (data[at] ^ flip) as i8
+            }))
+        }
+        Weights::Constant(value) => {
+            debug_assert_eq!(layer.mode, Mode::Depthwise);
+            let filter = vec![value as u8; taps * inputs];
+            Ok(pack::depthwise(&filter, taps, inputs, 0, 0))
+        }
+        Weights::Identity(value) => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
+            if oc == ic { value } else { 0 }
+        })),
+    }
+}
+
+/// Multiply-accumulates that operator `op` stands for in the model.
+pub fn macs(ctx: &Context, op: OpId) -> u64 {
+    use ferrite_ir::OpKind;
+    let node = ctx.graph.node(op);
+    let elements = |index: usize| {
+        node.inputs
+            .get(index)
+            .copied()
+            .flatten()
+            .map_or(0, |t| ctx.tensor(t).elements() as u64)
+    };
+    let out = node.outputs.first().map(|&t| ctx.tensor(t));
+    let Some(out) = out else { return 0 };
+    let channels = out.shape.last().copied().unwrap_or(1).max(1) as u64;
+    let pixels = out.elements() as u64 / channels;
+    match node.kind {
+        OpKind::Conv2d(_) | OpKind::FullyConnected { .. } | OpKind::DepthwiseConv2d { .. } => {
+            pixels * elements(1)
+        }
+        OpKind::TransposeConv { .. } => {
+            let outputs = channels;
+            let kernel = elements(1) / outputs.max(1);
+            elements(2) * kernel / inputs_of(ctx, op).max(1) * outputs
+        }
+        _ => 0,
+    }
+}
+
+fn inputs_of(ctx: &Context, op: OpId) -> u64 {
+    let filter = ctx.graph.node(op).inputs.get(1).copied().flatten();
+    filter
+        .and_then(|t| ctx.tensor(t).shape.last().copied())
+        .map_or(1, |c| c as u64)
+}

@@ -1,0 +1,180 @@
+//! A filter constant as the hardware sees it: int8, with one zero point, and sums per channel.
+
+use std::sync::Arc;
+
+use ferrite_ir::{DType, TensorId};
+
+use super::context::Context;
+use super::lower_conv::{Conv, Grouping};
+use crate::Unsupported;
+
+/// Quantised weights of a convolution.
+pub struct Filter {
+    data: Arc<[u8]>,
+    /// Xored onto stored bytes: 0x80 centres uint8.
+    pub flip: u8,
+    /// Zero point of the centred weights.
+    pub zero: i16,
+    /// Padding byte of the layer's input.
+    pub pad_value: i8,
+    scales: Vec<f64>,
+    bias: Vec<i64>,
+    outputs: usize,
+    /// Filter order is `[tap, oc]`.
+    channel_last: bool,
+    /// Per output channel: sum of the weights less their zero point, and of their magnitudes.
+    sums: Vec<(i64, i64)>,
+}
+
+/// Bytes and centring of a filter tensor.
+pub fn bytes(ctx: &Context, filter: TensorId) -> Result<(Arc<[u8]>, u8), Unsupported> {
+    let tensor = ctx.tensor(filter);
+    let flip = match tensor.dtype {
+        DType::U8 => 0x80,
+        DType::I8 => 0,
+        other => {
+            return Err(Unsupported::new(format!("{other:?} weights"))
+                .with_remedy("quantise the model to 8 bits"));
+        }
+    };
+    let data = tensor.data.clone().ok_or_else(|| {
+        Unsupported::new("the filter is computed at run time")
+            .with_remedy("make the filter a constant")
+    })?;
+    Ok((data, flip))
+}
+
+impl Filter {
+    /// Checks and sums the filter of a convolution.
+    pub fn new(ctx: &Context, conv: &Conv) -> Result<Filter, Unsupported> {
+        let (data, flip) = bytes(ctx, conv.filter)?;
+        let quant = ctx.tensor(conv.filter).quant.as_ref().ok_or_else(|| {
+            Unsupported::new("the filter has no quantisation")
+                .with_remedy("quantise the model to 8 bits")
+        })?;
+        let outputs = conv.output_shape[2];
+        let scales: Vec<f64> = quant.scales.iter().map(|&s| f64::from(s)).collect();
+        if scales.len() != 1 && scales.len() != outputs {
+            return Err(Unsupported::new(format!(
+                "{} filter scales for {outputs} output channels",
+                scales.len()
+            )));
+        }
+        let points = &quant.zero_points;
+        let zero = points.first().copied().unwrap_or(0);
+        if points.iter().any(|&z| z != zero) {
+            return Err(Unsupported::new(
+                "zero points of the filter differ by channel",
+            ));
+        }
+        let zero = zero - i32::from(flip);
+        if !(-128..=127).contains(&zero) {
+            return Err(Unsupported::new(format!(
+                "filter zero point {zero} is out of range"
+            )));
+        }
+        let bias = match conv.bias {
+            None => vec![0; outputs],
+            Some(bias) => ctx
+                .ints(bias)
+                .filter(|b| b.len() == outputs)
+                .ok_or_else(|| {
+                    Unsupported::new("the bias is not a constant of one integer per channel")
+                })?,
+        };
+        let pad_value = ctx.stored(conv.input)?.zero as i8;
+        let channel_last = matches!(
+            conv.grouping,
+            Grouping::Groups {
+                channel_last: true,
+                ..
+            }
+        );
+        let mut filter = Filter {
+            data,
+            flip,
+            zero: zero as i16,
+            pad_value,
+            scales,
+            bias,
+            outputs,
+            channel_last,
+            sums: Vec::new(),
+        };
+        filter.sums = filter.sum();
+        Ok(filter)
+    }
+
+    fn sum(&self) -> Vec<(i64, i64)> {
+        let zero = i32::from(self.zero);
+        let value = |b: u8| i32::from((b ^ self.flip) as i8) - zero;
+        if self.channel_last {
+            let mut sums = vec![(0i64, 0i64); self.outputs];
+            for tap in self.data.chunks_exact(self.outputs) {
+                for (sum, &b) in sums.iter_mut().zip(tap) {
+                    let v = i64::from(value(b));
+                    sum.0 += v;
+                    sum.1 += v.abs();
+                }
+            }
+            return sums;
+        }
+        let per_output = (self.data.len() / self.outputs).max(1);
+        self.data
+            .chunks_exact(per_output)
+            .map(|row| {
+                // Blocks short enough for 32-bit lanes, so that this vectorises.
+                row.chunks(1 << 16).fold((0, 0), |total, block| {
+                    let (s, m) = block.iter().fold((0i32, 0i32), |(s, m), &b| {
+                        let v = value(b);
+                        (s + v, m + v.abs())
+                    });
+                    (total.0 + i64::from(s), total.1 + i64::from(m))
+                })
+            })
+            .collect()
+    }
+
+    /// Output steps per accumulator step: one for all channels, or one each.
+    pub fn factors(&self, input_scale: f64, output_scale: f64) -> Vec<f64> {
+        let factors: Vec<f64> = self
+            .scales
+            .iter()
+            .map(|s| input_scale * s / output_scale)
+            .collect();
+        match factors.first() {
+            Some(&first) if factors.iter().all(|&f| f == first) => vec![first],
+            _ => factors,
+        }
+    }
+
+    /// The model's bias of each channel.
+    pub fn model_bias(&self) -> &[i64] {
+        &self.bias
+    }
+
+    /// Sum of the weights of each channel, and sum of their magnitudes.
+    pub fn sums(&self) -> &[(i64, i64)] {
+        &self.sums
+    }
+
+    /// The bias that turns sums over stored data into the model's accumulators, if neither it nor
+    /// any accumulator exceeds 32 bits.
+    pub fn bias(&self, input_zero: i32) -> Result<Vec<i32>, Unsupported> {
+        let zero = i64::from(input_zero);
+        self.bias
+            .iter()
+            .zip(&self.sums)
+            .map(|(&bias, &(sum, magnitude))| {
+                let corrected = bias - zero * sum;
+                let largest = corrected.abs() + magnitude * 128;
+                if largest > i64::from(i32::MAX) {
+                    return Err(Unsupported::new(format!(
+                        "an accumulator may reach {largest}, beyond 32 bits"
+                    )));
+                }
+                Ok(corrected as i32)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,143 @@
+//! Chooses, for each operator, how the target does it.
+
+use ferrite_ir::op::{Binary, OpKind, Reduce};
+use ferrite_ir::{DType, OpId, TensorId};
+
+use super::context::{Context, map_shape};
+use super::plan_tiles::Shape;
+use super::program::{CubeId, Layer};
+use super::quant::Stored;
+use super::{fold_activation, lower_add, lower_conv, lower_pool, lower_requant};
+use crate::Unsupported;
+use crate::executable::{Evidence, HostRequant};
+
+/// An operator as layers.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// Name of the lowering.
+    pub name: String,
+    /// Weakest evidence it rests on.
+    pub evidence: Evidence,
+    /// The layers, in order.
+    pub layers: Vec<Layer>,
+    /// Accumulators that the host has to requantise: their cube and how.
+    pub raw: Option<(CubeId, HostRequant)>,
+}
+
+/// What becomes of an operator.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// Layers on the NPU, reading these tensors.
+    Npu {
+        /// Tensors that must be on the device.
+        reads: Vec<TensorId>,
+        /// The layers.
+        lowered: Lowered,
+    },
+    /// The result has the bytes of this tensor, in the same order.
+    View(TensorId),
+    /// On the CPU.
+    Cpu(Unsupported),
+}
+
+/// Chooses for operator `op`; layers refer to cubes in the context.
+pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
+    let node = ctx.graph.node(op);
+    if let Some(source) = view(ctx, op) {
+        ctx.alias(node.outputs[0], source);
+        return Choice::View(source);
+    }
+    let lowered = match &node.kind {
+        OpKind::Conv2d(_) | OpKind::DepthwiseConv2d { .. } => lower_conv::lower_conv(ctx, op),
+        OpKind::FullyConnected { .. } => lower_conv::lower_fully_connected(ctx, op),
+        OpKind::Binary {
+            op: Binary::Add | Binary::Sub,
+            ..
+        } => lower_add::lower_add(ctx, op),
+        OpKind::AveragePool2d(_) => lower_pool::lower_average_pool(ctx, op),
+        OpKind::Reduce {
+            op: Reduce::Mean, ..
+        } => lower_pool::lower_mean(ctx, op),
+        OpKind::Quantize | OpKind::Unary(_) => lower_requant::lower_requant(ctx, op),
+        OpKind::MaxPool2d(_) => Err(Unsupported::new(
+            "8-bit pooling on the PPU is only inferred from registers",
+        )
+        .with_remedy("prove it with `ferrite selftest` on a board")),
+        _ => Err(Unsupported::new(format!(
+            "no lowering of {} to the RK3588",
+            ctx.graph.op_name(op)
+        ))),
+    };
+    match lowered {
+        Ok((reads, lowered)) => Choice::Npu { reads, lowered },
+        Err(why) => Choice::Cpu(why),
+    }
+}
+
+/// The tensor whose bytes the operator's result has, if it moves and changes nothing.
+fn view(ctx: &Context, op: OpId) -> Option<TensorId> {
+    let node = ctx.graph.node(op);
+    let source = (*node.inputs.first()?)?;
+    let output = *node.outputs.first()?;
+    let (from, to) = (ctx.tensor(source), ctx.tensor(output));
+    if from.is_constant() {
+        return None;
+    }
+    match &node.kind {
+        OpKind::Reshape | OpKind::Squeeze | OpKind::ExpandDims => {
+            let (a, b) = (map_shape(from)?, map_shape(to)?);
+            let same = a[0] * a[1] == b[0] * b[1] && a[2] == b[2];
+            (same && Stored::of(from)? == Stored::of(to)?).then_some(source)
+        }
+        OpKind::Quantize => {
+            let (a, b) = (Stored::of(from)?, Stored::of(to)?);
+            (a.scale == b.scale && a.zero == b.zero).then_some(source)
+        }
+        OpKind::Unary(unary) => {
+            fold_activation::fold(ctx, source, output, *unary).then_some(source)
+        }
+        _ => None,
+    }
+}
+
+/// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
+/// touches beyond the real channels.
+pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
+    for side in [&layer.input, &layer.output] {
+        if side.grid.h > 4096 * 8 || side.grid.w > 4096 {
+            return Err(Unsupported::new(format!(
+                "a map of {} x {} exceeds the hardware's extents",
+                side.grid.h, side.grid.w
+            )));
+        }
+    }
+    layer.tiles = Shape::of(layer, ctx.options.cores)
+        .tiles()
+        .map_err(|why| Unsupported::new(why.to_string()))?;
+    let written = layer.output.channels.next_multiple_of(layer.mode.group());
+    reserve(ctx, layer.output.cube, layer.output.surface, written);
+    reserve(
+        ctx,
+        layer.input.cube,
+        layer.input.surface,
+        layer.padded_inputs(),
+    );
+    if let Some(addend) = layer.addend {
+        // Operand surfaces are fetched in pairs, and Mesa keeps their pitch at 12 atoms or more.
+        reserve(ctx, addend.side.cube, addend.side.surface, written);
+        let (root, _) = ctx.program.root(addend.side.cube);
+        let cube = &mut ctx.program.cubes[root.0 as usize];
+        cube.surface_pitch = cube.surface_pitch.max(12);
+    }
+    Ok(())
+}
+
+fn reserve(ctx: &mut Context, cube: CubeId, surface: usize, channels: usize) {
+    let per_atom = ctx.program.cube(cube).atom_channels();
+    let (root, first) = ctx.program.root(cube);
+    let cube = &mut ctx.program.cubes[root.0 as usize];
+    debug_assert!(matches!(cube.dtype, DType::I8 | DType::I32));
+    cube.surfaces = cube
+        .surfaces
+        .max(first + surface + channels.div_ceil(per_atom));
+}

@@ -1,0 +1,107 @@
+//! ADD and SUB: an identity convolution of one operand with the other as residual operand.
+
+use ferrite_ir::op::{Binary, Hw, OpKind};
+use ferrite_ir::{OpId, TensorId};
+
+use super::context::Context;
+use super::lower::{Lowered, finish};
+use super::lower_conv::PROVEN;
+use super::program::{Addend, Layer, Mode, Side, Stage, Weights};
+use super::requant;
+use crate::Unsupported;
+
+/// Weight on the diagonal: the accumulator counts in 64ths of the first operand's step, which
+/// leaves the rounding of the second operand invisible.
+const DIAGONAL: i8 = 64;
+/// Up to this many channels one task with a full matrix is cheaper than several with slices of it.
+const WHOLE: usize = 256;
+/// Channels of a slice otherwise.
+const SLICE: usize = 128;
+
+/// Lowers an ADD or SUB node of two maps of equal shape.
+pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    let node = ctx.graph.node(op);
+    let OpKind::Binary {
+        op: kind,
+        activation,
+    } = node.kind
+    else {
+        return Err(Unsupported::new("not an addition"));
+    };
+    let (first, second, output) = (ctx.operand(op, 0)?, ctx.operand(op, 1)?, node.outputs[0]);
+    if ctx.tensor(first).shape != ctx.tensor(second).shape {
+        return Err(Unsupported::new(format!(
+            "operands {:?} and {:?} differ in shape",
+            ctx.tensor(first).shape,
+            ctx.tensor(second).shape
+        )));
+    }
+    // The finer operand goes through the array: its step is the unit of the sum. What is subtracted
+    // has to, with a negative weight.
+    let subtract = kind == Binary::Sub;
+    let swap = subtract || ctx.stored(first)?.scale > ctx.stored(second)?.scale;
+    let (main, other) = if swap {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    let diagonal = if subtract { -DIAGONAL } else { DIAGONAL };
+    let (a, b, to) = (ctx.stored(main)?, ctx.stored(other)?, ctx.stored(output)?);
+    let unit = a.scale / f64::from(DIAGONAL);
+    let range = requant::clamp_of(ctx, output, to.range(activation));
+    let (offset, shifts) = requant::clamp_shifts(to.zero, range);
+    let multiplier = requant::multiplier(unit / to.scale)?;
+    let operand = requant::multiplier(b.scale / unit)?;
+    if b.scale / unit > f64::from(1 << 22) {
+        return Err(Unsupported::new(format!(
+            "operand scales {} and {} are too far apart",
+            a.scale, b.scale
+        )));
+    }
+    let (source, residual, target) = (ctx.side(main)?, ctx.side(other)?, ctx.side(output)?);
+    let channels = target.channels;
+    let step = if channels <= WHOLE { channels } else { SLICE };
+    let one = Hw { h: 1, w: 1 };
+    let mut layers = Vec::new();
+    for start in (0..channels).step_by(step) {
+        let count = step.min(channels - start);
+        let part = |side: Side| Side {
+            surface: side.surface + start / 16,
+            channels: count,
+            ..side
+        };
+        let mut layer = Layer {
+            ops: vec![op],
+            lowering: "add",
+            evidence: PROVEN,
+            mode: Mode::Direct,
+            input: part(source),
+            output: part(target),
+            kernel: one,
+            stride: one,
+            dilation: one,
+            pad: Hw { h: 0, w: 0 },
+            pad_value: 0,
+            weights: Weights::Identity(diagonal),
+            weight_zero: 0,
+            bias: vec![-a.zero * i32::from(diagonal); count],
+            stage: Stage::Narrow { multiplier, offset },
+            addend: Some(Addend {
+                side: part(residual),
+                offset: -b.zero,
+                multiplier: operand,
+            }),
+            tiles: Vec::new(),
+        };
+        finish(ctx, &mut layer)?;
+        layers.push(layer);
+    }
+    let mut lowered = Lowered {
+        name: if subtract { "subtract" } else { "add" }.to_string(),
+        evidence: PROVEN,
+        layers,
+        raw: None,
+    };
+    requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
+    Ok((vec![main, other], lowered))
+}

@@ -1,0 +1,470 @@
+//! CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED.
+
+use ferrite_ir::op::{Activation, ConvParams, Hw, OpKind, Padding};
+use ferrite_ir::{DType, OpId, TensorId};
+
+use super::context::{Context, map_shape, nhwc};
+use super::filter::Filter;
+use super::lower::Lowered;
+use super::program::{Layer, Mode, Rect, Side, Weights};
+use super::requant;
+use crate::Unsupported;
+use crate::executable::Evidence;
+
+/// Window of a convolution after everything has been folded into it.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Kernel size.
+    pub kernel: Hw,
+    /// Stride.
+    pub stride: Hw,
+    /// Distance of taps.
+    pub dilation: Hw,
+    /// Padding above and to the left.
+    pub pad: Hw,
+}
+
+/// How input channels meet output channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// All with all.
+    Dense,
+    /// `inputs` channels with `outputs` channels of the same group.
+    Groups {
+        /// Input channels of a group.
+        inputs: usize,
+        /// Output channels of a group.
+        outputs: usize,
+        /// The filter is `[kh, kw, oc]`.
+        channel_last: bool,
+    },
+}
+
+/// One convolution, whatever TFLite calls it.
+pub struct Conv {
+    /// The operator.
+    pub op: OpId,
+    /// Where the data come from: after looking through folded PADs and RESHAPEs.
+    pub input: TensorId,
+    /// Result.
+    pub output: TensorId,
+    /// Images, and the rows of one in the input and output grids.
+    pub batch: usize,
+    /// Input rows and columns of one image, channels.
+    pub input_shape: [usize; 3],
+    /// Output rows and columns of one image, channels.
+    pub output_shape: [usize; 3],
+    /// Window.
+    pub window: Window,
+    /// Channel structure.
+    pub grouping: Grouping,
+    /// Filter tensor.
+    pub filter: TensorId,
+    /// Bias tensor.
+    pub bias: Option<TensorId>,
+    /// Fused activation.
+    pub activation: Activation,
+    /// Name for reports.
+    pub name: &'static str,
+}
+
+/// Lowers a CONV_2D or DEPTHWISE_CONV_2D node.
+pub fn lower_conv(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    let node = ctx.graph.node(op);
+    let (params, depthwise) = match node.kind {
+        OpKind::Conv2d(params) => (params, None),
+        OpKind::DepthwiseConv2d { params, multiplier } => (params, Some(multiplier)),
+        _ => return Err(Unsupported::new("not a convolution")),
+    };
+    let (filter, output) = (ctx.operand(op, 1)?, node.outputs[0]);
+    let bias = node.inputs.get(2).copied().flatten();
+    let given = ctx.operand(op, 0)?;
+    let [n, _, _, c] = nhwc(ctx.tensor(given))?;
+    let [_, oh, ow, oc] = nhwc(ctx.tensor(output))?;
+    let [f0, kh, kw, f3] = nhwc(ctx.tensor(filter))?;
+    let kernel = Hw { h: kh, w: kw };
+    let (input, pad) = padding(ctx, given, &params, kernel, Hw { h: oh, w: ow })?;
+    let [_, h, w, _] = nhwc(ctx.tensor(input))?;
+    let grouping = match depthwise {
+        None if f3 == c => Grouping::Dense,
+        None if f3 > 0 && c % f3 == 0 && oc % (c / f3) == 0 => Grouping::Groups {
+            inputs: f3,
+            outputs: oc / (c / f3),
+            channel_last: false,
+        },
+        Some(m) if m > 0 && c * m == oc && f3 == oc && f0 == 1 => Grouping::Groups {
+            inputs: 1,
+            outputs: m,
+            channel_last: true,
+        },
+        _ => {
+            return Err(Unsupported::new(format!(
+                "filter {:?} does not fit {c} input and {oc} output channels",
+                ctx.tensor(filter).shape
+            )));
+        }
+    };
+    Conv {
+        op,
+        input,
+        output,
+        batch: n,
+        input_shape: [h, w, c],
+        output_shape: [oh, ow, oc],
+        window: Window {
+            kernel,
+            stride: params.stride,
+            dilation: params.dilation,
+            pad,
+        },
+        grouping,
+        filter,
+        bias,
+        activation: params.activation,
+        name: if depthwise.is_some() {
+            "depthwise"
+        } else {
+            "conv"
+        },
+    }
+    .lower(ctx)
+}
+
+/// Lowers a FULLY_CONNECTED node: a 1x1 convolution over a column of pixels, or one with a kernel as
+/// large as the map where the map was flattened right before.
+pub fn lower_fully_connected(
+    ctx: &mut Context,
+    op: OpId,
+) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    let node = ctx.graph.node(op);
+    let OpKind::FullyConnected { activation, .. } = node.kind else {
+        return Err(Unsupported::new("not fully connected"));
+    };
+    let (given, filter, output) = (ctx.operand(op, 0)?, ctx.operand(op, 1)?, node.outputs[0]);
+    let bias = node.inputs.get(2).copied().flatten();
+    let [oc, k] = ctx.tensor(filter).shape[..] else {
+        return Err(Unsupported::new("the filter is not a matrix"));
+    };
+    let elements = ctx.tensor(given).elements();
+    if k == 0 || !elements.is_multiple_of(k) || ctx.tensor(output).elements() != elements / k * oc {
+        return Err(Unsupported::new(format!(
+            "{elements} input elements do not make rows of {k}"
+        )));
+    }
+    let rows = elements / k;
+    let source = ctx.origin(given);
+    let shape = map_shape(ctx.tensor(source)).unwrap_or([1, 1, k]);
+    let per_image = |t: &[usize]| t.len() == 4 && t[0] == rows && t[1] * t[2] * t[3] == k;
+    let conv = if shape[2] == k {
+        // Any arrangement of pixels will do; a single column can be cut anywhere.
+        Conv {
+            op,
+            input: source,
+            output,
+            batch: 1,
+            input_shape: [rows, 1, k],
+            output_shape: [rows, 1, oc],
+            window: Window::unit(),
+            grouping: Grouping::Dense,
+            filter,
+            bias,
+            activation,
+            name: "fully-connected",
+        }
+    } else if per_image(&ctx.tensor(source).shape) {
+        let [n, h, w, c] = nhwc(ctx.tensor(source))?;
+        Conv {
+            op,
+            input: source,
+            output,
+            batch: n,
+            input_shape: [h, w, c],
+            output_shape: [1, 1, oc],
+            window: Window {
+                kernel: Hw { h, w },
+                ..Window::unit()
+            },
+            grouping: Grouping::Dense,
+            filter,
+            bias,
+            activation,
+            name: "fully-connected",
+        }
+    } else if map_shape(ctx.tensor(given)).is_some_and(|s| s[2] == k) {
+        Conv {
+            op,
+            input: given,
+            output,
+            batch: 1,
+            input_shape: [rows, 1, k],
+            output_shape: [rows, 1, oc],
+            window: Window::unit(),
+            grouping: Grouping::Dense,
+            filter,
+            bias,
+            activation,
+            name: "fully-connected",
+        }
+    } else {
+        return Err(Unsupported::new(format!(
+            "input {:?} does not lie in rows of {k}",
+            ctx.tensor(given).shape
+        )));
+    };
+    conv.lower(ctx)
+}
+
+impl Window {
+    /// One tap, no padding.
+    pub fn unit() -> Self {
+        let one = Hw { h: 1, w: 1 };
+        Window {
+            kernel: one,
+            stride: one,
+            dilation: one,
+            pad: Hw { h: 0, w: 0 },
+        }
+    }
+
+    /// Checks against the fields of the CNA.
+    fn check(&self) -> Result<(), Unsupported> {
+        let axes = [
+            ("kernel height", self.kernel.h, 31),
+            ("kernel width", self.kernel.w, 31),
+            ("vertical stride", self.stride.h, 7),
+            ("horizontal stride", self.stride.w, 7),
+            ("vertical dilation", self.dilation.h, 32),
+            ("horizontal dilation", self.dilation.w, 32),
+            ("padding above", self.pad.h, 15),
+            ("padding to the left", self.pad.w, 15),
+        ];
+        for (what, value, limit) in axes {
+            if value > limit {
+                return Err(Unsupported::new(format!(
+                    "{what} {value} exceeds the hardware's {limit}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Padding above and to the left, and the tensor to read: the input of a PAD that can be folded.
+fn padding(
+    ctx: &Context,
+    given: TensorId,
+    params: &ConvParams,
+    kernel: Hw,
+    output: Hw,
+) -> Result<(TensorId, Hw), Unsupported> {
+    if params.padding == Padding::Valid {
+        if let Some((source, top, left)) = super::fold_pad::fold_pad(ctx, given)
+            && top.max(left) <= 15
+        {
+            return Ok((source, Hw { h: top, w: left }));
+        }
+        return Ok((given, Hw { h: 0, w: 0 }));
+    }
+    let [_, h, w, _] = nhwc(ctx.tensor(given))?;
+    let before = |input: usize, output: usize, kernel: usize, stride: usize, dilation: usize| {
+        ((output - 1) * stride + (kernel - 1) * dilation + 1).saturating_sub(input) / 2
+    };
+    Ok((
+        given,
+        Hw {
+            h: before(h, output.h, kernel.h, params.stride.h, params.dilation.h),
+            w: before(w, output.w, kernel.w, params.stride.w, params.dilation.w),
+        },
+    ))
+}
+
+impl Conv {
+    /// Makes the layers.
+    pub fn lower(mut self, ctx: &mut Context) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+        // Where there is one output along an axis, its stride does not matter.
+        if self.output_shape[0] == 1 {
+            self.window.stride.h = 1;
+        }
+        if self.output_shape[1] == 1 {
+            self.window.stride.w = 1;
+        }
+        let filter = Filter::new(ctx, &self)?;
+        let from = ctx.stored(self.input)?;
+        let to = ctx.stored(self.output)?;
+        let range = requant::clamp_of(ctx, self.output, to.range(self.activation));
+        let factors = filter.factors(from.scale, to.scale);
+        let sums = filter.bias(from.zero)?;
+        let plan = requant::plan(ctx, &self, &filter, &factors, &sums, to.zero, range)?;
+
+        let bias = requant::scaled_bias(&filter, &factors, &plan.stage, from.zero, &sums);
+
+        let input = ctx.side(self.input)?;
+        let output = match plan.raw {
+            None => ctx.side(self.output)?,
+            Some(_) => raw_side(ctx, self.output)?,
+        };
+        let mut layers = Vec::new();
+        for image in 0..self.batch {
+            self.image(
+                ctx,
+                image,
+                &filter,
+                &plan,
+                input,
+                output,
+                &bias,
+                &mut layers,
+            )?;
+        }
+        let mut lowered = Lowered {
+            name: plan.name(self.name),
+            evidence: plan.evidence,
+            layers,
+            raw: plan.raw.clone().map(|requant| (output.cube, requant)),
+        };
+        requant::cascade(ctx, &mut lowered, self.op, self.output, &plan.shifts)?;
+        Ok((vec![self.input], lowered))
+    }
+
+    /// Layers for one image.
+    #[allow(clippy::too_many_arguments)]
+    fn image(
+        &self,
+        ctx: &mut Context,
+        image: usize,
+        filter: &Filter,
+        plan: &requant::Plan,
+        input: Side,
+        output: Side,
+        bias: &[i32],
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), Unsupported> {
+        let [h, w, c] = self.input_shape;
+        let [oh, ow, oc] = self.output_shape;
+        let place = |side: Side, h: usize, w: usize, channels: usize| Side {
+            channels,
+            grid: Hw {
+                h: h * self.batch,
+                w,
+            },
+            rect: Rect {
+                y: image * h,
+                x: 0,
+                h,
+                w,
+            },
+            ..side
+        };
+        let whole = Layer {
+            ops: vec![self.op],
+            lowering: self.name,
+            evidence: plan.evidence,
+            mode: Mode::Direct,
+            input: place(input, h, w, c),
+            output: place(output, oh, ow, oc),
+            kernel: self.window.kernel,
+            stride: self.window.stride,
+            dilation: self.window.dilation,
+            pad: self.window.pad,
+            pad_value: filter.pad_value,
+            weights: Weights::Dense {
+                filter: self.filter,
+                first: Hw { h: 0, w: 0 },
+                full: self.window.kernel,
+            },
+            weight_zero: filter.zero,
+            bias: bias.to_vec(),
+            stage: plan.stage.clone(),
+            addend: None,
+            tiles: Vec::new(),
+        };
+        let raw = plan.raw.is_some();
+        match self.grouping {
+            Grouping::Dense => self.push(ctx, whole, layers),
+            Grouping::Groups {
+                inputs: 1,
+                outputs: 1,
+                channel_last: true,
+            } if !raw => {
+                let layer = Layer {
+                    mode: Mode::Depthwise,
+                    weights: Weights::Depthwise {
+                        filter: self.filter,
+                    },
+                    ..whole
+                };
+                self.push(ctx, layer, layers)
+            }
+            Grouping::Groups {
+                inputs,
+                outputs,
+                channel_last,
+            } => {
+                // Slices of whole kernel groups, each with just the channels it needs.
+                let step = if outputs % 32 == 0 { outputs } else { 32 };
+                let per_surface = ctx.program.cube(output.cube).atom_channels();
+                for first in (0..oc).step_by(step) {
+                    let count = step.min(oc - first);
+                    let low = first / outputs * inputs;
+                    let high = ((first + count - 1) / outputs + 1) * inputs;
+                    let start = low / 16 * 16;
+                    let layer = Layer {
+                        input: Side {
+                            surface: start / 16,
+                            channels: high - start,
+                            ..whole.input
+                        },
+                        output: Side {
+                            surface: first / per_surface,
+                            channels: count,
+                            ..whole.output
+                        },
+                        weights: Weights::Grouped {
+                            filter: self.filter,
+                            outputs,
+                            inputs,
+                            first_output: first,
+                            first_input: start,
+                            channel_last,
+                        },
+                        bias: if raw {
+                            Vec::new()
+                        } else {
+                            bias[first..first + count].to_vec()
+                        },
+                        stage: plan.slice(first, count),
+                        ..whole.clone()
+                    };
+                    self.push(ctx, layer, layers)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn push(
+        &self,
+        ctx: &mut Context,
+        mut layer: Layer,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), Unsupported> {
+        self.window.check()?;
+        if matches!(layer.stage, super::program::Stage::Raw) {
+            layer.bias.clear();
+        }
+        super::lower::finish(ctx, &mut layer)?;
+        layers.push(layer);
+        Ok(())
+    }
+}
+
+/// A cube for the raw accumulators of `tensor`.
+fn raw_side(ctx: &mut Context, tensor: TensorId) -> Result<Side, Unsupported> {
+    let side = ctx.side(tensor)?;
+    let shape = ctx.program.cube(side.cube).shape;
+    let cube = ctx.program.add_cube(shape, DType::I32, Some(tensor));
+    Ok(Side { cube, ..side })
+}
+
+/// Evidence of the ordinary integer convolution.
+pub const PROVEN: Evidence = Evidence::Silicon;

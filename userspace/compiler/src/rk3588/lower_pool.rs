@@ -1,0 +1,350 @@
+//! AVERAGE_POOL_2D and MEAN over rows and columns: depthwise convolutions with equal weights.
+
+use ferrite_ir::op::{Activation, Hw, OpKind, Padding};
+use ferrite_ir::{DType, OpId, TensorId};
+
+use super::context::{Context, nhwc};
+use super::lower::{Lowered, finish};
+use super::lower_conv::PROVEN;
+use super::program::{Layer, Mode, Rect, Side, Stage, Weights};
+use super::quant::Stored;
+use super::requant;
+use crate::Unsupported;
+
+/// Largest kernel of the CNA.
+const KERNEL: usize = 31;
+/// Largest stride of the CNA.
+const STRIDE: usize = 7;
+/// Windows that a pooling may be cut into before the CPU does it better.
+const PIECES: usize = 256;
+
+/// Outputs along one axis whose windows see equally many elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Band {
+    first: usize,
+    count: usize,
+    start: usize,
+    window: usize,
+    stride: usize,
+}
+
+/// An averaging over windows.
+struct Average {
+    op: OpId,
+    input: TensorId,
+    output: TensorId,
+    window: Hw,
+    stride: Hw,
+    pad: Hw,
+    out: Hw,
+    activation: Activation,
+}
+
+/// Lowers an AVERAGE_POOL_2D node.
+pub fn lower_average_pool(
+    ctx: &mut Context,
+    op: OpId,
+) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    let node = ctx.graph.node(op);
+    let OpKind::AveragePool2d(params) = node.kind else {
+        return Err(Unsupported::new("not an average pooling"));
+    };
+    let (input, output) = (ctx.operand(op, 0)?, node.outputs[0]);
+    let [_, h, w, _] = nhwc(ctx.tensor(input))?;
+    let [_, oh, ow, _] = nhwc(ctx.tensor(output))?;
+    let before = |input: usize, output: usize, window: usize, stride: usize| {
+        if params.padding == Padding::Valid {
+            return 0;
+        }
+        ((output - 1) * stride + window).saturating_sub(input) / 2
+    };
+    Average {
+        op,
+        input,
+        output,
+        window: params.window,
+        stride: params.stride,
+        pad: Hw {
+            h: before(h, oh, params.window.h, params.stride.h),
+            w: before(w, ow, params.window.w, params.stride.w),
+        },
+        out: Hw { h: oh, w: ow },
+        activation: params.activation,
+    }
+    .lower(ctx)
+}
+
+/// Lowers a MEAN node over rows and columns.
+pub fn lower_mean(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    let node = ctx.graph.node(op);
+    let (input, output) = (ctx.operand(op, 0)?, node.outputs[0]);
+    let [_, h, w, _] = nhwc(ctx.tensor(input))?;
+    let mut axes: Vec<i64> = ctx
+        .ints(ctx.operand(op, 1)?)
+        .ok_or_else(|| Unsupported::new("the axes are computed at run time"))?
+        .iter()
+        .map(|&a| if a < 0 { a + 4 } else { a })
+        .collect();
+    axes.sort_unstable();
+    axes.dedup();
+    if axes != [1, 2] {
+        return Err(Unsupported::new(format!(
+            "a mean over axes {axes:?} instead of rows and columns"
+        )));
+    }
+    Average {
+        op,
+        input,
+        output,
+        window: Hw { h, w },
+        stride: Hw { h: 1, w: 1 },
+        pad: Hw { h: 0, w: 0 },
+        out: Hw { h: 1, w: 1 },
+        activation: Activation::None,
+    }
+    .lower(ctx)
+}
+
+/// Cuts the outputs of an axis into bands.
+fn bands(input: usize, output: usize, window: usize, stride: usize, pad: usize) -> Vec<Band> {
+    let mut bands: Vec<Band> = Vec::new();
+    for at in 0..output {
+        let low = (at * stride).saturating_sub(pad);
+        let high = (at * stride + window).saturating_sub(pad).min(input);
+        let size = high.saturating_sub(low);
+        if let Some(band) = bands.last_mut()
+            && band.window == size
+            && stride <= STRIDE
+            && low == band.start + (at - band.first) * stride
+        {
+            band.count += 1;
+            continue;
+        }
+        bands.push(Band {
+            first: at,
+            count: 1,
+            start: low,
+            window: size,
+            stride: if stride <= STRIDE { stride } else { 1 },
+        });
+    }
+    bands
+}
+
+impl Average {
+    fn lower(self, ctx: &mut Context) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+        let [n, h, w, c] = nhwc(ctx.tensor(self.input))?;
+        let (from, to) = (ctx.stored(self.input)?, ctx.stored(self.output)?);
+        let range = requant::clamp_of(ctx, self.output, to.range(self.activation));
+        let (offset, shifts) = requant::clamp_shifts(to.zero, range);
+        let (source, target) = (ctx.side(self.input)?, ctx.side(self.output)?);
+        let place = |side: Side, size: Hw, rect: Rect| Side {
+            channels: c,
+            grid: Hw {
+                h: size.h * n,
+                w: size.w,
+            },
+            rect,
+            ..side
+        };
+        let mut layers = Vec::new();
+        let rows = bands(h, self.out.h, self.window.h, self.stride.h, self.pad.h);
+        let columns = bands(w, self.out.w, self.window.w, self.stride.w, self.pad.w);
+        if rows.len() * columns.len() > PIECES {
+            return Err(Unsupported::new(format!(
+                "{} pieces of window, too many",
+                rows.len() * columns.len()
+            )));
+        }
+        let size = Hw { h, w };
+        for image in 0..n {
+            for row in &rows {
+                for column in &columns {
+                    let window = Hw {
+                        h: row.window,
+                        w: column.window,
+                    };
+                    if window.h == 0 || window.w == 0 {
+                        return Err(Unsupported::new("a window sees nothing but padding"));
+                    }
+                    let seen = Rect {
+                        y: image * h + row.start,
+                        x: column.start,
+                        h: (row.count - 1) * row.stride + window.h,
+                        w: (column.count - 1) * column.stride + window.w,
+                    };
+                    let made = Rect {
+                        y: image * self.out.h + row.first,
+                        x: column.first,
+                        h: row.count,
+                        w: column.count,
+                    };
+                    let (input, first) =
+                        self.shrink(ctx, place(source, size, seen), window, &mut layers)?;
+                    let stride = |b: &Band| if b.count == 1 { 1 } else { b.stride };
+                    let mut layer = self.layer(
+                        input,
+                        place(target, self.out, made),
+                        first,
+                        Hw {
+                            h: stride(row),
+                            w: stride(column),
+                        },
+                        from.zero,
+                    );
+                    layer.stage = Stage::Narrow {
+                        multiplier: requant::multiplier(
+                            from.scale / (to.scale * (first.h * first.w) as f64),
+                        )?,
+                        offset,
+                    };
+                    finish(ctx, &mut layer)?;
+                    layers.push(layer);
+                }
+            }
+        }
+        let mut lowered = Lowered {
+            name: "average pooling by depthwise convolution".to_string(),
+            evidence: PROVEN,
+            layers,
+            raw: None,
+        };
+        requant::cascade(ctx, &mut lowered, self.op, self.output, &shifts)?;
+        Ok((vec![self.input], lowered))
+    }
+
+    /// One depthwise layer that sums windows.
+    fn layer(&self, input: Side, output: Side, window: Hw, stride: Hw, zero: i32) -> Layer {
+        Layer {
+            ops: vec![self.op],
+            lowering: "average",
+            evidence: PROVEN,
+            mode: Mode::Depthwise,
+            input,
+            output,
+            kernel: window,
+            stride,
+            dilation: Hw { h: 1, w: 1 },
+            pad: Hw { h: 0, w: 0 },
+            pad_value: 0,
+            weights: Weights::Constant(1),
+            weight_zero: 0,
+            bias: vec![-zero * (window.h * window.w) as i32; input.channels],
+            stage: Stage::Raw,
+            addend: None,
+            tiles: Vec::new(),
+        }
+    }
+
+    /// Replaces a single window that is too large for the kernel by averages over parts of it, in a
+    /// scratch cube. Their rounding adds at most half a step, so the result stays within one.
+    fn shrink(
+        &self,
+        ctx: &mut Context,
+        input: Side,
+        window: Hw,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(Side, Hw), Unsupported> {
+        if window.h <= KERNEL && window.w <= KERNEL {
+            return Ok((input, window));
+        }
+        let too_large = || {
+            Unsupported::new(format!(
+                "a window of {} x {} exceeds the hardware's 31 x 31 and does not divide into such",
+                window.h, window.w
+            ))
+        };
+        if input.rect.h != window.h || input.rect.w != window.w {
+            return Err(too_large());
+        }
+        // The largest part that tiles the window and can be stepped by: several windows along an
+        // axis need a stride, of at most 7, so otherwise each of them is a layer of its own.
+        let part = |n: usize| {
+            (1..=KERNEL)
+                .rev()
+                .find(|&d| n.is_multiple_of(d) && n / d <= KERNEL)
+        };
+        let part = Hw {
+            h: part(window.h).ok_or_else(too_large)?,
+            w: part(window.w).ok_or_else(too_large)?,
+        };
+        let count = Hw {
+            h: window.h / part.h,
+            w: window.w / part.w,
+        };
+        if count.h * count.w > PIECES {
+            return Err(too_large());
+        }
+        let zero = Stored::of(ctx.tensor(self.input)).map_or(0, |s| s.zero);
+        let cube = ctx
+            .program
+            .add_cube([count.h, count.w, input.channels], DType::I8, None);
+        let all = Rect {
+            y: 0,
+            x: 0,
+            h: count.h,
+            w: count.w,
+        };
+        let scratch = Side {
+            cube,
+            surface: 0,
+            channels: input.channels,
+            grid: count,
+            rect: all,
+        };
+        for y in 0..count.h {
+            for x in 0..count.w {
+                let seen = Rect {
+                    y: input.rect.y + y * part.h,
+                    x: input.rect.x + x * part.w,
+                    h: part.h,
+                    w: part.w,
+                };
+                let made = Rect { y, x, h: 1, w: 1 };
+                let mut layer = self.layer(
+                    Side {
+                        rect: seen,
+                        ..input
+                    },
+                    Side {
+                        rect: made,
+                        ..scratch
+                    },
+                    part,
+                    Hw { h: 1, w: 1 },
+                    zero,
+                );
+                layer.stage = Stage::Narrow {
+                    multiplier: requant::multiplier(1.0 / (part.h * part.w) as f64)?,
+                    offset: zero,
+                };
+                finish(ctx, &mut layer)?;
+                layers.push(layer);
+            }
+        }
+        Ok((scratch, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn border_windows_are_bands_of_their_own() {
+        // SAME, window 3, stride 1 on 6: one element less at each end.
+        let b = bands(6, 6, 3, 1, 1);
+        let windows: Vec<_> = b
+            .iter()
+            .map(|b| (b.first, b.count, b.start, b.window))
+            .collect();
+        assert_eq!(windows, [(0, 1, 0, 2), (1, 4, 0, 3), (5, 1, 4, 2)]);
+    }
+
+    #[test]
+    fn strides_beyond_the_field_become_single_windows() {
+        let b = bands(32, 4, 8, 8, 0);
+        assert_eq!(b.len(), 4);
+        assert!(b.iter().all(|b| b.count == 1 && b.window == 8));
+    }
+}

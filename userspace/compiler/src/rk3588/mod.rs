@@ -1,0 +1,140 @@
+//! Lowering to the Rockchip RK3588 NPU.
+//!
+//! The pipeline: choose a lowering for each operator ([`lower`], with the tiles of [`plan_tiles`]),
+//! order the work into submissions ([`plan_segments`]), place the cubes ([`plan_memory`]), then write
+//! constants and commands ([`constants`], [`emit`], [`assemble`]).
+
+pub mod assemble;
+pub mod cbuf;
+mod constants;
+mod context;
+mod emit;
+mod filter;
+mod fold_activation;
+mod fold_pad;
+mod lower;
+mod lower_add;
+mod lower_conv;
+mod lower_pool;
+mod lower_requant;
+mod pack_weights;
+pub mod plan_jobs;
+mod plan_memory;
+mod plan_segments;
+pub mod plan_tiles;
+pub mod program;
+pub mod quant;
+pub mod registers;
+mod requant;
+
+use std::fmt::Write;
+
+use ferrite_ir::Graph;
+
+use crate::executable::{Executable, Placement};
+use crate::{CompileError, Options};
+use context::Context;
+use lower::Choice;
+use plan_segments::Event;
+
+/// A model lowered, scheduled, not yet written out.
+struct Planned<'g> {
+    ctx: Context<'g>,
+    choices: Vec<Choice>,
+    required: Vec<bool>,
+    events: Vec<Event>,
+}
+
+fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, CompileError> {
+    let mut ctx = Context::new(graph, options);
+    for (tensor, activation) in fold_activation::folded(&ctx) {
+        if let Ok(stored) = ctx.stored(tensor) {
+            ctx.clamps.insert(tensor, stored.range(activation));
+        }
+    }
+    let mut choices = Vec::with_capacity(graph.nodes.len());
+    for op in graph.op_ids() {
+        let choice = lower::choose(&mut ctx, op);
+        choices.push(choice);
+    }
+    let required = plan_segments::required(&ctx, &choices);
+    let events = plan_segments::plan(&ctx, &choices, &required)?;
+    Ok(Planned {
+        ctx,
+        choices,
+        required,
+        events,
+    })
+}
+
+/// Compiles a graph.
+pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
+    let planned = plan(graph, options)?;
+    let placements = planned.placements();
+    assemble::assemble(&planned.ctx, &planned.events, placements)
+}
+
+/// The NPU-level form of a model as text, for reading and for tests: cubes, then the steps.
+pub fn dump(graph: &Graph, options: &Options) -> Result<String, CompileError> {
+    let planned = plan(graph, options)?;
+    let mut text = String::new();
+    for (i, cube) in planned.ctx.program.cubes.iter().enumerate() {
+        let [h, w, c] = cube.shape;
+        let _ = writeln!(
+            text,
+            "%{i}: {h}x{w}x{c} {:?}, {} surfaces of {} atoms",
+            cube.dtype, cube.surfaces, cube.surface_pitch
+        );
+    }
+    for event in &planned.events {
+        let _ = match event {
+            Event::Cpu(op) => writeln!(text, "cpu {} {}", op.0, graph.op_name(*op)),
+            Event::Enter(cube, tensor) => writeln!(text, "enter %{} = t{}", cube.0, tensor.0),
+            Event::Leave(cube, tensor) => writeln!(text, "leave t{} = %{}", tensor.0, cube.0),
+            Event::Requantise(cube, tensor, _) => {
+                writeln!(text, "requantise t{} = %{}", tensor.0, cube.0)
+            }
+            Event::Submit(layers) => {
+                let _ = writeln!(text, "submit");
+                for layer in layers {
+                    let _ = writeln!(text, "  {layer} // {} tasks", layer.tiles.len());
+                }
+                Ok(())
+            }
+        };
+    }
+    Ok(text)
+}
+
+impl Planned<'_> {
+    fn placements(&self) -> Vec<Placement> {
+        let on_host: std::collections::HashSet<_> = self
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Cpu(op) => Some(*op),
+                _ => None,
+            })
+            .collect();
+        self.ctx
+            .graph
+            .op_ids()
+            .map(|op| match &self.choices[op.0 as usize] {
+                _ if !self.required[op.0 as usize] => Placement::Folded,
+                Choice::Npu { lowered, .. } => Placement::Npu {
+                    lowering: lowered.name.clone(),
+                    evidence: lowered.evidence,
+                },
+                Choice::View(_) if !on_host.contains(&op) => Placement::Folded,
+                Choice::View(_) => Placement::Cpu {
+                    reason: "its operand and result are on the host".to_string(),
+                    remedy: None,
+                },
+                Choice::Cpu(why) => Placement::Cpu {
+                    reason: why.reason.clone(),
+                    remedy: why.remedy.clone(),
+                },
+            })
+            .collect()
+    }
+}

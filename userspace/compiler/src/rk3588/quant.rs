@@ -1,0 +1,175 @@
+//! Scales and zero points in the forms the hardware takes.
+
+use ferrite_ir::op::Activation;
+use ferrite_ir::{DType, Tensor};
+
+/// A positive factor `scale / 2^shift` as the DPU's converters apply it, `scale` in `[2^14, 2^15)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Multiplier {
+    /// 15-bit mantissa.
+    pub scale: u16,
+    /// Right shift after the multiplication.
+    pub shift: u8,
+}
+
+impl Multiplier {
+    /// Largest shift that is of use: a 32-bit value times 15 bits is zero beyond it.
+    const MAX_SHIFT: i32 = 47;
+
+    /// The multiplier nearest to `factor` (relative error at most 2^-15).
+    ///
+    /// None if the factor is not positive and finite, or 2^15 and more. Factors below 2^-33 become
+    /// the smallest representable one: whatever they multiply rounds to zero.
+    pub fn nearest(factor: f64) -> Option<Multiplier> {
+        if !(factor.is_finite() && factor > 0.0) {
+            return None;
+        }
+        let mut exponent = factor.log2().floor() as i32;
+        let mut scale = (factor * f64::powi(2.0, 14 - exponent)).round_ties_even();
+        // log2 is off by one next to powers of two, and rounding may carry.
+        while scale >= 32768.0 {
+            exponent += 1;
+            scale = (factor * f64::powi(2.0, 14 - exponent)).round_ties_even();
+        }
+        while scale < 16384.0 {
+            exponent -= 1;
+            scale = (factor * f64::powi(2.0, 14 - exponent)).round_ties_even();
+        }
+        let shift = 14 - exponent;
+        if shift < 0 {
+            return None;
+        }
+        if shift > Self::MAX_SHIFT {
+            return Some(Multiplier {
+                scale: 1 << 14,
+                shift: Self::MAX_SHIFT as u8,
+            });
+        }
+        Some(Multiplier {
+            scale: scale as u16,
+            shift: shift as u8,
+        })
+    }
+
+    /// The factor it stands for.
+    pub fn value(self) -> f64 {
+        f64::from(self.scale) * f64::powi(2.0, -i32::from(self.shift))
+    }
+}
+
+/// TFLite's form of a positive factor: a Q31 mantissa and a left shift.
+pub fn q31(factor: f64) -> (i32, i32) {
+    if factor <= 0.0 || !factor.is_finite() {
+        return (0, 0);
+    }
+    let mut shift = factor.log2().floor() as i32 + 1;
+    let mut fraction = factor / f64::powi(2.0, shift);
+    if fraction >= 1.0 {
+        shift += 1;
+        fraction /= 2.0;
+    } else if fraction < 0.5 {
+        shift -= 1;
+        fraction *= 2.0;
+    }
+    let mut mantissa = (fraction * f64::from(1u32 << 31)).round() as i64;
+    if mantissa == 1 << 31 {
+        mantissa /= 2;
+        shift += 1;
+    }
+    if shift < -31 {
+        return (0, 0);
+    }
+    (mantissa as i32, shift)
+}
+
+/// Quantisation of an activation tensor as its bytes lie on the device: always int8, with uint8
+/// values centred by subtracting 128.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stored {
+    /// Real value of one step.
+    pub scale: f64,
+    /// Zero point of the stored values, -128..=127.
+    pub zero: i32,
+    /// What was subtracted from the model's values: 128 for uint8, 0 for int8.
+    pub offset: i32,
+}
+
+impl Stored {
+    /// Of a tensor; None unless it is 8-bit with one scale.
+    pub fn of(tensor: &Tensor) -> Option<Stored> {
+        let offset = match tensor.dtype {
+            DType::U8 => 128,
+            DType::I8 => 0,
+            _ => return None,
+        };
+        let quant = tensor.quant.as_ref()?;
+        if !quant.is_per_tensor() {
+            return None;
+        }
+        let scale = f64::from(quant.scales[0]);
+        let zero = quant.zero_points.first()?.checked_sub(offset)?;
+        if !(scale.is_finite() && scale > 0.0 && (-128..=127).contains(&zero)) {
+            return None;
+        }
+        Some(Stored {
+            scale,
+            zero,
+            offset,
+        })
+    }
+
+    /// Range that a fused activation leaves, in stored values.
+    pub fn range(&self, activation: Activation) -> (i32, i32) {
+        let quantised = |real: f32| {
+            let steps = (real / self.scale as f32).round();
+            self.zero.saturating_add(steps as i32).clamp(-128, 127)
+        };
+        match activation {
+            Activation::None => (-128, 127),
+            Activation::Relu => (quantised(0.0), 127),
+            Activation::ReluN1To1 => (quantised(-1.0), quantised(1.0)),
+            Activation::Relu6 => (quantised(0.0), quantised(6.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipliers_are_nearest_and_normalised() {
+        for factor in [1.0, 0.5, 1.82, 3.3e-7, 0.999_999, 2.0, 0.007_812_5, 127.3] {
+            let m = Multiplier::nearest(factor).unwrap();
+            assert!((1 << 14..1 << 15).contains(&m.scale), "{factor}: {m:?}");
+            let error = (m.value() / factor - 1.0).abs();
+            assert!(
+                error <= f64::powi(2.0, -15),
+                "{factor}: {m:?} off by {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mantissa_of_all_ones_carries_into_the_exponent() {
+        // Mesa's conversion yields half the value here.
+        let m = Multiplier::nearest(1.0 - f64::powi(2.0, -20)).unwrap();
+        assert_eq!((m.scale, m.shift), (1 << 14, 14));
+    }
+
+    #[test]
+    fn factors_that_cannot_be_applied_are_refused() {
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY, 32768.0] {
+            assert_eq!(Multiplier::nearest(factor), None, "{factor}");
+        }
+    }
+
+    #[test]
+    fn q31_reproduces_the_factor() {
+        for factor in [1.0, 0.25, 1.82, 3.3e-7, 0.999_999_999_9] {
+            let (m, s) = q31(factor);
+            let value = f64::from(m) * f64::powi(2.0, s - 31);
+            assert!((value / factor - 1.0).abs() < 1e-9, "{factor}");
+        }
+    }
+}
