@@ -11,9 +11,11 @@ mod macs;
 pub mod op;
 pub mod tensor;
 pub mod tflite;
+pub mod verify;
 pub mod window;
 
 pub use graph::{Graph, Node, OpId, TensorId, Uses};
 pub use op::OpKind;
 pub use tensor::{DType, Quant, Tensor};
+pub use verify::{VerifyError, VerifyFault, verify};
 pub use window::{SpatialWindows, Windows};

@@ -127,17 +127,20 @@ impl Tensor {
     /// The elements of an int32 or int64 constant, as operands that are lists of sizes, axes or
     /// indices hold them. `None` if the tensor is not such a constant or a value needs 64 bits.
     pub fn as_i32(&self) -> Option<Vec<i32>> {
+        self.first_i32(usize::MAX)
+    }
+
+    /// As [`Self::as_i32`], no more than `limit` elements.
+    pub fn first_i32(&self, limit: usize) -> Option<Vec<i32>> {
         let data = self.data.as_deref()?;
         match self.dtype {
-            DType::I32 => Some(
-                data.as_chunks()
-                    .0
-                    .iter()
-                    .map(|&b| i32::from_le_bytes(b))
-                    .collect(),
-            ),
+            DType::I32 => {
+                let elements = data.as_chunks().0.iter().take(limit);
+                Some(elements.map(|&b| i32::from_le_bytes(b)).collect())
+            }
             DType::I64 => {
-                let wide = data.as_chunks().0.iter().map(|&b| i64::from_le_bytes(b));
+                let elements = data.as_chunks().0.iter().take(limit);
+                let wide = elements.map(|&b| i64::from_le_bytes(b));
                 wide.map(|v| i32::try_from(v).ok()).collect()
             }
             _ => None,

@@ -1,5 +1,6 @@
 //! What can be wrong with a model file.
 
+use crate::verify::VerifyError;
 use crate::{flatbuffer, flexbuffer};
 
 /// Why a file is not a model that can be read, and where.
@@ -42,6 +43,8 @@ pub enum ReadError {
     },
     #[error("tensor {tensor} \"{name}\" is a graph output but nothing produces it")]
     OutputNotProduced { tensor: usize, name: String },
+    #[error("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Inconsistent { errors: Vec<VerifyError> },
 }
 
 /// What is wrong with a tensor.

@@ -53,7 +53,10 @@ pub fn read(file: &[u8]) -> Result<Graph, ReadError> {
         outputs,
     };
     operators::read(&model, &subgraph, subgraphs.len(), &mut graph, &mut budget)?;
-    Ok(graph)
+    match crate::verify::verify(&graph) {
+        Ok(()) => Ok(graph),
+        Err(errors) => Err(ReadError::Inconsistent { errors }),
+    }
 }
 
 fn graph_operands(

@@ -1,0 +1,119 @@
+//! Ids, operand counts, and single assignment in execution order.
+
+use super::{MAX_ERRORS, VerifyError, VerifyFault};
+use crate::arity::arity;
+use crate::graph::{Graph, OpId, TensorId};
+
+/// All faults of this kind.
+pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
+    let mut state = State {
+        defined: vec![false; graph.tensors.len()],
+        errors: Vec::new(),
+    };
+    for (id, tensor) in (0u32..).zip(&graph.tensors) {
+        state.defined[id as usize] = tensor.is_constant() || tensor.variable;
+        let found = tensor.data.as_ref().map(|data| data.len());
+        let expected = tensor.bytes();
+        if let Some(found) = found.filter(|&found| found != expected) {
+            state.fault(
+                None,
+                VerifyFault::DataLength {
+                    tensor: id,
+                    found,
+                    expected,
+                },
+            );
+        }
+    }
+    for &id in &graph.inputs {
+        state.define(graph, None, id);
+    }
+    for op in graph.op_ids() {
+        let at = Some((op, graph.op_name(op).to_owned()));
+        if let Err(fault) = counts(graph, op) {
+            state.fault(at.clone(), fault);
+        }
+        let node = graph.node(op);
+        for &id in node.inputs.iter().flatten() {
+            state.read(graph, at.clone(), id);
+        }
+        for &id in &node.outputs {
+            state.define(graph, at.clone(), id);
+        }
+    }
+    for &id in &graph.outputs {
+        state.read(graph, None, id);
+    }
+    state.errors
+}
+
+struct State {
+    defined: Vec<bool>,
+    errors: Vec<VerifyError>,
+}
+
+impl State {
+    fn fault(&mut self, op: Option<(OpId, String)>, fault: VerifyFault) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(VerifyError { op, fault });
+        }
+    }
+
+    /// A tensor gets its value here.
+    fn define(&mut self, graph: &Graph, op: Option<(OpId, String)>, id: TensorId) {
+        let tensor = id.0;
+        match self.defined.get_mut(tensor as usize) {
+            None => self.no_tensor(op, tensor),
+            Some(true) => self.fault(op, VerifyFault::WrittenTwice { tensor }),
+            Some(defined) => {
+                *defined = true;
+                let shape = &graph.tensor(id).shape;
+                if shape.contains(&0) {
+                    let shape = shape.clone();
+                    self.fault(op, VerifyFault::Empty { tensor, shape });
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, graph: &Graph, op: Option<(OpId, String)>, id: TensorId) {
+        let tensor = id.0;
+        match self.defined.get(tensor as usize) {
+            None => self.no_tensor(op, tensor),
+            Some(false) => self.fault(op, VerifyFault::NotYetProduced { tensor }),
+            Some(true) => {
+                // Only a list of axes or sizes may be empty.
+                let t = graph.tensor(id);
+                let list = t.is_constant() && t.shape.len() == 1 && t.quant.is_none();
+                if t.shape.contains(&0) && !list {
+                    let shape = t.shape.clone();
+                    self.fault(op, VerifyFault::Empty { tensor, shape });
+                }
+            }
+        }
+    }
+
+    fn no_tensor(&mut self, op: Option<(OpId, String)>, tensor: u32) {
+        let tensors = self.defined.len();
+        self.fault(op, VerifyFault::NoTensor { tensor, tensors });
+    }
+}
+
+fn counts(graph: &Graph, op: OpId) -> Result<(), VerifyFault> {
+    let node = graph.node(op);
+    let Some(arity) = arity(&node.kind) else {
+        return Ok(());
+    };
+    let (inputs, outputs) = (node.inputs.len(), node.outputs.len());
+    if !arity.inputs.contains(&inputs) {
+        return Err(VerifyFault::InputCount { found: inputs });
+    }
+    if !arity.outputs.contains(&outputs) {
+        return Err(VerifyFault::OutputCount { found: outputs });
+    }
+    let mut needed = node.inputs.iter().take(arity.optional_from);
+    match needed.position(Option::is_none) {
+        Some(operand) => Err(VerifyFault::Omitted { operand }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,132 @@
+//! One NPU core: state that survives from job to job, and running a kick.
+
+use super::config::Config;
+use super::counters::Counters;
+use super::fault::{Fault, FaultKind};
+use super::state::State;
+use crate::memory::Memory;
+use ferrite_hw::rk3588::table::Register;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What the PC registers hold when a core is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Address of the first segment (BASE_ADDRESS).
+    pub base: u32,
+    /// REGISTER_AMOUNTS: 128-bit fetches of the first segment minus one.
+    pub amount: u32,
+    /// TASK_CON: bits [11:0] number of segments to run.
+    pub task_con: u32,
+    /// TASK_DMA_BASE_ADDR; anything but 0 hangs.
+    pub dma_base: u32,
+}
+
+impl Start {
+    /// What mainline's driver programs for one task of `words` commands, tail included.
+    pub fn task(base: u32, words: usize) -> Self {
+        Start::chain(base, words, 1)
+    }
+
+    /// A chain of `tasks` segments of which the first has `words` commands.
+    pub fn chain(base: u32, words: usize, tasks: u32) -> Self {
+        Start {
+            base,
+            amount: ferrite_hw::rk3588::command::segment_amount(words),
+            task_con: 0x7000 | tasks,
+            dma_base: 0,
+        }
+    }
+}
+
+/// What a kick ended with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Bits to raise in INTERRUPT_RAW_STATUS.
+    pub raw: u32,
+    /// Tasks finished.
+    pub tasks: u32,
+    /// Why the kick did not finish. The chip would hang, so no completion bits are set.
+    pub fault: Option<Fault>,
+    /// Counts of this kick.
+    pub counters: Counters,
+}
+
+/// One core.
+pub struct Core {
+    pub(super) config: Config,
+    pub(super) state: State,
+    pub(super) counters: Counters,
+    pub(super) abort: Arc<AtomicBool>,
+}
+
+impl Core {
+    /// A core after reset.
+    pub fn new(config: Config) -> Self {
+        Core {
+            config,
+            state: State::new(),
+            counters: Counters::default(),
+            abort: Arc::default(),
+        }
+    }
+
+    /// The reset input: registers, tables and retained buffer contents are lost, counts stay.
+    pub fn reset(&mut self) {
+        *self = Core {
+            counters: self.counters,
+            ..Core::new(self.config)
+        };
+    }
+
+    /// A flag that ends a running kick at the next task when set.
+    pub fn abort_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.abort)
+    }
+
+    /// A register write over the bus (slave mode).
+    pub fn bus_write(&mut self, register: &Register, value: u32) -> Result<(), FaultKind> {
+        self.state.write(register, value, true)
+    }
+
+    /// Counts of all kicks.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Runs a kick to its end.
+    pub fn run(&mut self, memory: &dyn Memory, start: Start) -> Outcome {
+        let mut outcome = Outcome {
+            raw: 0,
+            tasks: 0,
+            fault: None,
+            counters: Counters {
+                kicks: 1,
+                estimated_ns: (self.config.kick_seconds * 1e9) as u64,
+                ..Counters::default()
+            },
+        };
+        match self.run_segments(memory, start, &mut outcome) {
+            Ok(raw) => {
+                outcome.raw = raw;
+                outcome.counters.interrupts = 1;
+            }
+            Err(kind) => {
+                outcome.counters.faults = 1;
+                outcome.fault = Some(Fault {
+                    task: outcome.tasks,
+                    kind,
+                });
+            }
+        }
+        self.counters += outcome.counters;
+        outcome
+    }
+
+    pub(super) fn check_abort(&self) -> Result<(), FaultKind> {
+        if self.abort.load(Ordering::Relaxed) {
+            return Err(FaultKind::Reset);
+        }
+        Ok(())
+    }
+}
