@@ -1,0 +1,189 @@
+//! Walking two operands in step, with dimensions of size one repeated.
+
+use super::KernelError;
+
+/// How two shapes broadcast to one.
+pub(super) struct Broadcast {
+    /// The common shape.
+    pub shape: Vec<usize>,
+    /// Merged dimensions, outermost first: size, and the steps of both operands.
+    dims: Vec<Dim>,
+}
+
+#[derive(Clone, Copy)]
+struct Dim {
+    size: usize,
+    steps: [usize; 2],
+}
+
+/// Where the operands' parts of a row of the result start.
+struct Row {
+    a: usize,
+    b: usize,
+}
+
+impl Broadcast {
+    /// Aligns the shapes at their last dimensions.
+    pub fn new(a: &[usize], b: &[usize]) -> Result<Broadcast, KernelError> {
+        let rank = a.len().max(b.len());
+        let size = |s: &[usize], i: usize| {
+            let missing = rank - s.len();
+            if i < missing { 1 } else { s[i - missing] }
+        };
+        let mut shape = Vec::new();
+        let mut dims: Vec<Dim> = Vec::new();
+        let mut strides = [1usize, 1];
+        for i in (0..rank).rev() {
+            let (da, db) = (size(a, i), size(b, i));
+            if da != db && da != 1 && db != 1 {
+                return Err(KernelError::Shape {
+                    what: "the operands do not broadcast",
+                    shapes: vec![a.to_vec(), b.to_vec()],
+                });
+            }
+            let n = if da == 1 { db } else { da };
+            shape.push(n);
+            let steps = [
+                if da == 1 { 0 } else { strides[0] },
+                if db == 1 { 0 } else { strides[1] },
+            ];
+            strides = [strides[0].saturating_mul(da), strides[1].saturating_mul(db)];
+            if n == 1 {
+                continue;
+            }
+            // Merge with the next inner dimension where both operands are contiguous.
+            match dims.last_mut() {
+                Some(d) if (0..2).all(|k| steps[k] == d.steps[k].saturating_mul(d.size)) => {
+                    d.size = d.size.saturating_mul(n);
+                }
+                _ => dims.push(Dim { size: n, steps }),
+            }
+        }
+        shape.reverse();
+        dims.reverse();
+        if dims.is_empty() {
+            dims.push(Dim {
+                size: 1,
+                steps: [1, 1],
+            });
+        }
+        Ok(Broadcast { shape, dims })
+    }
+
+    /// Length of the rows, and the steps of both operands in them (0 or 1).
+    fn row(&self) -> (usize, [usize; 2]) {
+        let d = self.dims[self.dims.len() - 1];
+        (d.size, d.steps)
+    }
+
+    /// The row with this index.
+    fn locate(&self, index: usize) -> Row {
+        let (mut rest, mut a, mut b) = (index, 0, 0);
+        for d in self.dims[..self.dims.len() - 1].iter().rev() {
+            a += rest % d.size * d.steps[0];
+            b += rest % d.size * d.steps[1];
+            rest /= d.size;
+        }
+        Row { a, b }
+    }
+
+    /// Applies `f` to all pairs of elements.
+    pub fn map<A: Copy + Sync, B: Copy + Sync, O: Send>(
+        &self,
+        a: &[A],
+        b: &[B],
+        out: &mut [O],
+        f: impl Fn(A, B) -> O + Sync,
+    ) {
+        use rayon::prelude::*;
+        /// Elements below which a row is not split over threads.
+        const PIECE: usize = 1 << 14;
+        if out.is_empty() {
+            return;
+        }
+        let (len, steps) = self.row();
+        if len >= 2 * PIECE {
+            // Few long rows: split each.
+            for (index, out) in out.chunks_exact_mut(len).enumerate() {
+                let row = self.locate(index);
+                out.par_chunks_mut(PIECE).enumerate().for_each(|(i, out)| {
+                    let skip = i * PIECE;
+                    let a = &a[row.a + skip * steps[0]..];
+                    let b = &b[row.b + skip * steps[1]..];
+                    map_row(a, b, steps, out, &f);
+                });
+            }
+            return;
+        }
+        out.par_chunks_mut(len)
+            .with_min_len((PIECE / len).max(1))
+            .enumerate()
+            .for_each(|(index, out)| {
+                let row = self.locate(index);
+                map_row(&a[row.a..], &b[row.b..], steps, out, &f);
+            });
+    }
+}
+
+fn map_row<A: Copy, B: Copy, O>(
+    a: &[A],
+    b: &[B],
+    steps: [usize; 2],
+    out: &mut [O],
+    f: impl Fn(A, B) -> O,
+) {
+    match steps {
+        [0, 0] => out.iter_mut().for_each(|o| *o = f(a[0], b[0])),
+        [0, _] => out.iter_mut().zip(b).for_each(|(o, &y)| *o = f(a[0], y)),
+        [_, 0] => out.iter_mut().zip(a).for_each(|(o, &x)| *o = f(x, b[0])),
+        _ => out
+            .iter_mut()
+            .zip(a.iter().zip(b))
+            .for_each(|(o, (&x, &y))| *o = f(x, y)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn matches_index_arithmetic(
+            dims in proptest::collection::vec((1usize..4, 0u8..4), 0..5),
+            drop in 0usize..3,
+        ) {
+            let a: Vec<usize> = dims.iter().map(|&(n, m)| if m == 1 { 1 } else { n }).collect();
+            let b: Vec<usize> = dims.iter().map(|&(n, m)| if m == 2 { 1 } else { n }).collect();
+            let b = b[drop.min(b.len())..].to_vec();
+            let bc = Broadcast::new(&a, &b).unwrap();
+            let count = |s: &[usize]| s.iter().product::<usize>();
+            let (va, vb): (Vec<usize>, Vec<usize>) =
+                ((0..count(&a)).collect(), (0..count(&b)).collect());
+            let mut out = vec![(0, 0); count(&bc.shape)];
+            bc.map(&va, &vb, &mut out, |x, y| (x, y));
+            for (i, &(x, y)) in out.iter().enumerate() {
+                let offset = |s: &[usize]| {
+                    let (mut rest, mut at, mut step) = (i, 0, 1);
+                    for (d, &n) in bc.shape.iter().enumerate().rev() {
+                        let here = rest % n;
+                        rest /= n;
+                        if let Some(k) = (d + s.len()).checked_sub(bc.shape.len()) {
+                            at += if s[k] == 1 { 0 } else { here * step };
+                            step *= s[k];
+                        }
+                    }
+                    at
+                };
+                prop_assert_eq!((x, y), (offset(&a), offset(&b)));
+            }
+        }
+    }
+
+    #[test]
+    fn mismatch_is_an_error() {
+        assert!(Broadcast::new(&[2, 3], &[2]).is_err());
+        assert_eq!(Broadcast::new(&[0, 3], &[1]).unwrap().shape, [0, 3]);
+    }
+}

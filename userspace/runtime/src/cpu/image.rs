@@ -1,0 +1,139 @@
+//! Feature maps widened to 16 bits around their zero point, with a border of zeros: the form in
+//! which windows need no bounds checks and padding contributes nothing.
+
+use super::KernelError;
+use super::context::Byte;
+use super::window::Axis;
+use rayon::prelude::*;
+
+/// Geometry of the widened map of one batch entry.
+pub(super) struct Frame {
+    height: usize,
+    width: usize,
+    channels: usize,
+    top: usize,
+    left: usize,
+    rows: usize,
+    /// Elements from pixel to pixel.
+    pub pixel: usize,
+    /// Elements from row to row.
+    pub row: usize,
+}
+
+/// Largest widened map in elements.
+const MAX_ELEMENTS: usize = 1 << 30;
+
+impl Frame {
+    /// A frame that holds everything the windows along `y` and `x` reach. `copies` repeats each
+    /// channel (depth multiplier); pixels are padded to a multiple of `align` channels.
+    pub fn new(
+        y: &Axis,
+        x: &Axis,
+        channels: usize,
+        copies: usize,
+        align: usize,
+    ) -> Result<Frame, KernelError> {
+        let (top, rows) = extent(y);
+        let (left, columns) = extent(x);
+        let too_large = || KernelError::TooLarge {
+            shape: vec![rows, columns, channels, copies],
+        };
+        let pixel = channels
+            .checked_mul(copies)
+            .and_then(|c| c.checked_next_multiple_of(align))
+            .ok_or_else(too_large)?;
+        let row = columns.checked_mul(pixel).ok_or_else(too_large)?;
+        rows.checked_mul(row)
+            .filter(|&n| n <= MAX_ELEMENTS)
+            .ok_or_else(too_large)?;
+        Ok(Frame {
+            height: y.input,
+            width: x.input,
+            channels,
+            top,
+            left,
+            rows,
+            pixel,
+            row,
+        })
+    }
+
+    /// Element offset that a tap at input offset (`dy`, `dx`) adds to a window's origin.
+    pub fn tap(&self, dy: i64, dx: i64) -> usize {
+        let row = (dy + self.top as i64) as usize;
+        let column = (dx + self.left as i64) as usize;
+        row * self.row + column * self.pixel
+    }
+
+    /// Widens one batch entry. `tail` extra zeros follow the last pixel.
+    pub fn widen<T: Byte>(
+        &self,
+        source: &[T],
+        zero_point: i32,
+        copies: usize,
+        tail: usize,
+    ) -> Vec<i16> {
+        let zero = zero_point as i16;
+        let mut data = vec![0i16; self.rows * self.row + tail];
+        let line = self.width * self.channels;
+        let interior = &mut data[self.top * self.row..][..self.height * self.row];
+        interior
+            .par_chunks_mut(self.row)
+            .zip(source.par_chunks(line))
+            .with_min_len(4)
+            .for_each(|(to, from)| {
+                let to = &mut to[self.left * self.pixel..];
+                if copies == 1 && self.pixel == self.channels {
+                    for (t, f) in to.iter_mut().zip(from) {
+                        *t = f.widen() as i16 - zero;
+                    }
+                    return;
+                }
+                for (to, from) in to
+                    .chunks_exact_mut(self.pixel)
+                    .zip(from.chunks_exact(self.channels))
+                {
+                    for (t, f) in to.chunks_exact_mut(copies).zip(from) {
+                        t.fill(f.widen() as i16 - zero);
+                    }
+                }
+            });
+        data
+    }
+}
+
+/// Border in front of the input and total extent along one axis.
+fn extent(axis: &Axis) -> (usize, usize) {
+    let live = axis.live_taps();
+    let lowest = live.first().map_or(0, |t| t.1).min(0);
+    let last = ((axis.output - 1) * axis.stride) as i64;
+    let highest = live.last().map_or(0, |t| t.1 + last);
+    let before = -lowest as usize;
+    let after = (highest - (axis.input as i64 - 1)).max(0) as usize;
+    (before, before + axis.input + after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrite_ir::op::Padding;
+
+    #[test]
+    fn borders_are_zero_and_channels_repeat() {
+        let axis = Axis::new(2, 3, 1, 1, Padding::Same).unwrap();
+        let frame = Frame::new(&axis, &axis, 2, 2, 8).unwrap();
+        assert_eq!((frame.pixel, frame.row), (8, 32));
+        let data = frame.widen::<u8>(&[1, 2, 3, 4, 5, 6, 7, 8], 10, 2, 1);
+        assert_eq!(data.len(), 4 * 32 + 1);
+        assert_eq!(data[32 + 8..][..5], [-9, -9, -8, -8, 0]);
+        assert!(data[..32].iter().all(|&v| v == 0));
+        assert_eq!(frame.tap(-1, -1), 0);
+    }
+
+    #[test]
+    fn huge_dilation_needs_no_huge_border() {
+        let axis = Axis::new(33, 3, 1, 1 << 20, Padding::Same).unwrap();
+        let frame = Frame::new(&axis, &axis, 1, 1, 1).unwrap();
+        assert_eq!(frame.row, 33);
+    }
+}

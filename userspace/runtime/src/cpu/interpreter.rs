@@ -1,0 +1,275 @@
+//! Runs graphs operator by operator.
+
+use super::context::Context;
+use super::dispatch::{self, Plan};
+use super::{CpuError, KernelError, Value};
+use ferrite_ir::{Graph, OpId, TensorId};
+use std::sync::{Arc, OnceLock};
+
+/// A graph ready to run: constants are decoded and filters are packed, each once.
+pub struct Interpreter {
+    graph: Arc<Graph>,
+    constants: Vec<Option<Value>>,
+    /// For each operator, made on its first run.
+    plans: Vec<OnceLock<Plan>>,
+    /// For each operator, the tensors that no later operator needs.
+    dead_after: Vec<Vec<TensorId>>,
+}
+
+impl Interpreter {
+    /// Decodes the constants and checks that all ids are of the graph.
+    ///
+    /// # Errors
+    /// [`CpuError::NoSuchTensor`] and [`CpuError::Constant`].
+    pub fn new(graph: impl Into<Arc<Graph>>) -> Result<Interpreter, CpuError> {
+        let graph = graph.into();
+        let operands = |op: OpId| {
+            let node = graph.node(op);
+            node.inputs.iter().flatten().chain(&node.outputs)
+        };
+        for &tensor in graph
+            .inputs
+            .iter()
+            .chain(&graph.outputs)
+            .chain(graph.op_ids().flat_map(operands))
+        {
+            if tensor.0 as usize >= graph.tensors.len() {
+                return Err(CpuError::NoSuchTensor {
+                    tensor,
+                    tensors: graph.tensors.len(),
+                });
+            }
+        }
+        let constants = graph
+            .tensors
+            .iter()
+            .enumerate()
+            .map(|(i, _)| constant(&graph, TensorId(i as u32)))
+            .collect::<Result<_, _>>()?;
+        let plans = graph.nodes.iter().map(|_| OnceLock::new()).collect();
+        let mut last_use = vec![None; graph.tensors.len()];
+        for op in graph.op_ids() {
+            for id in operands(op) {
+                last_use[id.0 as usize] = Some(op);
+            }
+        }
+        for id in &graph.outputs {
+            last_use[id.0 as usize] = None;
+        }
+        let mut dead_after = vec![Vec::new(); graph.nodes.len()];
+        for (i, op) in last_use.iter().enumerate() {
+            if let Some(op) = op {
+                dead_after[op.0 as usize].push(TensorId(i as u32));
+            }
+        }
+        Ok(Interpreter {
+            graph,
+            constants,
+            plans,
+            dead_after,
+        })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The value of a constant tensor.
+    pub fn constant(&self, id: TensorId) -> Option<&Value> {
+        self.constants.get(id.0 as usize)?.as_ref()
+    }
+
+    /// Runs one operator. An operand that is `None` or missing from `inputs` is taken from the
+    /// graph's constants.
+    ///
+    /// # Errors
+    /// [`CpuError::Op`] with the reason, [`CpuError::NoSuchOp`].
+    pub fn run_op(&self, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<Value>, CpuError> {
+        let node = self.graph.nodes.get(op.0 as usize);
+        let node = node.ok_or(CpuError::NoSuchOp {
+            op,
+            nodes: self.graph.nodes.len(),
+        })?;
+        let given = |i: usize| inputs.get(i).copied().flatten();
+        let operands: Vec<Option<&Value>> = node
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(i, id)| given(i).or_else(|| self.constant((*id)?)))
+            .collect();
+        let ctx = Context {
+            graph: &self.graph,
+            node,
+            inputs: &operands,
+        };
+        self.run_kernel(op, &ctx).map_err(|source| CpuError::Op {
+            op,
+            kind: self.graph.op_name(op).to_owned(),
+            source,
+        })
+    }
+
+    fn run_kernel(&self, op: OpId, ctx: &Context<'_>) -> Result<Vec<Value>, KernelError> {
+        // A plan may be kept where all operands but the first are the graph's own constants and
+        // the first has the graph's shape.
+        let fixed = ctx
+            .node
+            .inputs
+            .iter()
+            .zip(ctx.inputs)
+            .skip(1)
+            .all(|(id, value)| {
+                let own = id.and_then(|id| self.constant(id));
+                value.is_none_or(|v| own.is_some_and(|c| std::ptr::eq(c, v)))
+            });
+        let usual = match (ctx.inputs.first(), ctx.input_tensor(0)) {
+            (Some(Some(x)), Ok(tensor)) => x.shape() == tensor.shape,
+            _ => false,
+        };
+        if !(fixed && usual) {
+            return dispatch::run(ctx, &dispatch::plan(ctx)?);
+        }
+        let slot = &self.plans[op.0 as usize];
+        if slot.get().is_none() {
+            // Another thread may have been faster; its plan is the same.
+            let _ = slot.set(dispatch::plan(ctx)?);
+        }
+        match slot.get() {
+            Some(plan) => dispatch::run(ctx, plan),
+            None => dispatch::run(ctx, &dispatch::plan(ctx)?),
+        }
+    }
+
+    /// Runs the graph.
+    ///
+    /// # Errors
+    /// [`CpuError`] for inputs that do not match the graph and for operators that fail.
+    pub fn run(&self, inputs: &[Value]) -> Result<Vec<Value>, CpuError> {
+        let mut values = self.place_inputs(inputs)?;
+        for op in self.graph.op_ids() {
+            self.step(op, &mut values)?;
+            for id in &self.dead_after[op.0 as usize] {
+                values[id.0 as usize] = None;
+            }
+        }
+        self.graph
+            .outputs
+            .iter()
+            .map(|&id| {
+                let value = values[id.0 as usize].as_ref().or(self.constant(id));
+                value
+                    .cloned()
+                    .ok_or(CpuError::OutputNotComputed { tensor: id })
+            })
+            .collect()
+    }
+
+    /// Runs the graph and returns the value of every tensor that is not a constant: `None` for
+    /// constants and for tensors nobody computes.
+    ///
+    /// # Errors
+    /// As [`Interpreter::run`].
+    pub fn run_keeping_all(&self, inputs: &[Value]) -> Result<Vec<Option<Value>>, CpuError> {
+        let mut values = self.place_inputs(inputs)?;
+        for op in self.graph.op_ids() {
+            self.step(op, &mut values)?;
+        }
+        Ok(values)
+    }
+
+    fn step(&self, op: OpId, values: &mut [Option<Value>]) -> Result<(), CpuError> {
+        let node = self.graph.node(op);
+        let operands: Vec<Option<&Value>> = node
+            .inputs
+            .iter()
+            .map(|id| values[(*id)?.0 as usize].as_ref())
+            .collect();
+        let results = self.run_op(op, &operands)?;
+        for (&id, value) in node.outputs.iter().zip(results) {
+            values[id.0 as usize] = Some(value);
+        }
+        Ok(())
+    }
+
+    fn place_inputs(&self, inputs: &[Value]) -> Result<Vec<Option<Value>>, CpuError> {
+        let ids = &self.graph.inputs;
+        if inputs.len() != ids.len() {
+            return Err(CpuError::InputCount {
+                found: inputs.len(),
+                expected: ids.len(),
+            });
+        }
+        let mut values = vec![None; self.graph.tensors.len()];
+        for (index, (&id, value)) in ids.iter().zip(inputs).enumerate() {
+            let tensor = self.graph.tensor(id);
+            if value.dtype() != tensor.dtype || value.shape() != tensor.shape {
+                return Err(CpuError::Input {
+                    index,
+                    found: value.dtype(),
+                    found_shape: value.shape().to_vec(),
+                    expected: tensor.dtype,
+                    expected_shape: tensor.shape.clone(),
+                });
+            }
+            values[id.0 as usize] = Some(value.clone());
+        }
+        Ok(values)
+    }
+}
+
+fn constant(graph: &Graph, id: TensorId) -> Result<Option<Value>, CpuError> {
+    let tensor = graph.tensor(id);
+    let Some(data) = &tensor.data else {
+        return Ok(None);
+    };
+    Value::from_bytes(tensor.dtype, tensor.shape.clone(), data)
+        .map(Some)
+        .map_err(|source| CpuError::Constant { tensor: id, source })
+}
+
+/// Runs one operator of a graph. Operands that are `None` or missing are taken from the graph's
+/// constants. To run an operator more than once, keep an [`Interpreter`].
+///
+/// # Errors
+/// [`CpuError::Op`] with the reason, and [`CpuError::NoSuchOp`], [`CpuError::NoSuchTensor`] and
+/// [`CpuError::Constant`] for a graph that does not hold together.
+pub fn run_op(graph: &Graph, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<Value>, CpuError> {
+    let node = graph.nodes.get(op.0 as usize);
+    let node = node.ok_or(CpuError::NoSuchOp {
+        op,
+        nodes: graph.nodes.len(),
+    })?;
+    let mut constants = Vec::new();
+    for (i, id) in node.inputs.iter().enumerate() {
+        constants.push(match (inputs.get(i).copied().flatten(), id) {
+            (None, &Some(id)) if (id.0 as usize) < graph.tensors.len() => constant(graph, id)?,
+            _ => None,
+        });
+    }
+    let operands: Vec<Option<&Value>> = constants
+        .iter()
+        .enumerate()
+        .map(|(i, own)| inputs.get(i).copied().flatten().or(own.as_ref()))
+        .collect();
+    let ctx = Context {
+        graph,
+        node,
+        inputs: &operands,
+    };
+    dispatch::plan(&ctx)
+        .and_then(|plan| dispatch::run(&ctx, &plan))
+        .map_err(|source| CpuError::Op {
+            op,
+            kind: graph.op_name(op).to_owned(),
+            source,
+        })
+}
+
+/// Runs a graph once. To run it more than once, keep an [`Interpreter`].
+///
+/// # Errors
+/// As [`Interpreter::new`] and [`Interpreter::run`].
+pub fn run_graph(graph: &Graph, inputs: &[Value]) -> Result<Vec<Value>, CpuError> {
+    Interpreter::new(graph.clone())?.run(inputs)
+}
