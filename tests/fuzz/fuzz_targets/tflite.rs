@@ -1,10 +1,11 @@
 //! Any bytes are a model or an error, in bounded time and memory; a model that was read passes
-//! the queries that everything else makes of it.
+//! the queries that everything else makes of it, and comes back from its textual form.
 //!
 //! Good seeds are small models. `-malloc_limit_mb` and `-timeout` turn a broken bound into a
 //! finding.
 #![no_main]
 
+use ferrite_ir::text::{Constants, parse, print};
 use ferrite_ir::tflite;
 use libfuzzer_sys::fuzz_target;
 
@@ -19,4 +20,6 @@ fuzz_target!(|file: &[u8]| {
             assert_eq!(uses.producer(id), Some(op));
         }
     }
+    let text = print(&graph, Constants::Inline);
+    assert_eq!(parse(&text).as_ref(), Ok(&graph));
 });

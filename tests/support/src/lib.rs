@@ -3,7 +3,9 @@
 #![deny(unsafe_code)]
 
 pub mod cases;
+pub mod flatbuffer;
 pub mod models;
+pub mod tflite;
 
 use std::path::{Path, PathBuf};
 

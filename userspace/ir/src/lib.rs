@@ -10,6 +10,7 @@ pub mod graph;
 mod macs;
 pub mod op;
 pub mod tensor;
+pub mod text;
 pub mod tflite;
 pub mod verify;
 pub mod window;

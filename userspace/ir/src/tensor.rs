@@ -50,6 +50,21 @@ impl DType {
         }
     }
 
+    /// The type of a name as [`Self::name`] gives it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        const ALL: [DType; 8] = [
+            DType::U8,
+            DType::I8,
+            DType::I16,
+            DType::I32,
+            DType::I64,
+            DType::F16,
+            DType::F32,
+            DType::Bool,
+        ];
+        ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
     /// Range of a stored integer of this type; `None` for floats and truth values.
     pub const fn range(self) -> Option<(i64, i64)> {
         match self {

@@ -1,0 +1,98 @@
+//! The textual form: exact round trips, errors that point at the place, and its looks.
+
+use std::collections::HashMap;
+
+use ferrite_ir::text::{Constants, ContentHash, parse, parse_with, print};
+use ferrite_ir::{Graph, tflite};
+use ferrite_testing::{cases, models, tflite::classifier};
+
+fn read(file: &[u8], name: &str) -> Graph {
+    tflite::read(file).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn assert_round_trips(graph: &Graph, name: &str) {
+    let full = print(graph, Constants::Inline);
+    let back = parse(&full).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert!(back == *graph, "{name}: full text");
+    assert_eq!(print(&back, Constants::Inline), full, "{name}");
+
+    let data: HashMap<_, _> = graph
+        .tensors
+        .iter()
+        .filter_map(|t| t.data.clone())
+        .map(|d| (ContentHash::of(&d), d))
+        .collect();
+    let short = print(graph, Constants::Hashed);
+    let back = parse_with(&short, |hash| data.get(&hash).cloned());
+    let back = back.unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert!(back == *graph, "{name}: text with hashes");
+}
+
+#[test]
+fn reference_models_round_trip() {
+    for model in models::public() {
+        assert_round_trips(&read(&model.bytes(), &model.name), &model.name);
+    }
+}
+
+#[test]
+fn reference_cases_round_trip() {
+    for case in cases::public() {
+        assert_round_trips(&read(&case.model(), &case.id), &case.id);
+    }
+}
+
+#[test]
+fn a_small_model_as_text() {
+    let graph = read(&classifier().file(), "classifier");
+    assert_round_trips(&graph, "classifier");
+    insta::assert_snapshot!(print(&graph, Constants::Hashed));
+}
+
+#[test]
+fn names_may_hold_anything() {
+    let mut graph = read(&classifier().file(), "classifier");
+    for (tensor, name) in graph
+        .tensors
+        .iter_mut()
+        .zip(["a\"b\\", "\n\r\u{2028}", "é %1 = x", ""])
+    {
+        tensor.name = name.to_owned();
+    }
+    graph.name = "\u{7f}\\u{41}".to_owned();
+    assert_round_trips(&graph, "odd names");
+}
+
+#[test]
+fn errors_point_at_the_place() {
+    let text = print(&read(&classifier().file(), "classifier"), Constants::Inline);
+    let with = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        parse(&text.replacen(from, to, 1)).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(
+        [
+            with("graph", "graf"),
+            with("%1 \"w\"", "%2 \"w\""),
+            with("int8[1,4,4,3]", "int9[1,4,4,3]"),
+            with("scale 0.5", "scale half"),
+            with("[1, 2, 3,", "[1, 2, 300,"),
+            with("[1, 2, 3,", "[1, 2,"),
+            with("padding=SAME", "padding=SOME"),
+            with("padding=SAME ", ""),
+            with("beta=1.0", "beta=1.0 gamma=2"),
+            with("SOFTMAX", "SOFTMIN"),
+            with("(%6)", "(%6"),
+            with("= [7, -1]", "= #0000000000000001"),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn cut_texts_are_errors_or_graphs() {
+    let text = print(&read(&classifier().file(), "classifier"), Constants::Inline);
+    for cut in 0..text.len() {
+        let _ = parse(&text[..cut]);
+    }
+}
