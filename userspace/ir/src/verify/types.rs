@@ -26,7 +26,14 @@ pub(super) fn check(graph: &Graph, op: OpId) -> Result<(), VerifyFault> {
             alike(graph, op, &[0, 1])?;
             quantized(graph, op, &[0, 1])
         }
-        OpKind::Softmax { .. } => quantized(graph, op, &[0]),
+        OpKind::Softmax { .. } => {
+            // 8-bit probabilities may be given with 16 bits.
+            let wide = graph.output(op, 0).is_some_and(|t| t.dtype == DType::I16);
+            if !wide {
+                alike(graph, op, &[0])?;
+            }
+            quantized(graph, op, &[0])
+        }
         OpKind::Unary(_) | OpKind::LeakyRelu { .. } => {
             alike(graph, op, &[0])?;
             quantized(graph, op, &[0])
