@@ -67,7 +67,7 @@ pub fn assemble(
                     .map(|layer| constants.add(ctx, layer))
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(|why| CompileError::Constants(why.to_string()))?;
-                let jobs = plan_jobs::single(layers);
+                let jobs = plan_jobs::plan(&ctx.program, &memory, layers, ctx.options.cores);
                 let mut out = Vec::with_capacity(jobs.len());
                 for job in jobs {
                     out.push(commands.job(&emitter, layers, &operands, job)?);
@@ -120,9 +120,14 @@ impl Commands {
             ..Job::default()
         };
         let last = plan.tasks.len().saturating_sub(1);
+        let mut before = None;
         for (i, &(layer, tile)) in plan.tasks.iter().enumerate() {
+            // Weights stay in the CBUF of the core that runs this job.
+            let mut piece = layers[layer].tiles[tile];
+            piece.reuse_weights &= tile > 0 && before == Some((layer, tile - 1));
+            before = Some((layer, tile));
             let regs = emitter
-                .task(&layers[layer], &layers[layer].tiles[tile], &operands[layer])
+                .task(&layers[layer], &piece, &operands[layer])
                 .map_err(|why| CompileError::Register {
                     op: layers[layer].ops.first().copied(),
                     why,

@@ -11,6 +11,10 @@ use super::{fold_activation, lower_add, lower_conv, lower_pool, lower_requant};
 use crate::Unsupported;
 use crate::executable::{Evidence, HostRequant};
 
+/// Cycles from which a layer is divided over cores: a job costs the kernel and the interrupt 30 to
+/// 55 us, some 50000 cycles at 1 GHz, so each of two halves should take twice that.
+const WORTH_DIVIDING: usize = 200_000;
+
 /// An operator as layers.
 #[derive(Clone, Debug)]
 pub struct Lowered {
@@ -111,7 +115,12 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
             )));
         }
     }
-    layer.tiles = Shape::of(layer, ctx.options.cores)
+    let mut shape = Shape::of(layer, ctx.options.cores);
+    if shape.cycles() < WORTH_DIVIDING {
+        shape.cores = 1;
+    }
+    layer.cores = shape.cores;
+    layer.tiles = shape
         .tiles()
         .map_err(|why| Unsupported::new(why.to_string()))?;
     let written = layer.output.channels.next_multiple_of(layer.mode.group());

@@ -92,6 +92,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
                 multiplier: operand,
             }),
             tiles: Vec::new(),
+            cores: 1,
         };
         finish(ctx, &mut layer)?;
         layers.push(layer);

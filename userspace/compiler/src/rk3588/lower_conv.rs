@@ -377,6 +377,7 @@ impl Conv {
             stage: plan.stage.clone(),
             addend: None,
             tiles: Vec::new(),
+            cores: 1,
         };
         let raw = plan.raw.is_some();
         match self.grouping {

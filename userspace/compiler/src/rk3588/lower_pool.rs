@@ -233,6 +233,7 @@ impl Average {
             stage: Stage::Raw,
             addend: None,
             tiles: Vec::new(),
+            cores: 1,
         }
     }
 

@@ -5,6 +5,8 @@
 //! constants and commands ([`constants`], [`emit`], [`assemble`]).
 
 pub mod assemble;
+#[cfg(test)]
+mod captures;
 pub mod cbuf;
 mod constants;
 mod context;

@@ -56,7 +56,7 @@ pub struct Shape {
     pub element: usize,
     /// Column tiles allowed.
     pub columns: bool,
-    /// Ways to divide the work over cores that are wanted.
+    /// Cores to divide the work over.
     pub cores: usize,
 }
 
@@ -238,6 +238,18 @@ impl Shape {
         Some(tiles)
     }
 
+    /// Rough time of the whole layer in cycles: of the MAC array, or of memory at ten bytes a cycle.
+    pub fn cycles(&self) -> usize {
+        let pixels = self.output[0] * self.output[1];
+        let groups = self.outputs.div_ceil(self.mode.group());
+        let steps = match self.mode {
+            Mode::Direct => pixels * self.taps * self.inputs.div_ceil(32) * groups,
+            Mode::Depthwise => pixels * self.taps * groups,
+        };
+        let read = self.input[0] * self.input[1] * self.inputs + self.weight_bytes(self.outputs);
+        steps.max((read + pixels * self.outputs) / 10)
+    }
+
     /// Memory traffic of a tiling and the price of its tasks, in bytes.
     fn cost(&self, tiles: &[Tile]) -> usize {
         tiles
@@ -264,15 +276,25 @@ impl Shape {
                 }
             }
         }
+        // Work for several cores is divided by rows, or by kernel groups where rows are few.
+        let by_rows = self.output[0] >= 2 * self.cores;
+        let (row_parts, channel_parts) = match (self.cores, by_rows) {
+            (0 | 1, _) => (1, 1),
+            (cores, true) => (cores, 1),
+            (cores, false) => (1, cores),
+        };
+        let group = self.mode.group();
+        let share = self.outputs.div_ceil(channel_parts).next_multiple_of(group);
+        let most = share.min(self.outputs).min(MAX_KERNELS);
         let mut chunks = Vec::new();
         match self.mode {
-            Mode::Direct => chunks.push(self.outputs.min(MAX_KERNELS)),
+            Mode::Direct => chunks.push(most),
             Mode::Depthwise => {
                 let mut parts = 1;
                 loop {
-                    let chunk = self.outputs.div_ceil(parts).next_multiple_of(64);
-                    chunks.push(chunk.min(self.outputs.min(MAX_KERNELS)));
-                    if chunk <= 64 {
+                    let chunk = self.outputs.div_ceil(parts).next_multiple_of(group);
+                    chunks.push(chunk.min(most));
+                    if chunk <= group {
                         break;
                     }
                     parts += 1;
@@ -291,7 +313,7 @@ impl Shape {
             let all = cbuf::weight_banks(self.weight_bytes(chunk));
             for weight_banks in [least, all.clamp(least, BANKS - 1)] {
                 let data_banks = BANKS - weight_banks;
-                let longest = self.output[0].div_ceil(self.cores.max(1));
+                let longest = self.output[0].div_ceil(row_parts);
                 match self.tiling(data_banks, chunk, longest) {
                     Some(tiles) => {
                         let cost = self.cost(&tiles);

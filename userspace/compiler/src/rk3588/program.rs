@@ -201,6 +201,8 @@ pub struct Layer {
     pub addend: Option<Addend>,
     /// The tasks.
     pub tiles: Vec<Tile>,
+    /// Cores that the tiles are meant for.
+    pub cores: usize,
 }
 
 impl Layer {

@@ -297,6 +297,7 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
         stage: Stage::Raw,
         addend: None,
         tiles: Vec::new(),
+        cores: 1,
     }
 }
 
