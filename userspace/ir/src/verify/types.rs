@@ -164,6 +164,12 @@ fn is_8_bit(tensor: &Tensor) -> bool {
 }
 
 fn per_tensor(what: &str, tensor: &Tensor) -> Result<(), VerifyFault> {
+    if !matches!(
+        tensor.dtype,
+        DType::U8 | DType::I8 | DType::I16 | DType::I32
+    ) {
+        return Err(wrong(what, tensor, "a quantised type"));
+    }
     match &tensor.quant {
         None => Err(unquantized(what, tensor)),
         Some(q) if !q.is_per_tensor() => Err(VerifyFault::Axes {
