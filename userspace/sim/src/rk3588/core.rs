@@ -1,6 +1,7 @@
 //! One NPU core: state that survives from job to job, and running a kick.
 
 use super::config::Config;
+use super::conv::Retained;
 use super::counters::Counters;
 use super::fault::{Fault, FaultKind};
 use super::state::State;
@@ -57,6 +58,7 @@ pub struct Core {
     pub(super) config: Config,
     pub(super) state: State,
     pub(super) counters: Counters,
+    pub(super) retained: Retained,
     pub(super) abort: Arc<AtomicBool>,
 }
 
@@ -67,6 +69,7 @@ impl Core {
             config,
             state: State::new(),
             counters: Counters::default(),
+            retained: Retained::default(),
             abort: Arc::default(),
         }
     }

@@ -5,10 +5,13 @@
 //! of cores for use in process. Written from the hardware document; see `docs/evidence.md`.
 
 pub mod config;
+pub mod conv;
 pub mod core;
 pub mod counters;
+mod dpu;
 pub mod fault;
 pub mod iommu;
+mod mac;
 pub mod mmio;
 mod pc;
 pub mod simulator;

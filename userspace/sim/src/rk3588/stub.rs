@@ -12,14 +12,4 @@ impl Core {
     pub(super) fn run_flying(&mut self, _: &dyn Memory, _: Running, _: &mut Counters) -> Check {
         Err(FaultKind::NotModelled("DPU without convolution"))
     }
-    pub(super) fn run_convolution(
-        &mut self,
-        _: &dyn Memory,
-        _: Running,
-        _: bool,
-        _: bool,
-        _: &mut Counters,
-    ) -> Check {
-        Err(FaultKind::NotModelled("convolution"))
-    }
 }

@@ -1,0 +1,185 @@
+//! Feature fetch: memory layout in, pixel-major panel with padding out.
+
+use super::super::counters::Counters;
+use super::super::fault::{Check, DmaUnit, FaultKind};
+use super::cna::{Conv, Converter, FeatureLayout};
+use crate::memory::Memory;
+use rayon::prelude::*;
+
+/// Largest panel, in values. Real tasks stay below 2^22: their input fits in 352 KiB.
+const PANEL_LIMIT: u64 = 1 << 27;
+
+/// Padded input of a task, as int16 in `[row][column][channel]`, two channels in a word.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Panel {
+    /// Pairs of channels.
+    pub pairs: Vec<i32>,
+    /// Columns of a row, padding included.
+    pub width: usize,
+    /// Channels of a pixel.
+    pub channels: usize,
+}
+
+impl Panel {
+    /// Index of the first pair of a padded pixel.
+    pub(crate) fn pixel(&self, row: usize, column: usize) -> usize {
+        (row * self.width + column) * self.channels / 2
+    }
+
+    /// The values one by one.
+    pub(crate) fn values(&self) -> &[i16] {
+        bytemuck::cast_slice(&self.pairs)
+    }
+}
+
+/// Input of a task as the buffer holds it: dense surfaces of atoms.
+pub(crate) type Source = Vec<u8>;
+
+/// Fetches the features of a task.
+pub(crate) fn fetch(conv: &Conv, memory: &dyn Memory, counters: &mut Counters) -> Check<Source> {
+    match conv.layout {
+        FeatureLayout::Cube { line, surface } => fetch_cube(conv, line, surface, memory, counters),
+        FeatureLayout::Packed { .. } => fetch_packed(conv, memory, counters),
+    }
+}
+
+/// Lays out the features of a task.
+pub(crate) fn panel(conv: &Conv, source: &Source) -> Check<Panel> {
+    let extent = conv.extent();
+    let rows = ((conv.out_height - 1) * conv.stride[0] + extent[0]) as usize;
+    let width = ((conv.out_width - 1) * conv.stride[1] + extent[1]) as usize;
+    let channels = conv.channels as usize;
+    if rows as u64 * width as u64 * channels as u64 > PANEL_LIMIT {
+        return Err(FaultKind::NotModelled(
+            "padded inputs of more than 2^27 values",
+        ));
+    }
+    let mut panel = Panel {
+        pairs: vec![0; rows * width * channels / 2],
+        width,
+        channels,
+    };
+    let padding: Vec<i16> = (0..channels).map(|c| pad_value(conv, c)).collect();
+    let (top, left) = (conv.pad[0] as usize, conv.pad[1] as usize);
+    let (in_width, in_height) = (conv.in_width as usize, conv.in_height as usize);
+    let surface_bytes = in_width * in_height * 16;
+    let fill = |(row, out): (usize, &mut [i16])| {
+        let inside = row >= top && row - top < in_height;
+        for (column, pixel) in out.chunks_exact_mut(channels).enumerate() {
+            if !inside || column < left || column - left >= in_width {
+                pixel.copy_from_slice(&padding);
+                continue;
+            }
+            let at = ((row - top) * in_width + column - left) * 16;
+            for (s, atom) in pixel.chunks_exact_mut(16).enumerate() {
+                let from = &source[s * surface_bytes + at..][..16];
+                for (to, &value) in atom.iter_mut().zip(from) {
+                    *to = i16::from(value as i8);
+                }
+            }
+        }
+    };
+    let row_values = width * channels;
+    let values: &mut [i16] = bytemuck::cast_slice_mut(&mut panel.pairs);
+    let arch = pulp::Arch::new();
+    if values.len() > 1 << 16 {
+        let block = (1usize << 15).div_ceil(row_values);
+        values
+            .par_chunks_mut(row_values * block)
+            .enumerate()
+            .for_each(|(i, chunk)| {
+                arch.dispatch(|| {
+                    for (row, out) in chunk.chunks_exact_mut(row_values).enumerate() {
+                        fill((i * block + row, out));
+                    }
+                });
+            });
+    } else {
+        arch.dispatch(|| {
+            values
+                .chunks_exact_mut(row_values)
+                .enumerate()
+                .for_each(fill)
+        });
+    }
+    Ok(panel)
+}
+
+/// Padding value of a channel. Depthwise: odd channels use the second byte only in the lower half
+/// of each group of 64 (derived from a capture).
+fn pad_value(conv: &Conv, channel: usize) -> i16 {
+    let second = channel % 2 == 1 && !(conv.depthwise && channel % 64 >= 32);
+    i16::from(conv.pad_value[usize::from(second)])
+}
+
+/// Reads a cube into dense surfaces.
+fn fetch_cube(
+    conv: &Conv,
+    line: i64,
+    surface: i64,
+    memory: &dyn Memory,
+    counters: &mut Counters,
+) -> Check<Vec<u8>> {
+    let (width, height) = (conv.in_width as usize, conv.in_height as usize);
+    let surfaces = conv.channels as usize / 16;
+    let mut bytes = vec![0; surfaces * width * height * 16];
+    counters.feature_bytes += bytes.len() as u64;
+    let dense = line == width as i64;
+    let run = if dense { width * height } else { width } * 16;
+    for (s, plane) in bytes.chunks_exact_mut(width * height * 16).enumerate() {
+        for (y, row) in plane.chunks_exact_mut(run).enumerate() {
+            let offset = (s as i64 * surface + y as i64 * line) * 16;
+            read(memory, conv.feature_address, offset, row)?;
+        }
+    }
+    Ok(bytes)
+}
+
+/// Reads packed pixels into the lanes of one atom per pixel; other lanes are 0.
+fn fetch_packed(conv: &Conv, memory: &dyn Memory, counters: &mut Counters) -> Check<Vec<u8>> {
+    let FeatureLayout::Packed {
+        channels,
+        pitch,
+        dma_width,
+        converter,
+    } = conv.layout
+    else {
+        return Err(FaultKind::NotModelled("packed fetch of a cube"));
+    };
+    let (width, lanes) = (conv.in_width as usize, channels as usize);
+    let mut bytes = vec![0; width * conv.in_height as usize * 16];
+    let mut row = vec![0; dma_width as usize * lanes];
+    for (y, atoms) in bytes.chunks_exact_mut(width * 16).enumerate() {
+        let offset = y as i64 * pitch * lanes as i64;
+        read(memory, conv.feature_address, offset, &mut row)?;
+        counters.feature_bytes += row.len() as u64;
+        for (pixel, atom) in row.chunks_exact(lanes).zip(atoms.chunks_exact_mut(16)) {
+            for (lane, (&value, to)) in pixel.iter().zip(atom).enumerate() {
+                *to = convert(&converter, lane, value) as u8;
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn convert(converter: &Converter, lane: usize, byte: u8) -> i8 {
+    if converter.bypass {
+        return byte as i8;
+    }
+    let value = if converter.signed {
+        i64::from(byte as i8)
+    } else {
+        i64::from(byte)
+    };
+    let (scale, offset, shift) = converter.lanes[lane % 4];
+    let scaled = super::super::dpu::round_shift(value * scale, shift) + offset;
+    scaled.clamp(-128, 127) as i8
+}
+
+fn read(memory: &dyn Memory, base: u32, offset: i64, out: &mut [u8]) -> Check {
+    // Addresses wrap in 32 bits.
+    let address = u64::from((i64::from(base) + offset) as u32);
+    memory
+        .read(address, out)
+        .map_err(FaultKind::memory(DmaUnit::Features))
+}

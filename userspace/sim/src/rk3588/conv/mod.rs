@@ -1,0 +1,324 @@
+//! Convolution tasks: CNA -> CORE -> DPU.
+
+pub mod cbuf;
+mod cna;
+mod depthwise;
+mod direct;
+mod features;
+mod weights;
+
+use super::core::Core;
+use super::counters::Counters;
+use super::dpu::decode::{Dpu, Feed};
+use super::dpu::operands::{CubeReader, channel_operands};
+use super::dpu::rdma::Rdma;
+use super::dpu::stages::Pipeline;
+use super::dpu::writer::Surfaces;
+use super::fault::{Check, DmaUnit, FaultKind, same};
+use super::state::Running;
+use crate::memory::Memory;
+use cna::Conv;
+use features::{Panel, Source};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
+use weights::GroupPanel;
+
+/// What stays in CBUF after a task: operands and the registers that they depend on.
+#[derive(Clone, Default)]
+pub(super) struct Retained {
+    features: Option<(Conv, Arc<Source>)>,
+    weights: Option<(Conv, i16, Arc<Vec<GroupPanel>>)>,
+}
+
+/// Pixels that pass the stages together.
+const BLOCK: usize = 64;
+/// Work below which threads cost more than they bring, in multiply-accumulates.
+const PARALLEL_MACS: u64 = 1 << 18;
+
+impl Core {
+    /// Runs a convolution.
+    pub(super) fn run_convolution(
+        &mut self,
+        memory: &dyn Memory,
+        running: Running,
+        with_rdma: bool,
+        chained: bool,
+        counters: &mut Counters,
+    ) -> Check {
+        let registers = self.state.view(running);
+        let conv = Conv::decode(&registers, &self.config)?;
+        let feed = Feed::Conv {
+            depthwise: conv.depthwise,
+            group: conv.group(),
+        };
+        let dpu = Dpu::decode(&registers, &self.config, feed)?;
+        let rdma = Rdma::decode(&registers, &self.config, with_rdma, feed, &dpu)?;
+        check_geometry(&conv, &dpu)?;
+        if chained && !conv.data_sum {
+            return Err(FaultKind::NotModelled(
+                "integer tasks after the first of a kick without QD_EN: wrong on silicon",
+            ));
+        }
+        let source = self.features(&conv, memory, counters)?;
+        let weights = self.weights(&conv, dpu.cpend.unwrap_or(0), memory, counters)?;
+        let operands = channel_operands(&dpu, &rdma, memory, counters)?;
+        count(&conv, &dpu, counters);
+        let task = Task {
+            panel: features::panel(&conv, &source)?,
+            pipeline: Pipeline {
+                dpu,
+                operands,
+                truncate: conv.truncate,
+            },
+            conv,
+            rdma,
+            memory,
+        };
+        task.run(&weights)
+    }
+
+    fn features(
+        &mut self,
+        conv: &Conv,
+        memory: &dyn Memory,
+        counters: &mut Counters,
+    ) -> Check<Arc<Source>> {
+        if conv.reuse_data {
+            let reuse = |why| FaultKind::Reuse { what: "data", why };
+            let (previous, source) = self
+                .retained
+                .features
+                .as_ref()
+                .ok_or(reuse("no convolution ran on this core since reset"))?;
+            if !conv.same_features(previous) {
+                return Err(reuse(
+                    "address, size, layout or bank split differ from the previous task's",
+                ));
+            }
+            return Ok(Arc::clone(source));
+        }
+        let source = Arc::new(features::fetch(conv, memory, counters)?);
+        self.retained.features = Some((conv.clone(), Arc::clone(&source)));
+        Ok(source)
+    }
+
+    fn weights(
+        &mut self,
+        conv: &Conv,
+        ow_op: i16,
+        memory: &dyn Memory,
+        counters: &mut Counters,
+    ) -> Check<Arc<Vec<GroupPanel>>> {
+        if conv.reuse_weights {
+            let reuse = |why| FaultKind::Reuse {
+                what: "weight",
+                why,
+            };
+            let (previous, previous_op, panels) = self.retained.weights.as_ref().ok_or(reuse(
+                "the previous task's weights did not all fit, or there is none since reset",
+            ))?;
+            if !conv.same_weights(previous) {
+                return Err(reuse(
+                    "address, size, layout or bank split differ from the previous task's",
+                ));
+            }
+            if *previous_op != ow_op {
+                return Err(FaultKind::NotModelled(
+                    "weight reuse with another CPEND operand",
+                ));
+            }
+            return Ok(Arc::clone(panels));
+        }
+        let panels = Arc::new(weights::fetch(conv, ow_op, memory)?);
+        counters.weight_bytes += conv.weight_bytes();
+        self.retained.weights = conv
+            .split
+            .holds_weights(conv.weight_bytes())
+            .then(|| (conv.clone(), ow_op, Arc::clone(&panels)));
+        Ok(panels)
+    }
+}
+
+impl Conv {
+    fn same_features(&self, other: &Conv) -> bool {
+        self.feature_address == other.feature_address
+            && self.layout == other.layout
+            && self.channels == other.channels
+            && (self.in_width, self.in_height) == (other.in_width, other.in_height)
+            && (self.split, self.entries) == (other.split, other.entries)
+            && self.depthwise == other.depthwise
+    }
+
+    fn same_weights(&self, other: &Conv) -> bool {
+        self.weight_address == other.weight_address
+            && (self.kernels, self.kernel_bytes) == (other.kernels, other.kernel_bytes)
+            && (self.kernel, self.channels) == (other.kernel, other.channels)
+            && self.split == other.split
+            && self.depthwise == other.depthwise
+    }
+}
+
+fn check_geometry(conv: &Conv, dpu: &Dpu) -> Check {
+    same("DPU.WIDTH", dpu.width, "CORE.DATAOUT_WIDTH", conv.out_width)?;
+    same(
+        "DPU.HEIGHT",
+        dpu.height,
+        "CORE.DATAOUT_HEIGHT",
+        conv.out_height,
+    )?;
+    same(
+        "DPU.CHANNEL",
+        dpu.channels,
+        "CORE.DATAOUT_CHANNEL",
+        conv.out_channels,
+    )?;
+    let produced = if conv.depthwise {
+        conv.channels
+    } else {
+        conv.kernels
+    };
+    if dpu.real_channels > produced {
+        return Err(FaultKind::Inconsistent {
+            left_name: "DPU.ORIG_CHANNEL",
+            left: i64::from(dpu.real_channels),
+            right_name: "kernels",
+            right: i64::from(produced),
+        });
+    }
+    if dpu.cpend.is_some_and(|op| op != 0) && !conv.data_sum {
+        return Err(FaultKind::Undocumented {
+            register: "CORE.MISC_CFG",
+            value: 0,
+            why: "CPEND needs the data sum, but QD_EN is 0",
+        });
+    }
+    Ok(())
+}
+
+fn count(conv: &Conv, dpu: &Dpu, counters: &mut Counters) {
+    let pixels = u64::from(conv.out_width) * u64::from(conv.out_height);
+    let taps = u64::from(conv.kernel[0] * conv.kernel[1]);
+    let per_kernel = pixels * taps * u64::from(conv.channels);
+    if conv.depthwise {
+        counters.macs += per_kernel;
+        counters.mac_cycles += pixels * taps * u64::from(conv.channels.div_ceil(64));
+    } else {
+        counters.macs += per_kernel * u64::from(conv.kernels);
+        counters.mac_cycles += pixels
+            * taps
+            * u64::from(conv.channels.div_ceil(32))
+            * u64::from(conv.kernels.div_ceil(32));
+    }
+    let atoms = pixels * u64::from(dpu.channels / dpu.output.atom_channels());
+    counters.atoms += atoms;
+    counters.output_bytes += atoms * 16;
+    if let Some(operand) = dpu.ew.operand {
+        counters.operand_bytes += pixels * u64::from(dpu.channels) * u64::from(operand.bytes);
+    }
+}
+
+/// A convolution that is ready to run.
+struct Task<'a> {
+    conv: Conv,
+    panel: Panel,
+    pipeline: Pipeline,
+    rdma: Rdma,
+    memory: &'a dyn Memory,
+}
+
+impl Task<'_> {
+    /// Splits the output into groups and row ranges and computes them, in parallel if it is worth it.
+    fn run(&self, weights: &[GroupPanel]) -> Check {
+        let groups = weights.len();
+        let height = self.conv.out_height as usize;
+        let work = u64::from(self.conv.out_width)
+            * height as u64
+            * u64::from(self.conv.kernel_bytes)
+            * u64::from(self.conv.kernels);
+        let parts = if work < PARALLEL_MACS {
+            1
+        } else {
+            (4 * rayon::current_num_threads()).div_ceil(groups)
+        };
+        let rows = height.div_ceil(parts.max(1));
+        let unit = |i: usize| {
+            let (group, part) = (i / height.div_ceil(rows), i % height.div_ceil(rows));
+            let range = part * rows..((part + 1) * rows).min(height);
+            if self.conv.depthwise {
+                self.unit::<64>(group, range, &weights[group])
+            } else {
+                self.unit::<32>(group, range, &weights[group])
+            }
+        };
+        let units = groups * height.div_ceil(rows);
+        if work < PARALLEL_MACS {
+            return (0..units).try_for_each(unit);
+        }
+        (0..units).into_par_iter().try_for_each(unit)
+    }
+
+    /// Computes and writes some rows of one group.
+    fn unit<const G: usize>(&self, group: usize, rows: Range<usize>, weights: &[i32]) -> Check {
+        let dpu = &self.pipeline.dpu;
+        let width = self.conv.out_width as usize;
+        let pixels = rows.len() * width;
+        let operand = self.operand::<G>(group, rows.clone())?;
+        let mut surfaces = Surfaces::new(dpu, pixels);
+        let arch = pulp::Arch::new();
+        let mut stages = |at: usize, sums: &[i32]| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    let mut values = [0.0; BLOCK * 64];
+                    let values = &mut values[..sums.len()];
+                    for (x, &sum) in values.iter_mut().zip(sums) {
+                        *x = f64::from(sum);
+                    }
+                    let operand = operand.get(at * G..).unwrap_or_default();
+                    self.pipeline.run::<G>(values, operand, group * G);
+                    surfaces.store::<G>(dpu, at, values, group * G);
+                },
+            );
+        };
+        if self.conv.depthwise {
+            depthwise::rows(
+                &self.conv,
+                &self.panel,
+                group,
+                rows.clone(),
+                weights,
+                &mut stages,
+            );
+        } else {
+            direct::rows(&self.conv, &self.panel, rows.clone(), weights, &mut stages);
+        }
+        surfaces.write(dpu, group, rows, self.memory)
+    }
+
+    /// The element-wise operand: even surfaces by MRDMA, odd ones by ERDMA.
+    fn operand<const G: usize>(&self, group: usize, rows: Range<usize>) -> Check<Vec<f64>> {
+        let (Some(main), Some(odd)) = (&self.rdma.main, &self.rdma.elementwise) else {
+            return Ok(Vec::new());
+        };
+        let width = self.conv.out_width as usize;
+        let mut values = vec![0.0; rows.len() * width * G];
+        for s in 0..G / 16 {
+            let surface = group * (G / 16) + s;
+            let reader = CubeReader {
+                cube: if surface.is_multiple_of(2) {
+                    *main
+                } else {
+                    *odd
+                },
+                rows: rows.clone(),
+                width,
+                bytes: 1,
+                memory: self.memory,
+                unit: DmaUnit::Elementwise,
+            };
+            reader.read((surface / 2) as i64, &mut values, G, s * 16)?;
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,107 @@
+//! Weight fetch: blocks of 1 KiB in, panels for the inner loops out.
+
+use super::super::fault::{Check, DmaUnit, FaultKind};
+use super::super::mac::LANES;
+use super::cna::{Conv, DEPTHWISE_GROUP, KERNEL_GROUP};
+use crate::memory::Memory;
+use rayon::prelude::*;
+
+/// Weights of one kernel group, CPEND operand added.
+///
+/// Direct: `[tap][channel pair][kernel]`, two int16 in a word. Depthwise: `[tap][channel]`, int32.
+pub(crate) type GroupPanel = Vec<i32>;
+
+/// Fetches all weights. `ow_op` is what CPEND adds to every weight (0 without CPEND).
+pub(crate) fn fetch(conv: &Conv, ow_op: i16, memory: &dyn Memory) -> Check<Vec<GroupPanel>> {
+    if !(-32640..=32640).contains(&ow_op) {
+        return Err(FaultKind::NotModelled("CPEND operands beyond 15 bits"));
+    }
+    let groups = conv.out_channels / conv.group();
+    let one = |g| {
+        if conv.depthwise {
+            depthwise_group(conv, g, ow_op, memory)
+        } else {
+            direct_group(conv, g, ow_op, memory)
+        }
+    };
+    if groups > 1 && conv.weight_bytes() > 1 << 14 {
+        return (0..groups).into_par_iter().map(one).collect();
+    }
+    (0..groups).map(one).collect()
+}
+
+fn read(conv: &Conv, offset: u64, len: usize, memory: &dyn Memory) -> Check<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    memory
+        .read(u64::from(conv.weight_address) + offset, &mut bytes)
+        .map_err(FaultKind::memory(DmaUnit::Weights))?;
+    Ok(bytes)
+}
+
+/// Memory order: channel blocks of 32 (the last 16 or 32), taps, kernels of the group, channels.
+fn direct_group(conv: &Conv, group: u32, ow_op: i16, memory: &dyn Memory) -> Check<GroupPanel> {
+    let first = group * KERNEL_GROUP;
+    let kernels = (conv.kernels - first).min(KERNEL_GROUP) as usize;
+    let offset = u64::from(first) * u64::from(conv.kernel_bytes);
+    let bytes = read(conv, offset, kernels * conv.kernel_bytes as usize, memory)?;
+    let channels = conv.channels as usize;
+    let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
+    let mut panel = vec![0i32; taps * channels / 2 * LANES];
+    let mut at = 0;
+    for block in (0..channels).step_by(32) {
+        let depth = (channels - block).min(32);
+        for tap in 0..taps {
+            let to = &mut panel[(tap * channels + block) / 2 * LANES..][..depth / 2 * LANES];
+            transpose(&bytes[at..at + kernels * depth], depth, to, ow_op);
+            at += kernels * depth;
+        }
+    }
+    check_range(conv, &panel)?;
+    Ok(panel)
+}
+
+/// `[kernel][channel]` bytes to `[channel pair][kernel]` words.
+fn transpose(bytes: &[u8], depth: usize, panel: &mut [i32], ow_op: i16) {
+    let weight = |b: u8| i16::from(b as i8) + ow_op;
+    for (kernel, row) in bytes.chunks_exact(depth).enumerate() {
+        for (pair, lanes) in row.chunks_exact(2).zip(panel.chunks_exact_mut(LANES)) {
+            lanes[kernel] = bytemuck::cast([weight(pair[0]), weight(pair[1])]);
+        }
+    }
+}
+
+/// Memory order: groups of 64 channels (the last what is left), taps, channels.
+fn depthwise_group(conv: &Conv, group: u32, ow_op: i16, memory: &dyn Memory) -> Check<GroupPanel> {
+    let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
+    let first = (group * DEPTHWISE_GROUP) as usize;
+    let depth = (conv.channels as usize - first).min(DEPTHWISE_GROUP as usize);
+    let bytes = read(conv, (first * taps) as u64, depth * taps, memory)?;
+    Ok(bytes
+        .iter()
+        .map(|&b| i32::from(b as i8) + i32::from(ow_op))
+        .collect())
+}
+
+/// The accumulator is 32 bits here; the chip's width beyond that is unknown.
+fn check_range(conv: &Conv, panel: &[i32]) -> Check {
+    let limit = i64::from(i32::MAX) / 128;
+    if i64::from(conv.kernel_bytes) * 256 <= limit {
+        return Ok(());
+    }
+    let mut sums = [0i64; LANES];
+    for lanes in panel.chunks_exact(LANES) {
+        for (sum, &word) in sums.iter_mut().zip(lanes) {
+            let pair: [i16; 2] = bytemuck::cast(word);
+            *sum += pair
+                .iter()
+                .map(|w| i64::from(w.unsigned_abs()))
+                .sum::<i64>();
+        }
+    }
+    if sums.iter().any(|&s| s > limit) {
+        return Err(FaultKind::NotModelled(
+            "accumulators that may exceed 32 bits",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The stages on blocks of values.
+//!
+//! Values are integers held in f64: sums and products of int32 and int16 stay below 2^53, so each
+//! step is exact, and rounding to nearest even is one vector instruction.
+
+use super::decode::{Alu, Dpu, EwOperand, Multiply, OutCvt, Output, Stage};
+use super::operands::StageOperands;
+
+const INT32: (f64, f64) = (i32::MIN as f64, i32::MAX as f64);
+
+/// A task's stages with their operands.
+pub(crate) struct Pipeline {
+    pub dpu: Dpu,
+    pub operands: [StageOperands; 2],
+    /// Right shift of the accumulator in CORE.
+    pub truncate: u32,
+}
+
+/// 2^-shift; 0 where any int32 * int16 product would round to 0.
+fn power(shift: u32) -> f64 {
+    if shift > 62 {
+        return 0.0;
+    }
+    1.0 / (1u64 << shift) as f64
+}
+
+#[inline(always)]
+fn saturate(x: f64) -> f64 {
+    x.clamp(INT32.0, INT32.1)
+}
+
+impl Pipeline {
+    /// Runs all stages on `values` (`[pixel][G]`) of the group that starts at channel `first`;
+    /// `operand` is the element-wise operand in the same order. Leaves output values.
+    #[inline(always)]
+    pub(crate) fn run<const G: usize>(&self, values: &mut [f64], operand: &[f64], first: usize) {
+        if self.truncate > 0 {
+            let m = power(self.truncate);
+            values
+                .iter_mut()
+                .for_each(|x| *x = (*x * m).round_ties_even());
+        }
+        let [bs, bn] = &self.operands;
+        stage::<G>(values, &self.dpu.bs, bs, first, false);
+        stage::<G>(values, &self.dpu.bn, bn, first, true);
+        if let Some(ew) = &self.dpu.ew.operand {
+            elementwise(values, operand, ew);
+        }
+        if let Some(upper) = self.dpu.ew.relu {
+            relu(values, upper);
+        }
+        convert(values, &self.dpu.cvt, self.dpu.output);
+    }
+}
+
+/// BS adds, then multiplies; BN multiplies, then adds.
+#[inline(always)]
+fn stage<const G: usize>(
+    values: &mut [f64],
+    stage: &Stage,
+    operands: &StageOperands,
+    first: usize,
+    multiply_first: bool,
+) {
+    if multiply_first && let Some(multiply) = &stage.multiply {
+        product::<G>(values, multiply, &operands.multiply[first..first + G]);
+    }
+    if let Some((alu, _)) = stage.alu {
+        combine::<G>(values, alu, &operands.alu[first..first + G]);
+    }
+    if !multiply_first && let Some(multiply) = &stage.multiply {
+        product::<G>(values, multiply, &operands.multiply[first..first + G]);
+    }
+    if let Some(upper) = stage.relu {
+        relu(values, upper);
+    }
+}
+
+#[inline(always)]
+fn combine<const G: usize>(values: &mut [f64], alu: Alu, operands: &[f64]) {
+    let Ok(operands) = <&[f64; G]>::try_from(operands) else {
+        return;
+    };
+    let (pixels, _) = pulp::as_arrays_mut::<G, _>(values);
+    for pixel in pixels {
+        for (x, &o) in pixel.iter_mut().zip(operands) {
+            *x = saturate(apply(alu, *x, o));
+        }
+    }
+}
+
+#[inline(always)]
+fn apply(alu: Alu, x: f64, o: f64) -> f64 {
+    match alu {
+        Alu::Add => x + o,
+        Alu::Subtract => x - o,
+        Alu::Maximum => x.max(o),
+        Alu::Minimum => x.min(o),
+    }
+}
+
+#[inline(always)]
+fn product<const G: usize>(values: &mut [f64], multiply: &Multiply, operands: &[f64]) {
+    let Ok(operands) = <&[f64; G]>::try_from(operands) else {
+        return;
+    };
+    let (m, negative) = (power(multiply.shift), power(multiply.shift_negative));
+    let (pixels, _) = pulp::as_arrays_mut::<G, _>(values);
+    for pixel in pixels {
+        for (x, &o) in pixel.iter_mut().zip(operands) {
+            let p = *x * o;
+            let m = if p < 0.0 { negative } else { m };
+            *x = saturate((p * m).round_ties_even());
+        }
+    }
+}
+
+#[inline(always)]
+fn relu(values: &mut [f64], upper: Option<i32>) {
+    let upper = upper.map_or(INT32.1, f64::from);
+    values.iter_mut().for_each(|x| *x = x.max(0.0).min(upper));
+}
+
+#[inline(always)]
+fn elementwise(values: &mut [f64], operand: &[f64], ew: &EwOperand) {
+    let (offset, scale, m) = (f64::from(ew.offset), f64::from(ew.scale), power(ew.shift));
+    for (x, &o) in values.iter_mut().zip(operand) {
+        let o = if ew.add_first {
+            ((o + offset) * scale * m).round_ties_even()
+        } else {
+            (o * scale * m).round_ties_even() + offset
+        };
+        *x = saturate(apply(ew.alu, *x, saturate(o)));
+    }
+}
+
+#[inline(always)]
+fn convert(values: &mut [f64], cvt: &OutCvt, output: Output) {
+    let (low, high) = match output {
+        Output::Int8 => (-128.0, 127.0),
+        Output::Int32 | Output::Fp32 => INT32,
+    };
+    let (offset, scale, m) = (
+        f64::from(cvt.offset),
+        f64::from(cvt.scale),
+        power(cvt.shift),
+    );
+    if cvt.add_first {
+        for x in values {
+            let sum = saturate(*x + offset);
+            *x = (sum * scale * m).round_ties_even().clamp(low, high);
+        }
+    } else {
+        // scale * m is exact: 16 bits times a power of two.
+        let factor = scale * m;
+        for x in values {
+            *x = ((*x * factor).round_ties_even() + offset).clamp(low, high);
+        }
+    }
+}
