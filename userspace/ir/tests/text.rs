@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ferrite_ir::text::{Constants, ContentHash, parse, parse_with, print};
-use ferrite_ir::{Graph, tflite};
+use ferrite_ir::{Graph, Node, OpKind, TensorId, tflite};
 use ferrite_testing::{cases, models, tflite::classifier};
 
 fn read(file: &[u8], name: &str) -> Graph {
@@ -61,6 +61,25 @@ fn names_may_hold_anything() {
     }
     graph.name = "\u{7f}\\u{41}".to_owned();
     assert_round_trips(&graph, "odd names");
+}
+
+#[test]
+fn operators_may_be_odd() {
+    let mut graph = read(&classifier().file(), "classifier");
+    let node = |name: &str, inputs: &[Option<u32>], outputs: &[u32]| Node {
+        kind: OpKind::Unknown {
+            name: name.to_owned(),
+        },
+        inputs: inputs.iter().map(|id| id.map(TensorId)).collect(),
+        outputs: outputs.iter().copied().map(TensorId).collect(),
+    };
+    graph
+        .nodes
+        .push(node("without results", &[Some(0), None], &[]));
+    graph.nodes.push(node("\"(%1)", &[], &[3, 4]));
+    graph.nodes.push(node("", &[], &[]));
+    graph.outputs.clear();
+    assert_round_trips(&graph, "odd operators");
 }
 
 #[test]

@@ -45,6 +45,10 @@ pub fn parse_with(
     for (number, line) in lines {
         let mut cursor = Cursor::new(line, number);
         let start = cursor;
+        if cursor.eat("=") {
+            graph.nodes.push(node(start)?);
+            continue;
+        }
         let first = cursor.tensor()?;
         // A name makes it a declaration.
         let mut ahead = cursor;
@@ -158,11 +162,13 @@ fn constant(
 }
 
 fn node(mut cursor: Cursor<'_>) -> Result<Node, ParseError> {
-    let mut outputs = vec![cursor.tensor()?];
-    while cursor.eat(",") {
+    let mut outputs = Vec::new();
+    while !cursor.eat("=") {
+        if !outputs.is_empty() {
+            cursor.expect(",")?;
+        }
         outputs.push(cursor.tensor()?);
     }
-    cursor.expect("=")?;
     let operand = |c: &mut Cursor<'_>| match c.eat("none") {
         true => Ok(None),
         false => c.tensor().map(Some),

@@ -91,7 +91,9 @@ fn node(node: &Node) -> String {
         OpKind::Unknown { name } => format!("unknown {}", quote(name)),
         kind => kind.name().to_owned(),
     };
-    let mut text = format!("{} = {name}({})", ids(&node.outputs), operands.join(", "));
+    let results = ids(&node.outputs);
+    let text = format!("{results} = {name}({})", operands.join(", "));
+    let mut text = text.trim_start().to_owned();
     for (key, value) in attributes(&node.kind) {
         text += &format!(" {key}={value}");
     }
