@@ -6,17 +6,12 @@
 
 use super::context::{Byte, Context, GemmQuant, bias_of, by_byte_type, nhwc};
 use super::image::Frame;
-use super::requant::{Block, LANES, Requant};
+use super::requant::Requant;
+use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
-use super::{KernelError, Value, simd};
+use super::{KernelError, Value};
 use ferrite_ir::op::ConvParams;
 use rayon::prelude::*;
-
-/// Output pixels that are computed together.
-const TILE: usize = 4;
-
-/// A pair of taps for each channel of a block.
-type PairRow = [i16; 2 * LANES];
 
 /// Everything of a convolution that does not depend on the input's values.
 pub(super) struct Plan {
@@ -121,8 +116,8 @@ impl Plan {
         // Enough pixels to reuse a block of the filter, few enough to keep all threads busy.
         let pixels = height * width;
         let chunk = (pixels / (4 * rayon::current_num_threads()))
-            .clamp(TILE, 128)
-            .next_multiple_of(TILE);
+            .clamp(8, 128)
+            .next_multiple_of(8);
         for (input, output) in input
             .chunks_exact(image)
             .zip(output.chunks_exact_mut(pixels * channels))
@@ -199,29 +194,28 @@ struct Pixels<'a, T> {
 
 impl<T: Byte> simd::Loop for Pixels<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa, const TILE: usize>(self, isa: I) {
         let plan = self.plan;
         let channels = plan.output[3];
         let per_group = channels / plan.groups;
         let depth = plan.input[3] / plan.groups;
-        let count = self.output.len() / channels;
         let rows = plan.segments.len() * plan.pairs;
+        let count = self.output.len() / channels;
+        let mut origins: Vec<usize> = (0..count).map(|i| plan.origin(self.first + i)).collect();
+        // A last, partial tile computes its last pixel several times.
+        origins.resize(count.next_multiple_of(TILE), origins[count - 1]);
         let mut block = 0;
         for group in 0..plan.groups {
+            let image = &self.image[group * depth..];
             for first in (0..per_group).step_by(LANES) {
                 let lanes = LANES.min(per_group - first);
                 let filter = &plan.filter[block * rows..][..rows];
-                for tile in (0..count).step_by(TILE) {
-                    // A last, partial tile computes its last pixel several times.
-                    let origins: [usize; TILE] = std::array::from_fn(|m| {
-                        let pixel = self.first + (tile + m).min(count - 1);
-                        plan.origin(pixel) + group * depth
-                    });
-                    let acc = dot_tile(plan, self.image, &origins, filter);
-                    for (m, acc) in acc.iter().enumerate().take(count - tile) {
-                        let result = plan.requant.apply::<T>(block, acc);
-                        let at = (tile + m) * channels + group * per_group + first;
-                        self.output[at..at + lanes].copy_from_slice(&result[..lanes]);
+                let tiles = self.output.chunks_mut(TILE * channels);
+                for (output, origins) in tiles.zip(origins.as_chunks::<TILE>().0) {
+                    let acc = dot_tile(isa, plan, image, origins, filter);
+                    for (output, acc) in output.chunks_exact_mut(channels).zip(acc) {
+                        let to = &mut output[group * per_group + first..][..lanes];
+                        plan.requant.store(block, &isa.lanes(acc), to);
                     }
                 }
                 block += 1;
@@ -232,13 +226,14 @@ impl<T: Byte> simd::Loop for Pixels<'_, T> {
 
 /// Accumulators of a tile of pixels for one block of channels.
 #[inline(always)]
-fn dot_tile(
+fn dot_tile<I: Isa, const TILE: usize>(
+    isa: I,
     plan: &Plan,
     image: &[i16],
     origins: &[usize; TILE],
     filter: &[PairRow],
-) -> [Block; TILE] {
-    let mut acc = [[0i32; LANES]; TILE];
+) -> [I::Acc; TILE] {
+    let mut acc = [isa.zero(); TILE];
     if plan.pairs == 0 {
         return acc;
     }
@@ -248,13 +243,8 @@ fn dot_tile(
             &elements.as_chunks::<2>().0[..filter.len()]
         });
         for (p, w) in filter.iter().enumerate() {
-            for m in 0..TILE {
-                let [x0, x1] = x[m][p];
-                for j in 0..LANES {
-                    let a = i32::from(x0) * i32::from(w[2 * j]);
-                    let b = i32::from(x1) * i32::from(w[2 * j + 1]);
-                    acc[m][j] = acc[m][j].wrapping_add(a + b);
-                }
+            for (acc, x) in acc.iter_mut().zip(x) {
+                *acc = isa.add_pairs(*acc, x[p], w);
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use super::context::{Byte, Context, GemmQuant, bias_of, by_byte_type, nhwc};
 use super::image::Frame;
-use super::requant::{LANES, Requant};
+use super::requant::Requant;
+use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
-use super::{KernelError, Value, simd};
+use super::{KernelError, Value};
 use ferrite_ir::op::ConvParams;
 use rayon::prelude::*;
 
@@ -17,8 +18,8 @@ pub(super) struct Plan {
     frame: Frame,
     /// Element offset of each tap from the window's origin.
     taps: Vec<usize>,
-    /// For each block of channels, one row for each tap.
-    filter: Vec<[i16; LANES]>,
+    /// For each block of channels, one row for each tap, with zeros at odd places.
+    filter: Vec<PairRow>,
     input_zero_point: i32,
     requant: Requant,
 }
@@ -115,13 +116,13 @@ fn pack<T: Byte>(
     channels: usize,
     positions: &[usize],
     zero_point: i16,
-) -> Vec<[i16; LANES]> {
+) -> Vec<PairRow> {
     let mut packed = Vec::new();
     for first in (0..channels).step_by(LANES) {
         for &position in positions {
-            let mut row = [0i16; LANES];
+            let mut row = [0i16; 2 * LANES];
             let from = &filter[position * channels + first..(position + 1) * channels];
-            for (r, w) in row.iter_mut().zip(from) {
+            for (r, w) in row.iter_mut().step_by(2).zip(from) {
                 *r = w.widen() as i16 - zero_point;
             }
             packed.push(row);
@@ -140,24 +141,32 @@ struct Line<'a, T> {
 
 impl<T: Byte> simd::Loop for Line<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa, const TILE: usize>(self, isa: I) {
         let plan = self.plan;
         let channels = plan.output[3];
         let step = plan.stride[1] * plan.frame.pixel;
         for (block, first) in (0..channels).step_by(LANES).enumerate() {
             let lanes = LANES.min(channels - first);
             let filter = &plan.filter[block * plan.taps.len()..][..plan.taps.len()];
-            for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
-                let window = &self.image[x * step + first..];
-                let mut acc = [0i32; LANES];
+            let tiles = self.output.chunks_mut(TILE * channels);
+            for (tile, output) in tiles.enumerate() {
+                // A last, partial tile computes its last pixel several times.
+                let last = output.len() / channels - 1;
+                let windows: [&[i16]; TILE] = std::array::from_fn(|m| {
+                    &self.image[(tile * TILE + m.min(last)) * step + first..]
+                });
+                let mut acc = [isa.zero(); TILE];
                 for (&tap, w) in plan.taps.iter().zip(filter) {
-                    let elements = &window[tap..tap + LANES];
-                    for j in 0..LANES {
-                        acc[j] = acc[j].wrapping_add(i32::from(elements[j]) * i32::from(w[j]));
+                    for (acc, window) in acc.iter_mut().zip(windows) {
+                        if let Some(x) = window[tap..].first_chunk() {
+                            *acc = isa.add_lanes(*acc, x, w);
+                        }
                     }
                 }
-                let result = plan.requant.apply::<T>(block, &acc);
-                output[first..first + lanes].copy_from_slice(&result[..lanes]);
+                for (output, acc) in output.chunks_exact_mut(channels).zip(acc) {
+                    let to = &mut output[first..first + lanes];
+                    plan.requant.store(block, &isa.lanes(acc), to);
+                }
             }
         }
     }

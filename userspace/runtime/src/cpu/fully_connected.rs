@@ -4,7 +4,8 @@
 //! ties away from zero (LiteRT 1.4 and later).
 
 use super::context::{Affine, Byte, Context, bias_of, by_byte_type, quant_of};
-use super::{KernelError, Value, simd};
+use super::simd::{self, Isa};
+use super::{KernelError, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::Activation;
 use rayon::prelude::*;
@@ -140,7 +141,7 @@ struct Dots<'a, T> {
 
 impl<T: Byte> simd::Loop for Dots<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa, const TILE: usize>(self, _: I) {
         let rows = self.filter.chunks_exact(self.input.len());
         for (sum, row) in self.sums.iter_mut().zip(rows) {
             *sum = self.input.iter().zip(row).fold(0i32, |acc, (&x, w)| {

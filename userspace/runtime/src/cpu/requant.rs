@@ -1,12 +1,7 @@
 //! From int32 accumulators to 8-bit results, a block of channels at a time.
 
 use super::context::{Byte, GemmQuant};
-
-/// Channels that are computed together.
-pub(super) const LANES: usize = 16;
-
-/// One number for each channel of a block.
-pub(super) type Block = [i32; LANES];
+use super::simd::{Block, LANES};
 
 /// Requantisation of an operator's channels, in blocks. Channels beyond the last are zero.
 pub(super) struct Requant {
@@ -58,7 +53,7 @@ impl Requant {
     /// Adds the bias, rescales, adds the zero point and clamps. All sums wrap, as the reference's
     /// do in practice.
     #[inline(always)]
-    pub fn apply<T: Byte>(&self, block: usize, acc: &Block) -> [T; LANES] {
+    fn apply<T: Byte>(&self, block: usize, acc: &Block) -> [T; LANES] {
         let c = &self.blocks[block];
         let mut out = [T::narrow(0); LANES];
         for j in 0..LANES {
@@ -75,5 +70,16 @@ impl Requant {
             out[j] = T::narrow(value.max(self.min).min(self.max));
         }
         out
+    }
+
+    /// Requantises a block to where its channels start in `to`, of which there may be fewer than a
+    /// whole block.
+    #[inline(always)]
+    pub fn store<T: Byte>(&self, block: usize, acc: &Block, to: &mut [T]) {
+        let results = self.apply(block, acc);
+        match to.first_chunk_mut::<LANES>() {
+            Some(whole) => *whole = results,
+            None => to.copy_from_slice(&results[..to.len()]),
+        }
     }
 }

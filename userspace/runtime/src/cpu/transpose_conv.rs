@@ -1,9 +1,10 @@
 //! TRANSPOSE_CONV on 8-bit tensors.
 
 use super::context::{Byte, Context, GemmQuant, bias_of, by_byte_type, nhwc};
-use super::requant::{LANES, Requant};
+use super::requant::Requant;
+use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
-use super::{KernelError, Value, simd};
+use super::{KernelError, Value};
 use ferrite_ir::op::{Activation, Hw, Padding};
 use rayon::prelude::*;
 
@@ -57,8 +58,8 @@ pub(super) fn run(
             output,
             filter,
             axes: [y_axis, x_axis],
-            x: x.iter().map(|v| v.widen() as i16 - zero).collect(),
-            w: taps_first(w, filter, quant.filter_zero_point as i16),
+            x: widen(x, input[3], zero),
+            w: pack(w, filter, quant.filter_zero_point as i16),
             requant: Requant::new(&quant, bias.as_deref(), 1),
         };
         job.run::<T>(out.view_mut()?);
@@ -67,17 +68,33 @@ pub(super) fn run(
     Ok(out)
 }
 
-/// The filter as `[tap][input channel][output channel]`, output channels padded to whole blocks.
-fn taps_first<T: Byte>(filter: &[T], shape: [usize; 4], zero_point: i16) -> Vec<[i16; LANES]> {
+/// The filter as `[block of output channels][tap][pair of input channels]`.
+fn pack<T: Byte>(filter: &[T], shape: [usize; 4], zero_point: i16) -> Vec<PairRow> {
     let [channels, kh, kw, depth] = shape;
-    let blocks = channels.div_ceil(LANES);
-    let mut packed = vec![[0i16; LANES]; kh * kw * depth * blocks];
-    for (channel, filter) in filter.chunks_exact(kh * kw * depth).enumerate() {
+    let taps = kh * kw;
+    let pairs = depth.div_ceil(2);
+    let mut packed = vec![[0i16; 2 * LANES]; channels.div_ceil(LANES) * taps * pairs];
+    for (channel, filter) in filter.chunks_exact(taps * depth).enumerate() {
+        let (block, lane) = (channel / LANES, channel % LANES);
         for (i, w) in filter.iter().enumerate() {
-            packed[i * blocks + channel / LANES][channel % LANES] = w.widen() as i16 - zero_point;
+            let (tap, c) = (i / depth, i % depth);
+            let row = (block * taps + tap) * pairs + c / 2;
+            packed[row][2 * lane + c % 2] = w.widen() as i16 - zero_point;
         }
     }
     packed
+}
+
+/// The input around its zero point, with an even number of channels.
+fn widen<T: Byte>(input: &[T], depth: usize, zero_point: i16) -> Vec<[i16; 2]> {
+    let pixels = input.chunks_exact(depth);
+    pixels
+        .flat_map(|pixel| pixel.chunks(2))
+        .map(|c| {
+            let at = |i: usize| c.get(i).map_or(0, |v| v.widen() as i16 - zero_point);
+            [at(0), at(1)]
+        })
+        .collect()
 }
 
 struct Job {
@@ -85,8 +102,9 @@ struct Job {
     output: [usize; 4],
     filter: [usize; 4],
     axes: [Axis; 2],
-    x: Vec<i16>,
-    w: Vec<[i16; LANES]>,
+    /// Pairs of channels of each pixel.
+    x: Vec<[i16; 2]>,
+    w: Vec<PairRow>,
     requant: Requant,
 }
 
@@ -127,33 +145,28 @@ struct Line<'a, T> {
 
 impl<T: Byte> simd::Loop for Line<'_, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa, const TILE: usize>(self, isa: I) {
         let job = self.job;
         let [_, height, width, depth] = job.input;
-        let (kw, channels) = (job.filter[2], job.output[3]);
-        let blocks = channels.div_ceil(LANES);
+        let [channels, kh, kw, _] = job.filter;
+        let pairs = depth.div_ceil(2);
         let rows: Vec<_> = reaching(&job.axes[0], self.y).collect();
         for (x, output) in self.output.chunks_exact_mut(channels).enumerate() {
             let columns: Vec<_> = reaching(&job.axes[1], x).collect();
-            for block in 0..blocks {
-                let mut acc = [0i32; LANES];
+            for (block, to) in output.chunks_mut(LANES).enumerate() {
+                let mut acc = isa.zero();
                 for &(iy, ky) in &rows {
                     for &(ix, kx) in &columns {
                         let pixel = (self.batch * height + iy) * width + ix;
-                        let elements = &job.x[pixel * depth..][..depth];
-                        let tap = (ky * kw + kx) * depth;
-                        for (c, &v) in elements.iter().enumerate() {
-                            let w = &job.w[(tap + c) * blocks + block];
-                            for j in 0..LANES {
-                                acc[j] = acc[j].wrapping_add(i32::from(v) * i32::from(w[j]));
-                            }
+                        let tap = (block * kh + ky) * kw + kx;
+                        let x = &job.x[pixel * pairs..][..pairs];
+                        let w = &job.w[tap * pairs..][..pairs];
+                        for (&x, w) in x.iter().zip(w) {
+                            acc = isa.add_pairs(acc, x, w);
                         }
                     }
                 }
-                let result = job.requant.apply::<T>(block, &acc);
-                let first = block * LANES;
-                let lanes = LANES.min(channels - first);
-                output[first..first + lanes].copy_from_slice(&result[..lanes]);
+                job.requant.store(block, &isa.lanes(acc), to);
             }
         }
     }
