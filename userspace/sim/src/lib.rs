@@ -4,6 +4,7 @@
 pub mod flat;
 pub mod memory;
 pub mod rk3588;
+pub mod trace;
 
 pub use flat::{Buffer, FlatMemory};
 pub use memory::{Memory, MemoryFault, Refusal};
