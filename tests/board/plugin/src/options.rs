@@ -1,0 +1,105 @@
+//! The plugin's arguments.
+
+use std::path::PathBuf;
+
+/// How the board is put together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Cores that exist.
+    pub cores: u32,
+    /// Where counts go when QEMU ends.
+    pub stats: Option<PathBuf>,
+    /// Where jobs are recorded.
+    pub trace: Option<PathBuf>,
+    /// Where faults are explained.
+    pub log: Option<PathBuf>,
+    /// Guest time counts instructions, so jobs have to take a fixed number of them too.
+    pub icount: bool,
+}
+
+/// An argument that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// Not of the form `key=value`, or an unknown key.
+    #[error("unknown argument {0:?}")]
+    Unknown(String),
+    /// A key with a value it does not take.
+    #[error("argument {0:?}: bad value")]
+    Value(String),
+}
+
+/// Cores of the chip.
+pub const CORES: u32 = 3;
+
+impl Options {
+    /// Reads `key=value` arguments.
+    pub fn parse(arguments: &[String]) -> Result<Self, OptionError> {
+        let mut options = Self {
+            cores: CORES,
+            ..Self::default()
+        };
+        for argument in arguments {
+            let bad = || OptionError::Value(argument.clone());
+            match argument.split_once('=') {
+                Some(("soc", "rk3588")) => {}
+                Some(("cores", count)) => {
+                    options.cores = count.parse().map_err(|_| bad())?;
+                    if !(1..=CORES).contains(&options.cores) {
+                        return Err(bad());
+                    }
+                }
+                Some(("stats", path)) => options.stats = Some(path.into()),
+                Some(("trace", path)) => options.trace = Some(path.into()),
+                Some(("log", path)) => options.log = Some(path.into()),
+                Some(("icount", "on")) => options.icount = true,
+                Some(("icount", "off")) => options.icount = false,
+                Some(("soc" | "icount", _)) => return Err(bad()),
+                _ => return Err(OptionError::Unknown(argument.clone())),
+            }
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, OptionError> {
+        let owned: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        Options::parse(&owned)
+    }
+
+    #[test]
+    fn arguments_are_taken_over() {
+        let options = parse(&["soc=rk3588", "cores=2", "stats=/a,b", "icount=on"]).unwrap();
+        assert_eq!(options.cores, 2);
+        assert_eq!(options.stats, Some(PathBuf::from("/a,b")));
+        assert!(options.icount && options.trace.is_none());
+        assert_eq!(parse(&[]).unwrap().cores, CORES);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bad in [
+            "cores=0",
+            "cores=4",
+            "cores=x",
+            "soc=rk3399",
+            "icount=maybe",
+        ] {
+            assert_eq!(
+                parse(&[bad]),
+                Err(OptionError::Value(bad.to_owned())),
+                "{bad}"
+            );
+        }
+        for bad in ["", "cores", "speed=9"] {
+            assert_eq!(
+                parse(&[bad]),
+                Err(OptionError::Unknown(bad.to_owned())),
+                "{bad}"
+            );
+        }
+    }
+}
