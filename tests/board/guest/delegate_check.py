@@ -1,0 +1,119 @@
+"""Runs models through a TFLite delegate in the guest and compares with stored reference outputs.
+
+usage: delegate_check.py CASES.json DELEGATE.so|none [NAME-PREFIX...]
+
+Each case gets a process of its own, so one that crashes or hangs the delegate leaves the others
+alone. Prints one JSON object a case: name, status, delegated nodes, seconds, and per output the
+largest difference, the share of exact elements and whether the first of the sorted values is the
+same. Ends with 0 when every case ran; judging the figures is the caller's business.
+SPDX-License-Identifier: MIT
+"""
+import json
+import os
+import sys
+import time
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType, load_delegate
+
+CASE_SECONDS = 240
+
+
+def arrays(folder, case, kind):
+    """The inputs or outputs of a case: .npy files, or members of one .npz."""
+    if "npz" in case:
+        with np.load(os.path.join(folder, case["npz"])) as members:
+            return [members[f"{kind}{n}"] for n in range(len(case[kind]))]
+    return [np.load(os.path.join(folder, name)) for name in case[kind]]
+
+
+def compare(got, expected):
+    """Figures of one output."""
+    if got.shape != expected.shape:
+        got = got.reshape(expected.shape)
+    difference = np.abs(got.astype(np.int64) - expected.astype(np.int64))
+    return {
+        "elements": int(difference.size),
+        "max_abs_diff": int(difference.max(initial=0)),
+        "exact_fraction": float((difference == 0).mean()),
+        "top1_equal": int(got.argmax()) == int(expected.argmax())
+        or int(expected.reshape(-1)[got.argmax()]) == int(expected.max()),
+    }
+
+
+def run(folder, case, delegate):
+    """Runs one case; its figures."""
+    delegates = [load_delegate(delegate)] if delegate != "none" else None
+    start = time.monotonic()
+    interpreter = Interpreter(
+        os.path.join(folder, case["model"]),
+        experimental_delegates=delegates,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+    )
+    interpreter.allocate_tensors()
+    prepared = time.monotonic()
+    for detail, value in zip(interpreter.get_input_details(), arrays(folder, case, "in")):
+        interpreter.set_tensor(detail["index"], value.reshape(detail["shape"]).astype(detail["dtype"]))
+    interpreter.invoke()
+    done = time.monotonic()
+    outputs = [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
+    # The plan holds what the delegate left; the nodes it replaced are listed all the same.
+    nodes = interpreter._get_ops_details()
+    return {
+        "status": "ok",
+        "nodes": len(nodes),
+        "delegate_nodes": sum(node["op_name"] == "DELEGATE" for node in nodes),
+        "prepare_seconds": round(prepared - start, 3),
+        "invoke_seconds": round(done - prepared, 3),
+        "outputs": [compare(g, e) for g, e in zip(outputs, arrays(folder, case, "out"))],
+    }
+
+
+def isolated(folder, case, delegate):
+    """`run` in a child process."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            result = run(folder, case, delegate)
+        except Exception as error:  # reported, not hidden: the caller counts it as a failure
+            result = {"status": f"{type(error).__name__}: {error}"}
+        os.write(writer, json.dumps(result).encode())
+        sys.stderr.flush()
+        os._exit(0)
+    os.close(writer)
+    deadline = time.monotonic() + CASE_SECONDS
+    ended, status = 0, 0
+    while ended == 0 and time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended == 0:
+            time.sleep(0.01)
+    if ended == 0:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        return {"status": f"hung for {CASE_SECONDS} s"}
+    with os.fdopen(reader) as stream:
+        text = stream.read()
+    if status != 0:
+        return {"status": f"ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "failed"}
+    return json.loads(text)
+
+
+def main():
+    cases_file, delegate, *prefixes = sys.argv[1:]
+    folder = os.path.dirname(os.path.abspath(cases_file))
+    with open(cases_file) as stream:
+        cases = json.load(stream)
+    bad = 0
+    for case in cases:
+        if prefixes and not any(case["name"].startswith(prefix) for prefix in prefixes):
+            continue
+        result = {"name": case["name"], **isolated(folder, case, delegate)}
+        bad += result["status"] != "ok"
+        print(json.dumps(result), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
