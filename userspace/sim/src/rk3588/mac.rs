@@ -3,6 +3,8 @@
 //! Data and weights are int16 pairs in 32-bit words, so that one multiply-add instruction takes two
 //! channels of 8 (AVX2) or 16 (AVX-512) kernels. Which one is decided at run time.
 
+use super::simd::{Level, Once};
+
 /// Kernels of a tile.
 pub(crate) const LANES: usize = 32;
 /// Pixels of a tile.
@@ -23,80 +25,42 @@ pub(crate) struct Window<'a> {
     pub run: usize,
 }
 
-/// Instruction set, found out once.
-#[derive(Clone, Copy)]
-pub(crate) enum Kernel {
-    #[cfg(target_arch = "x86_64")]
-    Avx512(pulp::x86::V4),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(pulp::x86::V3),
-    Portable,
-}
-
-impl Kernel {
-    pub(crate) fn detect() -> Self {
+/// Calls `f` for each tile of a range of windows, all with one set of weights.
+pub(crate) fn tiles<'a>(
+    weights: &[i32],
+    windows: impl Iterator<Item = Window<'a>>,
+    mut f: impl FnMut(usize, &Tile),
+) {
+    match Level::detect() {
         #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(simd) = pulp::x86::V4::try_new() {
-                return Kernel::Avx512(simd);
-            }
-            if let Some(simd) = pulp::x86::V3::try_new() {
-                return Kernel::Avx2(simd);
+        Level::Avx512(simd) => pulp::Simd::vectorize(
+            simd,
+            Once(
+                #[inline(always)]
+                || {
+                    for (i, window) in windows.enumerate() {
+                        f(i, &avx512(simd, weights, &window));
+                    }
+                },
+            ),
+        ),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2(simd) => pulp::Simd::vectorize(
+            simd,
+            Once(
+                #[inline(always)]
+                || {
+                    for (i, window) in windows.enumerate() {
+                        f(i, &avx2(simd, weights, &window));
+                    }
+                },
+            ),
+        ),
+        Level::Portable => {
+            for (i, window) in windows.enumerate() {
+                f(i, &portable(weights, &window));
             }
         }
-        Kernel::Portable
-    }
-
-    /// Calls `f` for each tile of a range of windows, all with one set of weights.
-    pub(crate) fn tiles<'a>(
-        self,
-        weights: &[i32],
-        windows: impl Iterator<Item = Window<'a>>,
-        mut f: impl FnMut(usize, &Tile),
-    ) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(simd) => pulp::Simd::vectorize(
-                simd,
-                Each(
-                    #[inline(always)]
-                    || {
-                        for (i, window) in windows.enumerate() {
-                            f(i, &avx512(simd, weights, &window));
-                        }
-                    },
-                ),
-            ),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(simd) => pulp::Simd::vectorize(
-                simd,
-                Each(
-                    #[inline(always)]
-                    || {
-                        for (i, window) in windows.enumerate() {
-                            f(i, &avx2(simd, weights, &window));
-                        }
-                    },
-                ),
-            ),
-            Kernel::Portable => {
-                for (i, window) in windows.enumerate() {
-                    f(i, &portable(weights, &window));
-                }
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-struct Each<F>(F);
-
-#[cfg(target_arch = "x86_64")]
-impl<F: FnOnce()> pulp::NullaryFnOnce for Each<F> {
-    type Output = ();
-    #[inline(always)]
-    fn call(self) {
-        (self.0)();
     }
 }
 
@@ -179,4 +143,50 @@ fn portable(weights: &[i32], window: &Window<'_>) -> Tile {
         }
     }
     tile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All instruction sets that this machine has give the same sums.
+    #[test]
+    fn instruction_sets_agree() {
+        let mut state = 1u32;
+        let mut word = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let pair = [(state >> 8) as i8, (state >> 16) as i8].map(i16::from);
+            bytemuck::cast::<_, i32>(pair)
+        };
+        let data: Vec<i32> = (0..400).map(|_| word()).collect();
+        let weights: Vec<i32> = (0..3 * 20 * LANES).map(|_| word()).collect();
+        let window = Window {
+            data: &data,
+            pixels: std::array::from_fn(|p| p * 31),
+            runs: &[0, 50, 120],
+            run: 20,
+        };
+        let expected = portable(&weights, &window);
+        assert_ne!(expected[0], expected[1]);
+        tiles(&weights, std::iter::once(window), |_, tile| {
+            assert_eq!(*tile, expected);
+        });
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            let window = Window {
+                data: &data,
+                pixels: std::array::from_fn(|p| p * 31),
+                runs: &[0, 50, 120],
+                run: 20,
+            };
+            let tile = pulp::Simd::vectorize(
+                simd,
+                Once(
+                    #[inline(always)]
+                    || avx2(simd, &weights, &window),
+                ),
+            );
+            assert_eq!(tile, expected);
+        }
+    }
 }

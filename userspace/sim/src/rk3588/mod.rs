@@ -14,6 +14,7 @@ pub mod iommu;
 mod mac;
 pub mod mmio;
 mod pc;
+mod simd;
 pub mod simulator;
 mod state;
 mod stub;

@@ -1,6 +1,8 @@
 //! Reading the golden streams, and placing them in memory.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod recipe;
+
 use ferrite_hw::rk3588::{Block, Command, command};
 use ferrite_sim::FlatMemory;
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! Depthwise convolution of one group of 64 channels.
 
+use super::super::simd::vectorised;
 use super::BLOCK;
 use super::cna::{Conv, DEPTHWISE_GROUP};
 use super::features::Panel;
@@ -19,7 +20,7 @@ pub(super) fn rows(
     weights: &[i32],
     emit: &mut impl FnMut(usize, &[i32]),
 ) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             let width = conv.out_width as usize;

@@ -1,6 +1,6 @@
 //! Direct convolution of one kernel group.
 
-use super::super::mac::{Kernel, LANES, PIXELS, Tile, Window};
+use super::super::mac::{LANES, PIXELS, Tile, Window, tiles};
 use super::BLOCK;
 use super::cna::Conv;
 use super::features::Panel;
@@ -34,7 +34,7 @@ pub(super) fn rows(
     });
     let mut block = [0; BLOCK * LANES];
     let last = pixels.div_ceil(PIXELS) - 1;
-    Kernel::detect().tiles(
+    tiles(
         weights,
         windows,
         #[inline(always)]

@@ -2,6 +2,7 @@
 
 use super::super::counters::Counters;
 use super::super::fault::{Check, DmaUnit, FaultKind};
+use super::super::simd::vectorised;
 use super::cna::{Conv, Converter, FeatureLayout};
 use crate::memory::Memory;
 use rayon::prelude::*;
@@ -59,50 +60,69 @@ pub(crate) fn panel(conv: &Conv, source: &Source) -> Check<Panel> {
         width,
         channels,
     };
-    let padding: Vec<i16> = (0..channels).map(|c| pad_value(conv, c)).collect();
-    let (top, left) = (conv.pad[0] as usize, conv.pad[1] as usize);
-    let (in_width, in_height) = (conv.in_width as usize, conv.in_height as usize);
-    let surface_bytes = in_width * in_height * 16;
-    let fill = |(row, out): (usize, &mut [i16])| {
-        let inside = row >= top && row - top < in_height;
-        for (column, pixel) in out.chunks_exact_mut(channels).enumerate() {
-            if !inside || column < left || column - left >= in_width {
-                pixel.copy_from_slice(&padding);
+    let fill = Fill {
+        conv,
+        source,
+        padding: (0..channels).map(|c| pad_value(conv, c)).collect(),
+    };
+    let row_values = width * channels;
+    let values: &mut [i16] = bytemuck::cast_slice_mut(&mut panel.pairs);
+    if values.len() > PARALLEL_VALUES {
+        let rows = (PARALLEL_VALUES / 4).div_ceil(row_values);
+        values
+            .par_chunks_mut(row_values * rows)
+            .enumerate()
+            .for_each(|(i, chunk)| fill.rows(i * rows, chunk, row_values));
+    } else {
+        fill.rows(0, values, row_values);
+    }
+    Ok(panel)
+}
+
+/// Panels above this size are laid out by several threads.
+const PARALLEL_VALUES: usize = 1 << 17;
+
+/// Fills rows of a panel.
+struct Fill<'a> {
+    conv: &'a Conv,
+    source: &'a Source,
+    /// One pixel of padding.
+    padding: Vec<i16>,
+}
+
+impl Fill<'_> {
+    fn rows(&self, first: usize, values: &mut [i16], row_values: usize) {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, row) in values.chunks_exact_mut(row_values).enumerate() {
+                    self.row(first + i, row);
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn row(&self, row: usize, out: &mut [i16]) {
+        let (top, left) = (self.conv.pad[0] as usize, self.conv.pad[1] as usize);
+        let (width, height) = (self.conv.in_width as usize, self.conv.in_height as usize);
+        let plane = width * height * 16;
+        let inside = row >= top && row - top < height;
+        for (column, pixel) in out.chunks_exact_mut(self.padding.len()).enumerate() {
+            if !inside || column < left || column - left >= width {
+                pixel.copy_from_slice(&self.padding);
                 continue;
             }
-            let at = ((row - top) * in_width + column - left) * 16;
-            for (s, atom) in pixel.chunks_exact_mut(16).enumerate() {
-                let from = &source[s * surface_bytes + at..][..16];
+            let at = ((row - top) * width + column - left) * 16;
+            let (atoms, _) = pulp::as_arrays_mut::<16, _>(pixel);
+            for (s, atom) in atoms.iter_mut().enumerate() {
+                let from = &self.source[s * plane + at..][..16];
                 for (to, &value) in atom.iter_mut().zip(from) {
                     *to = i16::from(value as i8);
                 }
             }
         }
-    };
-    let row_values = width * channels;
-    let values: &mut [i16] = bytemuck::cast_slice_mut(&mut panel.pairs);
-    let arch = pulp::Arch::new();
-    if values.len() > 1 << 16 {
-        let block = (1usize << 15).div_ceil(row_values);
-        values
-            .par_chunks_mut(row_values * block)
-            .enumerate()
-            .for_each(|(i, chunk)| {
-                arch.dispatch(|| {
-                    for (row, out) in chunk.chunks_exact_mut(row_values).enumerate() {
-                        fill((i * block + row, out));
-                    }
-                });
-            });
-    } else {
-        arch.dispatch(|| {
-            values
-                .chunks_exact_mut(row_values)
-                .enumerate()
-                .for_each(fill)
-        });
     }
-    Ok(panel)
 }
 
 /// Padding value of a channel. Depthwise: odd channels use the second byte only in the lower half

@@ -15,6 +15,7 @@ use super::dpu::rdma::Rdma;
 use super::dpu::stages::Pipeline;
 use super::dpu::writer::Surfaces;
 use super::fault::{Check, DmaUnit, FaultKind, same};
+use super::simd::vectorised;
 use super::state::Running;
 use crate::memory::Memory;
 use cna::Conv;
@@ -265,9 +266,8 @@ impl Task<'_> {
         let pixels = rows.len() * width;
         let operand = self.operand::<G>(group, rows.clone())?;
         let mut surfaces = Surfaces::new(dpu, pixels);
-        let arch = pulp::Arch::new();
         let mut stages = |at: usize, sums: &[i32]| {
-            arch.dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     let mut values = [0.0; BLOCK * 64];

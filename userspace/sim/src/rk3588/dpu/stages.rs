@@ -118,7 +118,9 @@ fn product<const G: usize>(values: &mut [f64], multiply: &Multiply, operands: &[
 #[inline(always)]
 fn relu(values: &mut [f64], upper: Option<i32>) {
     let upper = upper.map_or(INT32.1, f64::from);
-    values.iter_mut().for_each(|x| *x = x.max(0.0).min(upper));
+    for x in values {
+        *x = x.max(0.0).min(upper);
+    }
 }
 
 #[inline(always)]

@@ -47,8 +47,20 @@ impl Surfaces {
                         narrow(atom, &pixel[s * 16..s * 16 + 16]);
                     }
                 }
-                Output::Int32 => words(atoms, pixels, s, |x| x as i32 as u32),
-                Output::Fp32 => words(atoms, pixels, s, |x| (x as f32).to_bits()),
+                Output::Int32 => words(
+                    atoms,
+                    pixels,
+                    s,
+                    #[inline(always)]
+                    |x| x as i32 as u32,
+                ),
+                Output::Fp32 => words(
+                    atoms,
+                    pixels,
+                    s,
+                    #[inline(always)]
+                    |x| (x as f32).to_bits(),
+                ),
             }
         }
     }
