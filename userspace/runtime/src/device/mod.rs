@@ -1,0 +1,293 @@
+//! What an executable can run on: the simulators and the NPUs behind DRM nodes.
+
+pub mod rocket;
+mod schedule;
+pub mod sim_rk3588;
+mod spec;
+mod survey;
+
+pub use spec::{DeviceSpec, UnknownDevice};
+pub use survey::{Candidate, open, survey};
+
+use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Something that runs the jobs of executables.
+pub trait Device: Send {
+    /// The name that opens it again, such as `sim:rk3588`.
+    fn name(&self) -> String;
+    /// Which NPU it is.
+    fn target(&self) -> Target;
+    /// Cores that the jobs of one submission are spread over.
+    fn cores(&self) -> usize;
+    /// Allocates the buffers of `executable`, writes its constants and relocated commands.
+    fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError>;
+}
+
+/// An executable's buffers on a device.
+pub trait Program: Send {
+    /// Gives the host bytes of `region` to `fill`, which replaces them.
+    fn write(&mut self, region: Region, fill: &mut dyn FnMut(&mut [u8]))
+    -> Result<(), DeviceError>;
+    /// Gives the device's bytes of `region` to `take`.
+    fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError>;
+    /// Runs jobs and waits for them. After an error the program can be used again.
+    fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError>;
+    /// What the submissions since loading have cost, if the device counts it.
+    fn counters(&self) -> Option<Counters>;
+}
+
+/// Exact counts of a device, by core and by name of the count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// One map for each core.
+    pub cores: Vec<BTreeMap<String, u64>>,
+}
+
+impl Counters {
+    /// Counts since `earlier`.
+    pub fn since(&self, earlier: &Counters) -> Counters {
+        let empty = BTreeMap::new();
+        let cores = self.cores.iter().enumerate().map(|(i, core)| {
+            let earlier = earlier.cores.get(i).unwrap_or(&empty);
+            core.iter()
+                .map(|(name, value)| (name.clone(), value - earlier.get(name).unwrap_or(&0)))
+                .collect()
+        });
+        Counters {
+            cores: cores.collect(),
+        }
+    }
+
+    /// Sum over the cores.
+    pub fn total(&self) -> BTreeMap<String, u64> {
+        let mut total = BTreeMap::new();
+        for (name, value) in self.cores.iter().flatten() {
+            *total.entry(name.clone()).or_default() += value;
+        }
+        total
+    }
+}
+
+/// Why a device cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The node does not exist.
+    #[error("{} does not exist: no NPU driver has made it", .0.display())]
+    Missing(PathBuf),
+    /// The node may not be opened.
+    #[error("{} may not be opened by this user (is it a member of the group that owns the node, often `render`?)", .0.display())]
+    Permission(PathBuf),
+    /// The node belongs to a driver that is not known here.
+    #[error("{} is driven by `{driver}`, not by one of: {known}", path.display())]
+    Driver {
+        /// The node.
+        path: PathBuf,
+        /// Name its driver gives.
+        driver: String,
+        /// Names that would do.
+        known: &'static str,
+    },
+    /// A system call failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The executable is for another NPU.
+    #[error("the executable is for {executable:?}, the device is {device:?}")]
+    Target {
+        /// What it was compiled for.
+        executable: Target,
+        /// What the device is.
+        device: Target,
+    },
+    /// The executable names bytes that are not in its buffers.
+    #[error("{what} at byte {offset}, length {len}, of buffer {} is outside its {size} bytes", buffer.0)]
+    Bounds {
+        /// What refers to them.
+        what: &'static str,
+        /// The buffer.
+        buffer: BufferId,
+        /// First byte.
+        offset: usize,
+        /// Length.
+        len: usize,
+        /// Bytes of the buffer, 0 if there is no such buffer.
+        size: usize,
+    },
+    /// An address that the NPU's 32-bit bus cannot reach.
+    #[error("device address {0:#x} does not fit 32 bits")]
+    Address(u64),
+    /// Jobs that wait for each other, or for jobs that do not exist.
+    #[error("job {job} waits for job {after}, which is not before it")]
+    Order {
+        /// Waiting job.
+        job: usize,
+        /// What it waits for.
+        after: usize,
+    },
+    /// The device has no support for this.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// A submission that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It never reached the NPU.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A job stopped with a fault.
+    #[error("job {job}, task {task}, on core {core}: {cause}")]
+    Fault {
+        /// Index in the submission.
+        job: usize,
+        /// Index in the job.
+        task: usize,
+        /// The core it ran on.
+        core: usize,
+        /// What the NPU or its model found wrong.
+        cause: String,
+    },
+    /// The driver ended a job with an error; it does not tell which.
+    #[error("the driver ended a job with an error: {cause}")]
+    Failed {
+        /// The error, in words.
+        cause: std::io::Error,
+    },
+    /// No answer in time.
+    #[error("no answer from the NPU within {} ms", .0.as_millis())]
+    Timeout(Duration),
+}
+
+impl JobError {
+    /// Index of the job that failed, if it is known.
+    pub fn job(&self) -> Option<usize> {
+        match self {
+            JobError::Fault { job, .. } => Some(*job),
+            _ => None,
+        }
+    }
+}
+
+/// Checks that `region` lies in its buffer.
+fn check_region(
+    executable: &Executable,
+    what: &'static str,
+    region: Region,
+) -> Result<(), DeviceError> {
+    let size = executable
+        .buffers
+        .get(region.buffer.0 as usize)
+        .map_or(0, |b| b.size);
+    match region.offset.checked_add(region.len) {
+        Some(end) if end <= size => Ok(()),
+        _ => Err(DeviceError::Bounds {
+            what,
+            buffer: region.buffer,
+            offset: region.offset,
+            len: region.len,
+            size,
+        }),
+    }
+}
+
+/// The initial bytes of every buffer with all relocations applied, for buffers at `addresses`.
+fn relocated(executable: &Executable, addresses: &[u64]) -> Result<Vec<Vec<u8>>, DeviceError> {
+    use ferrite_compiler::executable::RelocationKind;
+    let mut images: Vec<Vec<u8>> = executable.buffers.iter().map(|b| b.init.clone()).collect();
+    for relocation in &executable.relocations {
+        let len = match relocation.kind {
+            RelocationKind::Rk3588Value => 8,
+            RelocationKind::Word32 => 4,
+        };
+        let place = Region {
+            buffer: relocation.buffer,
+            offset: relocation.offset,
+            len,
+        };
+        check_region(executable, "relocation", place)?;
+        let target = Region {
+            buffer: relocation.target,
+            offset: relocation.addend as usize,
+            len: 0,
+        };
+        check_region(executable, "relocation target", target)?;
+        let address = addresses[relocation.target.0 as usize] + u64::from(relocation.addend);
+        let value = u32::try_from(address).map_err(|_| DeviceError::Address(address))?;
+        let image = &mut images[place.buffer.0 as usize];
+        if image.len() < place.offset + len {
+            image.resize(place.offset + len, 0);
+        }
+        let bytes = &mut image[place.offset..place.offset + len];
+        match relocation.kind {
+            // target[63:48] | value[47:16] | offset[15:0], little endian.
+            RelocationKind::Rk3588Value => bytes[2..6].copy_from_slice(&value.to_le_bytes()),
+            RelocationKind::Word32 => bytes.copy_from_slice(&value.to_le_bytes()),
+        }
+    }
+    Ok(images)
+}
+
+/// Checks target, buffers, commands and order of jobs of an executable, once, before it is used.
+fn check(executable: &Executable, target: Target) -> Result<(), DeviceError> {
+    use ferrite_compiler::executable::Step;
+    if executable.target != target {
+        return Err(DeviceError::Target {
+            executable: executable.target,
+            device: target,
+        });
+    }
+    for (index, buffer) in executable.buffers.iter().enumerate() {
+        if buffer.init.len() > buffer.size {
+            return Err(DeviceError::Bounds {
+                what: "initial content",
+                buffer: BufferId(index as u32),
+                offset: 0,
+                len: buffer.init.len(),
+                size: buffer.size,
+            });
+        }
+    }
+    for step in &executable.steps {
+        match step {
+            Step::Cpu(_) => {}
+            Step::Enter(port) | Step::Leave(port) | Step::Requantise { port, .. } => {
+                check_region(executable, "port", port.region)?;
+            }
+            Step::Submit(jobs) => check_jobs(executable, jobs)?,
+        }
+    }
+    Ok(())
+}
+
+fn check_jobs(executable: &Executable, jobs: &[Job]) -> Result<(), DeviceError> {
+    for (index, job) in jobs.iter().enumerate() {
+        if let Some(&after) = job.after.iter().find(|&&after| after >= index) {
+            return Err(DeviceError::Order { job: index, after });
+        }
+        for task in &job.tasks {
+            let commands = Region {
+                len: task.words * 8,
+                ..task.commands
+            };
+            check_region(executable, "command list", commands)?;
+        }
+        for &buffer in job.reads.iter().chain(&job.writes) {
+            let whole = Region {
+                buffer,
+                offset: 0,
+                len: 0,
+            };
+            if buffer.0 as usize >= executable.buffers.len() {
+                check_region(executable, "operand", Region { len: 1, ..whole })?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! The RK3588 NPU behind a `/dev/accel/accelN` node with mainline's `rocket` UABI.
+
+mod bo;
+mod fence;
+mod ioctl;
+
+use super::{Counters, Device, DeviceError, JobError, Program, check, relocated};
+use bo::Bo;
+use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
+use ferrite_uapi::rocket as uapi;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::mem::size_of;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Mainline ends a task that takes longer (`JOB_TIMEOUT_MS`).
+const DRIVER_JOB_TIMEOUT: Duration = Duration::from_millis(500);
+/// Waiting beyond what the driver itself allows means that its answer got lost.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// An open accel node.
+#[derive(Debug)]
+pub struct Rocket {
+    node: Arc<File>,
+    path: PathBuf,
+    version: (i32, i32),
+}
+
+impl Rocket {
+    /// Opens the node and checks whose driver it is.
+    pub fn open(path: &Path) -> Result<Rocket, DeviceError> {
+        let node = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|source| match source.kind() {
+                ErrorKind::NotFound => DeviceError::Missing(path.to_owned()),
+                ErrorKind::PermissionDenied => DeviceError::Permission(path.to_owned()),
+                _ => DeviceError::System {
+                    what: format!("opening {}", path.display()),
+                    source,
+                },
+            })?;
+        let (driver, version) = ioctl::version(&node)
+            .map_err(|e| system(format!("asking {} for its DRM version", path.display()), e))?;
+        if driver != uapi::DRIVER_NAME {
+            return Err(DeviceError::Driver {
+                path: path.to_owned(),
+                driver,
+                known: uapi::DRIVER_NAME,
+            });
+        }
+        Ok(Rocket {
+            node: Arc::new(node),
+            path: path.to_owned(),
+            version,
+        })
+    }
+
+    /// Major and minor version of the driver.
+    pub fn version(&self) -> (i32, i32) {
+        self.version
+    }
+}
+
+impl Device for Rocket {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn target(&self) -> Target {
+        Target::Rk3588
+    }
+
+    fn cores(&self) -> usize {
+        // Mainline runs the jobs of one open file in order.
+        1
+    }
+
+    fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        check(executable, Target::Rk3588)?;
+        let buffers = executable
+            .buffers
+            .iter()
+            .map(|buffer| Bo::new(&self.node, buffer.size))
+            .collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<u64> = buffers.iter().map(Bo::address).collect();
+        let mut program = RocketProgram {
+            node: Arc::clone(&self.node),
+            buffers,
+        };
+        for (bo, image) in program
+            .buffers
+            .iter_mut()
+            .zip(relocated(executable, &addresses)?)
+        {
+            // New pages are zero, so what lies beyond the image is as it has to be.
+            bo.bytes_mut()?[..image.len()].copy_from_slice(&image);
+        }
+        Ok(Box::new(program))
+    }
+}
+
+struct RocketProgram {
+    node: Arc<File>,
+    buffers: Vec<Bo>,
+}
+
+impl RocketProgram {
+    fn buffer(&mut self, id: BufferId) -> &mut Bo {
+        &mut self.buffers[id.0 as usize]
+    }
+
+    fn handles(&self, ids: &BTreeSet<BufferId>) -> Vec<u32> {
+        let handle = |id: &BufferId| self.buffers[id.0 as usize].handle();
+        ids.iter().map(handle).collect()
+    }
+}
+
+impl Program for RocketProgram {
+    fn write(
+        &mut self,
+        region: Region,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<(), DeviceError> {
+        let bytes = self.buffer(region.buffer).bytes_mut()?;
+        fill(&mut bytes[region.offset..region.offset + region.len]);
+        Ok(())
+    }
+
+    fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError> {
+        let bytes = self.buffer(region.buffer).bytes_mut()?;
+        take(&bytes[region.offset..region.offset + region.len]);
+        Ok(())
+    }
+
+    fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
+        for bo in &mut self.buffers {
+            bo.give_to_npu()?;
+        }
+        let descriptions: Vec<Description> =
+            jobs.iter().map(|job| Description::of(job, self)).collect();
+        let raw: Vec<uapi::Job> = descriptions.iter().map(Description::raw).collect();
+        let submit = uapi::Submit {
+            jobs: raw.as_ptr() as u64,
+            job_count: raw.len() as u32,
+            job_struct_size: size_of::<uapi::Job>() as u32,
+            reserved: 0,
+        };
+        ioctl::submit(&self.node, &submit)
+            .map_err(|e| system(format!("submitting {} jobs", jobs.len()), e))?;
+        let tasks: usize = jobs.iter().map(|job| job.tasks.len()).sum();
+        let patience = GRACE + DRIVER_JOB_TIMEOUT * u32::try_from(tasks).unwrap_or(u32::MAX / 1000);
+        let written: BTreeSet<BufferId> = jobs.iter().flat_map(|j| &j.writes).copied().collect();
+        // Fences are taken for all outputs before the first wait: a fence that has already
+        // signalled no longer tells how its job ended.
+        let fences = written
+            .iter()
+            .map(|&id| self.buffer(id).fence())
+            .collect::<Result<Vec<_>, _>>()?;
+        for fence in fences.into_iter().flatten() {
+            fence.wait(patience)?;
+        }
+        for &id in &written {
+            self.buffer(id).wait_for_npu(patience)?;
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> Option<Counters> {
+        None
+    }
+}
+
+/// The arrays that a raw job points to.
+struct Description {
+    tasks: Vec<uapi::Task>,
+    reads: Vec<u32>,
+    writes: Vec<u32>,
+}
+
+impl Description {
+    /// Each buffer goes into one list only: mainline deadlocks on its own reservation otherwise
+    /// and drops the job.
+    fn of(job: &Job, program: &RocketProgram) -> Description {
+        let writes: BTreeSet<BufferId> = job.writes.iter().copied().collect();
+        let commands = job.tasks.iter().map(|task| task.commands.buffer);
+        let reads: BTreeSet<BufferId> = job.reads.iter().copied().chain(commands).collect();
+        let task = |task: &ferrite_compiler::executable::Task| {
+            let base = program.buffers[task.commands.buffer.0 as usize].address();
+            uapi::Task {
+                regcmd: (base + task.commands.offset as u64) as u32,
+                regcmd_count: task.words as u32,
+            }
+        };
+        Description {
+            tasks: job.tasks.iter().map(task).collect(),
+            reads: program.handles(&reads.difference(&writes).copied().collect()),
+            writes: program.handles(&writes),
+        }
+    }
+
+    fn raw(&self) -> uapi::Job {
+        uapi::Job {
+            tasks: self.tasks.as_ptr() as u64,
+            in_bo_handles: self.reads.as_ptr() as u64,
+            out_bo_handles: self.writes.as_ptr() as u64,
+            task_count: self.tasks.len() as u32,
+            task_struct_size: size_of::<uapi::Task>() as u32,
+            in_bo_handle_count: self.reads.len() as u32,
+            out_bo_handle_count: self.writes.len() as u32,
+        }
+    }
+}
+
+fn system(what: String, errno: nix::errno::Errno) -> DeviceError {
+    DeviceError::System {
+        what,
+        source: errno.into(),
+    }
+}

@@ -1,0 +1,173 @@
+//! The RK3588 simulator in this process, fed as mainline's driver feeds the chip: one start for
+//! each task, the tasks of a job in order on one core.
+
+use super::{Counters, Device, DeviceError, JobError, Program, check, relocated, schedule};
+use ferrite_compiler::executable::{Evidence, Executable, Job, Placement, Region, Target, Task};
+use ferrite_hw::Grade;
+use ferrite_sim::flat::{Buffer, FlatMemory};
+use ferrite_sim::rk3588::{self, Config, Core, Start};
+use std::sync::Arc;
+
+/// Cores of the chip.
+const CORES: usize = 3;
+
+/// The simulator. It is strict: a model may use only what the lowerings of its executable say that
+/// they rest on.
+#[derive(Debug, Default)]
+pub struct SimRk3588;
+
+impl SimRk3588 {
+    /// A simulator of three cores.
+    pub fn new() -> SimRk3588 {
+        SimRk3588
+    }
+}
+
+impl Device for SimRk3588 {
+    fn name(&self) -> String {
+        "sim:rk3588".to_owned()
+    }
+
+    fn target(&self) -> Target {
+        Target::Rk3588
+    }
+
+    fn cores(&self) -> usize {
+        CORES
+    }
+
+    fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        check(executable, Target::Rk3588)?;
+        let memory = FlatMemory::new();
+        let mut buffers = Vec::with_capacity(executable.buffers.len());
+        let mut addresses = Vec::with_capacity(executable.buffers.len());
+        for buffer in &executable.buffers {
+            let (address, bytes) = memory.alloc(buffer.size).ok_or_else(|| {
+                let size = buffer.size;
+                DeviceError::Unsupported(format!(
+                    "a buffer of {size} bytes does not fit the NPU's 32-bit address space"
+                ))
+            })?;
+            buffers.push(bytes);
+            addresses.push(address);
+        }
+        for (buffer, image) in buffers.iter().zip(relocated(executable, &addresses)?) {
+            buffer.with_mut(0..image.len(), |bytes| bytes.copy_from_slice(&image));
+        }
+        let config = Config {
+            evidence: evidence(executable),
+            ..Config::default()
+        };
+        Ok(Box::new(SimProgram {
+            memory,
+            buffers,
+            addresses,
+            cores: (0..CORES).map(|_| Core::new(config)).collect(),
+        }))
+    }
+}
+
+/// The weakest grade that the executable says it rests on.
+fn evidence(executable: &Executable) -> Grade {
+    let weakest = executable
+        .placements
+        .iter()
+        .filter_map(|placement| match placement {
+            Placement::Npu { evidence, .. } => Some(*evidence),
+            Placement::Cpu { .. } | Placement::Folded => None,
+        })
+        .max();
+    match weakest {
+        None | Some(Evidence::Silicon) => Grade::Silicon,
+        Some(Evidence::Sibling) => Grade::Sibling,
+        Some(Evidence::Inferred) => Grade::Inferred,
+    }
+}
+
+struct SimProgram {
+    memory: FlatMemory,
+    buffers: Vec<Arc<Buffer>>,
+    addresses: Vec<u64>,
+    cores: Vec<Core>,
+}
+
+impl SimProgram {
+    fn range(region: Region) -> std::ops::Range<usize> {
+        region.offset..region.offset + region.len
+    }
+}
+
+impl Program for SimProgram {
+    fn write(
+        &mut self,
+        region: Region,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<(), DeviceError> {
+        self.buffers[region.buffer.0 as usize].with_mut(Self::range(region), fill);
+        Ok(())
+    }
+
+    fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError> {
+        self.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[Self::range(region)]));
+        Ok(())
+    }
+
+    fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
+        let (memory, addresses) = (&self.memory, &self.addresses);
+        let after = |job: usize| jobs[job].after.clone();
+        let run = |core: &mut Core, index: usize, job: usize| {
+            for (number, task) in jobs[job].tasks.iter().enumerate() {
+                let outcome = core.run(memory, start(task, addresses));
+                if let Some(fault) = outcome.fault {
+                    // As a driver would: the next job finds a working core.
+                    core.reset();
+                    return Err(JobError::Fault {
+                        job,
+                        task: number,
+                        core: index,
+                        cause: fault.kind.to_string(),
+                    });
+                }
+            }
+            Ok(())
+        };
+        schedule::run(&mut self.cores, jobs.len(), after, run)
+    }
+
+    fn counters(&self) -> Option<Counters> {
+        let cores = self.cores.iter().map(|core| named(core.counters()));
+        Some(Counters {
+            cores: cores.collect(),
+        })
+    }
+}
+
+fn start(task: &Task, addresses: &[u64]) -> Start {
+    let region = task.commands;
+    // The memory hands out addresses below 4 GiB only.
+    let address = addresses[region.buffer.0 as usize] + region.offset as u64;
+    Start::task(address as u32, task.words)
+}
+
+fn named(counters: &rk3588::Counters) -> std::collections::BTreeMap<String, u64> {
+    [
+        ("command_bytes", counters.command_bytes),
+        ("feature_bytes", counters.feature_bytes),
+        ("weight_bytes", counters.weight_bytes),
+        ("bias_bytes", counters.bias_bytes),
+        ("operand_bytes", counters.operand_bytes),
+        ("pool_bytes", counters.pool_bytes),
+        ("output_bytes", counters.output_bytes),
+        ("macs", counters.macs),
+        ("mac_cycles", counters.mac_cycles),
+        ("atoms", counters.atoms),
+        ("kicks", counters.kicks),
+        ("tasks", counters.tasks),
+        ("interrupts", counters.interrupts),
+        ("faults", counters.faults),
+        ("estimated_ns", counters.estimated_ns),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}

@@ -1,0 +1,91 @@
+//! Names of devices.
+
+use ferrite_compiler::executable::Target;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// What a user asked to run on.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum DeviceSpec {
+    /// Hardware if there is any, else the RK3588 simulator.
+    #[default]
+    Auto,
+    /// The CPU kernels for every operator.
+    Cpu,
+    /// The simulator of an NPU.
+    Sim(Target),
+    /// A DRM accel node: `/dev/accel/accelN`.
+    Accel(PathBuf),
+    /// A DRM render node: `/dev/dri/renderDN`.
+    Render(PathBuf),
+}
+
+/// A name that is none of the known ones.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown device `{0}`; known are: auto, cpu, sim:rk3588, sim:a311d, /dev/accel/accelN, /dev/dri/renderDN"
+)]
+pub struct UnknownDevice(pub String);
+
+impl FromStr for DeviceSpec {
+    type Err = UnknownDevice;
+
+    fn from_str(name: &str) -> Result<Self, UnknownDevice> {
+        let numbered = |prefix: &str| {
+            name.strip_prefix(prefix)
+                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        };
+        match name {
+            "auto" => Ok(DeviceSpec::Auto),
+            "cpu" => Ok(DeviceSpec::Cpu),
+            "sim:rk3588" => Ok(DeviceSpec::Sim(Target::Rk3588)),
+            "sim:a311d" => Ok(DeviceSpec::Sim(Target::A311d)),
+            _ if numbered("/dev/accel/accel") => Ok(DeviceSpec::Accel(name.into())),
+            _ if numbered("/dev/dri/renderD") => Ok(DeviceSpec::Render(name.into())),
+            _ => Err(UnknownDevice(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for DeviceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceSpec::Auto => f.write_str("auto"),
+            DeviceSpec::Cpu => f.write_str("cpu"),
+            DeviceSpec::Sim(Target::Rk3588) => f.write_str("sim:rk3588"),
+            DeviceSpec::Sim(Target::A311d) => f.write_str("sim:a311d"),
+            DeviceSpec::Accel(path) | DeviceSpec::Render(path) => path.display().fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for name in [
+            "auto",
+            "cpu",
+            "sim:rk3588",
+            "sim:a311d",
+            "/dev/accel/accel0",
+            "/dev/dri/renderD128",
+        ] {
+            assert_eq!(name.parse::<DeviceSpec>().unwrap().to_string(), name);
+        }
+        for name in [
+            "",
+            "npu",
+            "sim:",
+            "/dev/accel/accel",
+            "/dev/dri/card0",
+            "/dev/accel/accelx",
+        ] {
+            let error = name.parse::<DeviceSpec>().unwrap_err().to_string();
+            assert!(error.contains("sim:rk3588"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What can run here, and why the rest cannot.
+
+use super::rocket::Rocket;
+use super::sim_rk3588::SimRk3588;
+use super::{Device, DeviceError, DeviceSpec};
+use ferrite_compiler::executable::Target;
+use std::path::{Path, PathBuf};
+
+/// One entry of a survey.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The name that opens it.
+    pub device: String,
+    /// What it is, or would be.
+    pub description: String,
+    /// Why it cannot be used; `None` if it can.
+    pub obstacle: Option<String>,
+}
+
+/// Opens what `spec` names. `None` stands for the CPU, which needs no device.
+pub fn open(spec: &DeviceSpec) -> Result<Option<Box<dyn Device>>, DeviceError> {
+    Ok(Some(match spec {
+        DeviceSpec::Cpu => return Ok(None),
+        DeviceSpec::Sim(Target::Rk3588) => Box::new(SimRk3588::new()),
+        DeviceSpec::Sim(Target::A311d) => {
+            return Err(DeviceError::Unsupported(
+                "this build has no simulator of the A311D".to_owned(),
+            ));
+        }
+        DeviceSpec::Accel(path) => Box::new(Rocket::open(path)?),
+        DeviceSpec::Render(path) => return Err(no_render_node(path)),
+        DeviceSpec::Auto => auto(),
+    }))
+}
+
+/// Hardware that answers, else the simulator.
+fn auto() -> Box<dyn Device> {
+    for path in nodes(Path::new("/dev/accel"), "accel") {
+        match Rocket::open(&path) {
+            Ok(device) => return Box::new(device),
+            Err(error) => log::info!("not using {}: {error}", path.display()),
+        }
+    }
+    Box::new(SimRk3588::new())
+}
+
+/// Everything that could run executables on this machine.
+pub fn survey() -> Vec<Candidate> {
+    let usable = |device: &str, description: String| Candidate {
+        device: device.to_owned(),
+        description,
+        obstacle: None,
+    };
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut candidates = vec![
+        usable("cpu", format!("TFLite's integer kernels, {cpus} threads")),
+        usable("sim:rk3588", "model of the RK3588 NPU, 3 cores".to_owned()),
+        Candidate {
+            device: "sim:a311d".to_owned(),
+            description: "model of the A311D NPU".to_owned(),
+            obstacle: open(&DeviceSpec::Sim(Target::A311d))
+                .err()
+                .map(|e| e.to_string()),
+        },
+    ];
+    candidates.extend(hardware(
+        Path::new("/dev/accel"),
+        "accel",
+        "RK3588 NPU",
+        |path| {
+            let rocket = Rocket::open(path)?;
+            let (major, minor) = rocket.version();
+            Ok(format!("RK3588 NPU, driver rocket {major}.{minor}"))
+        },
+    ));
+    candidates.extend(hardware(
+        Path::new("/dev/dri"),
+        "renderD",
+        "Vivante NPU",
+        |path| Err(no_render_node(path)),
+    ));
+    candidates
+}
+
+fn no_render_node(path: &Path) -> DeviceError {
+    if path.exists() {
+        DeviceError::Unsupported(format!(
+            "this build cannot drive {} (etnaviv)",
+            path.display()
+        ))
+    } else {
+        DeviceError::Missing(path.to_owned())
+    }
+}
+
+fn hardware(
+    folder: &Path,
+    prefix: &str,
+    what: &str,
+    probe: impl Fn(&Path) -> Result<String, DeviceError>,
+) -> Vec<Candidate> {
+    let paths = nodes(folder, prefix);
+    if paths.is_empty() {
+        return vec![Candidate {
+            device: format!("{}/{prefix}N", folder.display()),
+            description: what.to_owned(),
+            obstacle: Some(format!("no node {}/{prefix}* exists", folder.display())),
+        }];
+    }
+    let candidate = |path: PathBuf| {
+        let (description, obstacle) = match probe(&path) {
+            Ok(description) => (description, None),
+            Err(error) => (what.to_owned(), Some(error.to_string())),
+        };
+        Candidate {
+            device: path.display().to_string(),
+            description,
+            obstacle,
+        }
+    };
+    paths.into_iter().map(candidate).collect()
+}
+
+/// Nodes in `folder` whose name is `prefix` and a number, in numeric order.
+fn nodes(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut nodes: Vec<(u32, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let number = name.to_str()?.strip_prefix(prefix)?.parse().ok()?;
+            Some((number, entry.path()))
+        })
+        .collect();
+    nodes.sort();
+    nodes.into_iter().map(|(_, path)| path).collect()
+}

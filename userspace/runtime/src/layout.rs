@@ -1,0 +1,449 @@
+//! Conversion between the host's row-major tensors (NHWC) and the device's feature layouts.
+//!
+//! Device bytes are `host + bias` (wrapping): uint8 tensors become centred int8 with a bias of 128.
+
+use ferrite_compiler::executable::{Layout, Port};
+use rayon::prelude::*;
+
+/// Bytes of an atom: one pixel of one channel group.
+const ATOM: usize = 16;
+
+/// Below this many device bytes a conversion is not worth spreading over threads.
+const PARALLEL_BYTES: usize = 1 << 18;
+
+/// A port that does not fit its region or tensor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// The layout reaches beyond the region.
+    #[error("layout needs {needed} bytes of the device region, which has {available}")]
+    Region {
+        /// Bytes that the layout spans.
+        needed: usize,
+        /// Bytes of the region.
+        available: usize,
+    },
+    /// The host tensor has another size.
+    #[error("feature map of {needed} bytes, but the host tensor has {available}")]
+    Host {
+        /// Bytes of the feature map.
+        needed: usize,
+        /// Bytes of the tensor.
+        available: usize,
+    },
+    /// An element type that the layout cannot hold.
+    #[error("{size}-byte elements have no {layout} form")]
+    Element {
+        /// Bytes of an element.
+        size: usize,
+        /// Name of the layout.
+        layout: &'static str,
+    },
+}
+
+/// A cube's geometry, in atoms and channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cube {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    /// Bytes of an element.
+    pub element: usize,
+    /// Atoms from line to line.
+    pub line: usize,
+    /// Atoms from surface to surface.
+    pub surface: usize,
+    /// Surfaces that lie wholly in the region, at least those with real channels.
+    pub surfaces: usize,
+}
+
+impl Cube {
+    /// Checks a port against the sizes of its region and of its host tensor (in elements of
+    /// `host_element` bytes).
+    pub fn of(port: &Port, line: u32, surface: u32) -> Result<Cube, LayoutError> {
+        let [height, width, channels] = port.shape;
+        let element = port.dtype.size();
+        if element > ATOM / 4 {
+            return Err(LayoutError::Element {
+                size: element,
+                layout: "cube",
+            });
+        }
+        let (line, surface) = (line as usize, surface as usize);
+        let real = (channels * element).div_ceil(ATOM);
+        let plane = height.saturating_sub(1) * line + width;
+        let span = |surfaces: usize| ATOM * (surfaces.saturating_sub(1) * surface + plane);
+        if span(real) > port.region.len {
+            return Err(LayoutError::Region {
+                needed: span(real),
+                available: port.region.len,
+            });
+        }
+        let mut surfaces = real;
+        if surface > 0 && surface >= plane {
+            surfaces = real.max((port.region.len / ATOM + surface - plane) / surface);
+        }
+        Ok(Cube {
+            height,
+            width,
+            channels,
+            element,
+            line,
+            surface,
+            surfaces,
+        })
+    }
+
+    /// Whether lines and surfaces lie one after the other without overlap.
+    fn is_nested(&self) -> bool {
+        self.line >= self.width && self.surface >= self.height * self.line
+    }
+
+    /// Calls `line(surface, y, first byte)` for each line.
+    fn for_each_line(&self, mut line: impl FnMut(usize, usize, usize)) {
+        for s in 0..self.surfaces {
+            for y in 0..self.height {
+                line(s, y, ATOM * (s * self.surface + y * self.line));
+            }
+        }
+    }
+}
+
+/// Writes host tensor `host` into `device`, the bytes of `port.region`.
+pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutError> {
+    check_host(port, host.len())?;
+    check_region(port, device.len())?;
+    let bias = port.bias;
+    match port.layout {
+        Layout::Cube {
+            line_pitch,
+            surface_pitch,
+        } => {
+            let cube = Cube::of(port, line_pitch, surface_pitch)?;
+            enter_cube(&cube, host, device, bias, port.pad_value);
+        }
+        Layout::Linear => {
+            check_linear(port, host.len())?;
+            add(bias, host, &mut device[..host.len()]);
+        }
+        Layout::Planar => {
+            let (plane, channels) = check_planar(port)?;
+            for (c, out) in device.chunks_exact_mut(plane).take(channels).enumerate() {
+                for (value, pixel) in out.iter_mut().zip(host.chunks_exact(channels)) {
+                    *value = pixel[c].wrapping_add(bias);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads `device`, the bytes of `port.region`, back into host tensor `host`.
+pub fn leave(port: &Port, device: &[u8], host: &mut [u8]) -> Result<(), LayoutError> {
+    check_host(port, host.len())?;
+    check_region(port, device.len())?;
+    let bias = port.bias.wrapping_neg();
+    match port.layout {
+        Layout::Cube {
+            line_pitch,
+            surface_pitch,
+        } => {
+            let cube = Cube::of(port, line_pitch, surface_pitch)?;
+            leave_cube(&cube, device, host, bias);
+        }
+        Layout::Linear => {
+            check_linear(port, host.len())?;
+            let len = host.len();
+            add(bias, &device[..len], host);
+        }
+        Layout::Planar => {
+            let (plane, channels) = check_planar(port)?;
+            for (c, values) in device.chunks_exact(plane).take(channels).enumerate() {
+                for (value, pixel) in values.iter().zip(host.chunks_exact_mut(channels)) {
+                    pixel[c] = value.wrapping_add(bias);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_host(port: &Port, available: usize) -> Result<(), LayoutError> {
+    let needed = port.shape.iter().product::<usize>() * port.dtype.size();
+    if needed == available {
+        Ok(())
+    } else {
+        Err(LayoutError::Host { needed, available })
+    }
+}
+
+fn check_region(port: &Port, available: usize) -> Result<(), LayoutError> {
+    if available < port.region.len {
+        return Err(LayoutError::Region {
+            needed: port.region.len,
+            available,
+        });
+    }
+    Ok(())
+}
+
+fn check_linear(port: &Port, needed: usize) -> Result<(), LayoutError> {
+    if needed > port.region.len {
+        return Err(LayoutError::Region {
+            needed,
+            available: port.region.len,
+        });
+    }
+    Ok(())
+}
+
+/// Elements of a plane, and the number of planes.
+fn check_planar(port: &Port) -> Result<(usize, usize), LayoutError> {
+    let [height, width, channels] = port.shape;
+    if port.dtype.size() != 1 {
+        return Err(LayoutError::Element {
+            size: port.dtype.size(),
+            layout: "planar",
+        });
+    }
+    check_linear(port, height * width * channels)?;
+    Ok(((height * width).max(1), channels))
+}
+
+fn add(bias: u8, from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.wrapping_add(bias);
+    }
+}
+
+fn enter_cube(cube: &Cube, host: &[u8], device: &mut [u8], bias: u8, pad: u8) {
+    let line_bytes = ATOM * cube.line;
+    let enter = |s: usize, y: usize, line: &mut [u8]| enter_line(cube, host, line, s, y, bias, pad);
+    if cube.is_nested() && ATOM * cube.surfaces * cube.surface >= PARALLEL_BYTES {
+        device
+            .par_chunks_mut(ATOM * cube.surface)
+            .take(cube.surfaces)
+            .enumerate()
+            .for_each(|(s, surface)| {
+                surface
+                    .par_chunks_mut(line_bytes)
+                    .take(cube.height)
+                    .enumerate()
+                    .for_each(|(y, line)| enter(s, y, line));
+            });
+        return;
+    }
+    cube.for_each_line(|s, y, at| enter(s, y, &mut device[at..at + ATOM * cube.width]));
+}
+
+/// Fills one line of one surface.
+fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], s: usize, y: usize, bias: u8, pad: u8) {
+    let pixel = cube.channels * cube.element;
+    let first = s * ATOM;
+    let real = pixel.saturating_sub(first).min(ATOM);
+    let line = &mut line[..ATOM * cube.width];
+    if real == 0 {
+        line.fill(pad);
+        return;
+    }
+    let row = &host[y * cube.width * pixel..][..cube.width * pixel];
+    let (atoms, _) = line.as_chunks_mut::<ATOM>();
+    let pixels = row.chunks_exact(pixel);
+    if real == ATOM {
+        for (atom, pixel) in atoms.iter_mut().zip(pixels) {
+            // A copy of a whole atom: one vector load, add and store.
+            let mut values = [0; ATOM];
+            values.copy_from_slice(&pixel[first..first + ATOM]);
+            *atom = values.map(|v| v.wrapping_add(bias));
+        }
+    } else {
+        for (atom, pixel) in atoms.iter_mut().zip(pixels) {
+            let mut values = [pad; ATOM];
+            for (value, host) in values.iter_mut().zip(&pixel[first..]) {
+                *value = host.wrapping_add(bias);
+            }
+            *atom = values;
+        }
+    }
+}
+
+fn leave_cube(cube: &Cube, device: &[u8], host: &mut [u8], bias: u8) {
+    let pixel = cube.channels * cube.element;
+    if pixel == 0 || cube.width == 0 {
+        return;
+    }
+    let leave = |y: usize, row: &mut [u8]| {
+        for s in 0..pixel.div_ceil(ATOM) {
+            let first = s * ATOM;
+            let line = &device[ATOM * (s * cube.surface + y * cube.line)..][..ATOM * cube.width];
+            let (atoms, _) = line.as_chunks::<ATOM>();
+            let pixels = row.chunks_exact_mut(pixel);
+            if pixel - first >= ATOM {
+                for (atom, pixel) in atoms.iter().zip(pixels) {
+                    let values = atom.map(|v| v.wrapping_add(bias));
+                    pixel[first..first + ATOM].copy_from_slice(&values);
+                }
+            } else {
+                for (atom, pixel) in atoms.iter().zip(pixels) {
+                    add(bias, atom, &mut pixel[first..]);
+                }
+            }
+        }
+    };
+    let row = cube.width * pixel;
+    if host.len() >= PARALLEL_BYTES {
+        host.par_chunks_exact_mut(row)
+            .enumerate()
+            .for_each(|(y, row)| leave(y, row));
+    } else {
+        for (y, row) in host.chunks_exact_mut(row).enumerate() {
+            leave(y, row);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrite_compiler::executable::{BufferId, Region};
+    use ferrite_ir::{DType, TensorId};
+    use proptest::prelude::*;
+
+    fn port(shape: [usize; 3], layout: Layout, len: usize, bias: u8, dtype: DType) -> Port {
+        Port {
+            tensor: TensorId(0),
+            region: Region {
+                buffer: BufferId(0),
+                offset: 0,
+                len,
+            },
+            layout,
+            shape,
+            dtype,
+            bias,
+            pad_value: 0x55,
+        }
+    }
+
+    /// The address formula of the documentation, element by element.
+    fn address(
+        shape: [usize; 3],
+        line: usize,
+        surface: usize,
+        size: usize,
+        at: [usize; 3],
+    ) -> usize {
+        let [_, _, _] = shape;
+        let [y, x, c] = at;
+        let group = 16 / size;
+        16 * (c / group * surface + y * line + x) + c % group * size
+    }
+
+    proptest! {
+        #[test]
+        fn cube_matches_the_address_formula(
+            h in 1usize..6, w in 1usize..6, c in 1usize..70,
+            extra_line in 0usize..3, extra_surface in 0usize..5, extra in 0usize..3,
+            bias: u8, wide: bool, seed: u64,
+        ) {
+            let (size, dtype) = if wide { (4, DType::I32) } else { (1, DType::I8) };
+            let bias = if wide { 0 } else { bias };
+            let line = w + extra_line;
+            let surface = h * line + extra_surface;
+            let surfaces = (c * size).div_ceil(16) + extra;
+            let layout = Layout::Cube { line_pitch: line as u32, surface_pitch: surface as u32 };
+            let port = port([h, w, c], layout, 16 * surface * surfaces, bias, dtype);
+            let host: Vec<u8> = (0..h * w * c * size)
+                .map(|i| (seed.wrapping_mul(i as u64 * 2 + 1) >> 32) as u8)
+                .collect();
+            let mut device = vec![0xee; port.region.len];
+            enter(&port, &host, &mut device).unwrap();
+            let mut expected = vec![0xee; port.region.len];
+            for y in 0..h { for x in 0..w { for channel in 0..surfaces * 16 / size {
+                let at = address(port.shape, line, surface, size, [y, x, channel]);
+                for byte in 0..size {
+                    expected[at + byte] = if channel < c {
+                        host[((y * w + x) * c + channel) * size + byte].wrapping_add(bias)
+                    } else { 0x55 };
+                }
+            } } }
+            prop_assert_eq!(&device, &expected);
+            let mut back = vec![0; host.len()];
+            leave(&port, &device, &mut back).unwrap();
+            prop_assert_eq!(back, host);
+        }
+
+        #[test]
+        fn planar_and_linear_round_trip(h in 1usize..6, w in 1usize..6, c in 1usize..9, bias: u8) {
+            let host: Vec<u8> = (0..h * w * c).map(|i| i as u8).collect();
+            for layout in [Layout::Planar, Layout::Linear] {
+                let port = port([h, w, c], layout, host.len(), bias, DType::I8);
+                let mut device = vec![0; host.len()];
+                enter(&port, &host, &mut device).unwrap();
+                let at = match layout { Layout::Planar => (c - 1) * h * w, _ => c - 1 };
+                prop_assert_eq!(device[at], host[c - 1].wrapping_add(bias));
+                let mut back = vec![0; host.len()];
+                leave(&port, &device, &mut back).unwrap();
+                prop_assert_eq!(back, host.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn large_cubes_go_the_parallel_way_and_agree() {
+        let (h, w, c) = (65, 130, 70);
+        let layout = Layout::Cube {
+            line_pitch: 131,
+            surface_pitch: 131 * 66,
+        };
+        let port = port([h, w, c], layout, 16 * 131 * 66 * 5, 128, DType::I8);
+        let host: Vec<u8> = (0..h * w * c).map(|i| (i * 7 % 251) as u8).collect();
+        let mut device = vec![0; port.region.len];
+        enter(&port, &host, &mut device).unwrap();
+        let at = address(port.shape, 131, 131 * 66, 1, [64, 129, 69]);
+        assert_eq!(
+            device[at],
+            host[(64 * 130 + 129) * 70 + 69].wrapping_add(128)
+        );
+        let mut back = vec![0; host.len()];
+        leave(&port, &device, &mut back).unwrap();
+        assert_eq!(back, host);
+    }
+
+    #[test]
+    fn row_major_matrices_are_cubes_with_interleaved_surfaces() {
+        // K = 32 contiguous values in each of 3 rows: surfaces one atom apart, lines two.
+        let layout = Layout::Cube {
+            line_pitch: 2,
+            surface_pitch: 1,
+        };
+        let port = port([3, 1, 32], layout, 96, 0, DType::I8);
+        let host: Vec<u8> = (0..96).collect();
+        let mut device = vec![0; 96];
+        enter(&port, &host, &mut device).unwrap();
+        assert_eq!(device, host);
+    }
+
+    #[test]
+    fn misfits_are_errors() {
+        let layout = Layout::Cube {
+            line_pitch: 4,
+            surface_pitch: 16,
+        };
+        let small = port([4, 4, 17], layout, 16 * 16, 0, DType::I8);
+        let host = vec![0; 4 * 4 * 17];
+        assert_eq!(
+            enter(&small, &host, &mut [0; 256]),
+            Err(LayoutError::Region {
+                needed: 512,
+                available: 256
+            })
+        );
+        assert_eq!(
+            enter(&small, &host[1..], &mut [0; 256]),
+            Err(LayoutError::Host {
+                needed: 272,
+                available: 271
+            })
+        );
+    }
+}

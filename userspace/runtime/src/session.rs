@@ -1,0 +1,395 @@
+//! Runs an executable over and over: CPU operators, layout conversion, NPU submissions, in order.
+
+use crate::cpu::{CpuError, Interpreter, Value};
+use crate::device::{Counters, Device, DeviceError, JobError, Program};
+use crate::layout::{self, LayoutError};
+use crate::requant::{self, RequantError};
+use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
+use ferrite_ir::{DType, Graph, OpId, TensorId};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Why a run failed. The session can be used again.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Not as many inputs as the graph has.
+    #[error("the model has {expected} inputs, but {found} are given")]
+    InputCount {
+        /// Inputs of the graph.
+        expected: usize,
+        /// Inputs given.
+        found: usize,
+    },
+    /// An input that does not fit its tensor.
+    #[error(
+        "input {index} (`{name}`) is {expected:?} {expected_shape:?}, but {found:?} {found_shape:?} is given"
+    )]
+    Input {
+        /// Position.
+        index: usize,
+        /// Name of the tensor.
+        name: String,
+        /// Element type of the tensor.
+        expected: DType,
+        /// Shape of the tensor.
+        expected_shape: Vec<usize>,
+        /// Element type given.
+        found: DType,
+        /// Shape given.
+        found_shape: Vec<usize>,
+    },
+    /// A CPU operator failed.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
+    /// A tensor could not be brought to or from the device's layout.
+    #[error("tensor `{tensor}`: {source}")]
+    Layout {
+        /// Name of the tensor.
+        tensor: String,
+        /// What does not fit.
+        source: LayoutError,
+    },
+    /// Accumulators could not be requantised.
+    #[error("tensor `{tensor}`: {source}")]
+    Requant {
+        /// Name of the tensor.
+        tensor: String,
+        /// What does not fit.
+        source: RequantError,
+    },
+    /// The device failed outside of jobs.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// NPU jobs failed.
+    #[error("on {device}, running {ops}: {source}")]
+    Job {
+        /// The device.
+        device: String,
+        /// The operators of the failed job, or of the submission if the job is not known.
+        ops: String,
+        /// What happened.
+        source: JobError,
+    },
+    /// A step needs a tensor that no step before has made, or one that does not exist.
+    #[error("step {step} uses tensor {}, which nothing has computed", tensor.0)]
+    NotComputed {
+        /// Index of the step.
+        step: usize,
+        /// The tensor.
+        tensor: TensorId,
+    },
+    /// A step names an operator that does not exist.
+    #[error("step {step} runs operator {}, but the model has {count}", op.0)]
+    NoSuchOp {
+        /// Index of the step.
+        step: usize,
+        /// The operator.
+        op: OpId,
+        /// Operators of the graph.
+        count: usize,
+    },
+}
+
+/// Where the time of the last run went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// CPU operators.
+    pub cpu: Duration,
+    /// Layout conversion and host requantisation.
+    pub convert: Duration,
+    /// From submission to completion of NPU jobs.
+    pub device: Duration,
+}
+
+/// An executable for the CPU alone: every operator in order.
+pub fn cpu_only(graph: &Graph) -> Executable {
+    let placement = Placement::Cpu {
+        reason: "the device is the CPU".to_owned(),
+        remedy: None,
+    };
+    Executable {
+        // Without jobs the target has no part in anything.
+        target: Target::Rk3588,
+        buffers: Vec::new(),
+        relocations: Vec::new(),
+        steps: graph.op_ids().map(Step::Cpu).collect(),
+        placements: vec![placement; graph.nodes.len()],
+        macs: vec![0; graph.nodes.len()],
+    }
+}
+
+/// A model on a device.
+pub struct Session {
+    graph: Arc<Graph>,
+    executable: Arc<Executable>,
+    device: String,
+    program: Option<Box<dyn Program>>,
+    /// Runs the operators on the CPU, and has the constants.
+    interpreter: Interpreter,
+    /// Values of all tensors that this run has brought to the host.
+    values: Vec<Option<Value>>,
+    profile: Profile,
+}
+
+impl Session {
+    /// Prepares `executable`, which was compiled from `graph`, on `device`. Without a device the
+    /// executable must not have NPU steps (see [`cpu_only`]).
+    pub fn new(
+        graph: Arc<Graph>,
+        executable: Arc<Executable>,
+        device: Option<&dyn Device>,
+    ) -> Result<Session, RunError> {
+        check_ids(&graph, &executable)?;
+        let program = device.map(|d| d.load(&executable)).transpose()?;
+        let interpreter = Interpreter::new(Arc::clone(&graph))?;
+        Ok(Session {
+            values: vec![None; graph.tensors.len()],
+            device: device.map_or_else(|| "cpu".to_owned(), Device::name),
+            graph,
+            executable,
+            program,
+            interpreter,
+            profile: Profile::default(),
+        })
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The executable.
+    pub fn executable(&self) -> &Executable {
+        &self.executable
+    }
+
+    /// Name of the device.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Where the time of the last run went.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The device's counts since the session began, if it counts.
+    pub fn counters(&self) -> Option<Counters> {
+        self.program.as_ref()?.counters()
+    }
+
+    /// One inference: inputs and outputs in the graph's order.
+    pub fn run(&mut self, inputs: &[Value]) -> Result<Vec<Value>, RunError> {
+        self.run_observed(inputs, |_, _| {})
+    }
+
+    /// As [`Session::run`]; calls `observe(done, all)` after each step.
+    pub fn run_observed(
+        &mut self,
+        inputs: &[Value],
+        mut observe: impl FnMut(usize, usize),
+    ) -> Result<Vec<Value>, RunError> {
+        self.set_inputs(inputs)?;
+        self.profile = Profile::default();
+        let executable = Arc::clone(&self.executable);
+        let count = executable.steps.len();
+        for (index, step) in executable.steps.iter().enumerate() {
+            let start = Instant::now();
+            let spent = match step {
+                Step::Cpu(op) => {
+                    self.run_op(index, *op)?;
+                    &mut self.profile.cpu
+                }
+                Step::Enter(port) => {
+                    self.enter(index, port)?;
+                    &mut self.profile.convert
+                }
+                Step::Leave(port) => {
+                    self.leave(port, None)?;
+                    &mut self.profile.convert
+                }
+                Step::Requantise { port, requant } => {
+                    self.leave(port, Some(requant))?;
+                    &mut self.profile.convert
+                }
+                Step::Submit(jobs) => {
+                    self.submit(jobs)?;
+                    &mut self.profile.device
+                }
+            };
+            *spent += start.elapsed();
+            observe(index + 1, count);
+        }
+        let output = |&tensor: &TensorId| self.value(count, tensor).cloned();
+        self.graph.outputs.iter().map(output).collect()
+    }
+
+    fn set_inputs(&mut self, inputs: &[Value]) -> Result<(), RunError> {
+        if inputs.len() != self.graph.inputs.len() {
+            return Err(RunError::InputCount {
+                expected: self.graph.inputs.len(),
+                found: inputs.len(),
+            });
+        }
+        for (index, (&id, value)) in self.graph.inputs.iter().zip(inputs).enumerate() {
+            let tensor = self.graph.tensor(id);
+            if value.dtype() != tensor.dtype || value.shape() != tensor.shape {
+                return Err(RunError::Input {
+                    index,
+                    name: tensor.name.clone(),
+                    expected: tensor.dtype,
+                    expected_shape: tensor.shape.clone(),
+                    found: value.dtype(),
+                    found_shape: value.shape().to_vec(),
+                });
+            }
+        }
+        // What an earlier run computed must not stand in for what this one fails to compute.
+        for (id, (value, tensor)) in (0..).zip(self.values.iter_mut().zip(&self.graph.tensors)) {
+            if !tensor.variable {
+                *value = None;
+            } else if value.is_none() {
+                let zeros = Value::zeros(tensor.dtype, tensor.shape.clone());
+                let tensor = TensorId(id);
+                *value = Some(zeros.map_err(|source| CpuError::Constant { tensor, source })?);
+            }
+        }
+        for (&id, value) in self.graph.inputs.iter().zip(inputs) {
+            self.values[id.0 as usize] = Some(value.clone());
+        }
+        Ok(())
+    }
+
+    fn run_op(&mut self, step: usize, op: OpId) -> Result<(), RunError> {
+        let node = self.graph.node(op);
+        let operands = node.inputs.iter().map(|id| match id {
+            None => Ok(None),
+            Some(id) => self.value(step, *id).map(Some),
+        });
+        let operands = operands.collect::<Result<Vec<_>, _>>()?;
+        let results = self.interpreter.run_op(op, &operands)?;
+        for (&id, value) in node.outputs.iter().zip(results) {
+            self.values[id.0 as usize] = Some(value);
+        }
+        Ok(())
+    }
+
+    fn value(&self, step: usize, tensor: TensorId) -> Result<&Value, RunError> {
+        self.values[tensor.0 as usize]
+            .as_ref()
+            .or_else(|| self.interpreter.constant(tensor))
+            .ok_or(RunError::NotComputed { step, tensor })
+    }
+
+    fn enter(&mut self, step: usize, port: &Port) -> Result<(), RunError> {
+        let value = self.values[port.tensor.0 as usize]
+            .as_ref()
+            .or_else(|| self.interpreter.constant(port.tensor))
+            .ok_or(RunError::NotComputed {
+                step,
+                tensor: port.tensor,
+            })?;
+        let mut result = Ok(());
+        program(&mut self.program)?.write(port.region, &mut |device| {
+            result = layout::enter(port, value.bytes(), device);
+        })?;
+        result.map_err(|source| RunError::Layout {
+            tensor: self.graph.tensor(port.tensor).name.clone(),
+            source,
+        })
+    }
+
+    fn leave(&mut self, port: &Port, requant: Option<&HostRequant>) -> Result<(), RunError> {
+        let tensor = self.graph.tensor(port.tensor);
+        let mut value = Value::zeros(tensor.dtype, tensor.shape.clone()).map_err(|source| {
+            CpuError::Constant {
+                tensor: port.tensor,
+                source,
+            }
+        })?;
+        let mut result = Ok(());
+        program(&mut self.program)?.read(port.region, &mut |device| {
+            let host = value.bytes_mut();
+            result = match requant {
+                None => layout::leave(port, device, host).map_err(|source| RunError::Layout {
+                    tensor: tensor.name.clone(),
+                    source,
+                }),
+                Some(requant) => {
+                    requant::requantise(port, requant, device, host).map_err(|source| {
+                        RunError::Requant {
+                            tensor: tensor.name.clone(),
+                            source,
+                        }
+                    })
+                }
+            };
+        })?;
+        result?;
+        self.values[port.tensor.0 as usize] = Some(value);
+        Ok(())
+    }
+
+    fn submit(&mut self, jobs: &[Job]) -> Result<(), RunError> {
+        program(&mut self.program)?
+            .submit(jobs)
+            .map_err(|source| RunError::Job {
+                device: self.device.clone(),
+                ops: describe(&self.graph, source.job().map_or(jobs, |j| &jobs[j..=j])),
+                source,
+            })
+    }
+}
+
+fn program(program: &mut Option<Box<dyn Program>>) -> Result<&mut dyn Program, DeviceError> {
+    match program {
+        Some(program) => Ok(program.as_mut()),
+        None => Err(DeviceError::Unsupported(
+            "the executable has NPU steps, but the device is the CPU".to_owned(),
+        )),
+    }
+}
+
+/// Operators of jobs, in words.
+fn describe(graph: &Graph, jobs: &[Job]) -> String {
+    let mut ops: Vec<OpId> = jobs.iter().flat_map(|job| &job.ops).copied().collect();
+    ops.sort_unstable();
+    ops.dedup();
+    let name = |op: &OpId| match graph.nodes.get(op.0 as usize) {
+        Some(_) => format!("{} (operator {})", graph.op_name(*op), op.0),
+        None => format!("operator {}", op.0),
+    };
+    match &ops[..] {
+        [] => "jobs of no operator".to_owned(),
+        [first, .., last] if ops.len() > 4 => {
+            format!(
+                "{} operators, from {} to {}",
+                ops.len(),
+                name(first),
+                name(last)
+            )
+        }
+        ops => ops.iter().map(name).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Refuses executables that were made from another graph, or damaged on the way.
+fn check_ids(graph: &Graph, executable: &Executable) -> Result<(), RunError> {
+    for (step, content) in executable.steps.iter().enumerate() {
+        let tensor = match content {
+            Step::Cpu(op) if op.0 as usize >= graph.nodes.len() => {
+                return Err(RunError::NoSuchOp {
+                    step,
+                    op: *op,
+                    count: graph.nodes.len(),
+                });
+            }
+            Step::Cpu(_) | Step::Submit(_) => continue,
+            Step::Enter(port) | Step::Leave(port) | Step::Requantise { port, .. } => port.tensor,
+        };
+        if tensor.0 as usize >= graph.tensors.len() {
+            return Err(RunError::NotComputed { step, tensor });
+        }
+    }
+    Ok(())
+}
