@@ -1,0 +1,140 @@
+//! `ferrite bench`
+
+use crate::args::BenchArgs;
+use crate::error::CliError;
+use crate::model::{self, Coverage};
+use crate::report::Report;
+use crate::table::table;
+use ferrite_runtime::session::Profile;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
+    let mut prepared = model::prepare(&args.model, &args.device.device)?;
+    let session = &mut prepared.session;
+    let inputs = match args.input.is_empty() {
+        true => model::noise(session.graph())?,
+        false => model::inputs(session.graph(), &args.input)?,
+    };
+    // The first run touches memory for the first time; it is not timed.
+    session.run(&inputs)?;
+    let before = session.counters();
+    let mut times: Vec<(Duration, Profile)> = Vec::new();
+    for _ in 0..args.runs {
+        let start = Instant::now();
+        session.run(&inputs)?;
+        times.push((start.elapsed(), session.profile()));
+    }
+    let counters = match (session.counters(), before) {
+        (Some(after), Some(before)) => Some(after.since(&before)),
+        _ => None,
+    };
+
+    let pick = |what: fn(&(Duration, Profile)) -> Duration| -> Times {
+        Times::of(times.iter().map(what).collect())
+    };
+    let total = pick(|t| t.0);
+    let device = pick(|t| t.1.device);
+    let host = pick(|t| t.1.cpu + t.1.convert);
+    let cpu = pick(|t| t.1.cpu);
+    let convert = pick(|t| t.1.convert);
+    let compile = millis(prepared.compile);
+    let load = millis(prepared.load);
+    let coverage = Coverage::of(session.executable());
+
+    let rows = [
+        ("compile", format!("{compile:.3} ms")),
+        ("load", format!("{load:.3} ms")),
+        ("inference", total.words()),
+        ("  device", device.words()),
+        ("  host", host.words()),
+        ("    CPU operators", cpu.words()),
+        ("    layouts", convert.words()),
+    ];
+    let rows = rows.map(|(what, time)| vec![what.to_owned(), time]);
+    let mut text = format!(
+        "{} on {}, {} runs\n{}",
+        args.model.model.display(),
+        session.device(),
+        args.runs,
+        table(&rows, &[])
+    );
+    let mut per_inference = Value::Null;
+    let mut cores = Value::Null;
+    if let Some(counters) = &counters {
+        // Every inference does the same work, so the division leaves nothing.
+        let runs = u64::from(args.runs);
+        let total = counters.total();
+        per_inference = total.iter().map(|(k, v)| (k.clone(), v / runs)).collect();
+        cores = counters
+            .cores
+            .iter()
+            .map(|core| {
+                core.iter()
+                    .map(|(k, v)| (k.clone(), v / runs))
+                    .collect::<Value>()
+            })
+            .collect();
+        text += "counts of an inference\n";
+        let rows: Vec<Vec<String>> = total
+            .iter()
+            .filter(|(_, count)| **count != 0)
+            .map(|(name, count)| vec![format!("  {name}"), (count / runs).to_string()])
+            .collect();
+        text += &table(&rows, &[1]);
+    }
+    let _ = writeln!(
+        text,
+        "{} operators on the NPU, {} on the CPU",
+        coverage.npu_ops, coverage.cpu_ops
+    );
+    let json = json!({
+        "device": session.device(),
+        "runs": args.runs,
+        "compile_ms": compile,
+        "load_ms": load,
+        "inference_ms": total.json(),
+        "device_ms": device.json(),
+        "host_ms": host.json(),
+        "host_cpu_ms": cpu.json(),
+        "host_layout_ms": convert.json(),
+        "counters": per_inference,
+        "cores": cores,
+        "npu_ops": coverage.npu_ops,
+        "cpu_ops": coverage.cpu_ops,
+        "npu_mac_fraction": coverage.npu_mac_fraction(),
+    });
+    Ok(Report::new(text, json))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// Times of several runs, in milliseconds.
+struct Times {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Times {
+    fn of(mut times: Vec<Duration>) -> Times {
+        times.sort_unstable();
+        let at = |index: usize| times.get(index).copied().map_or(0.0, millis);
+        Times {
+            median: at(times.len() / 2),
+            min: at(0),
+            max: at(times.len().saturating_sub(1)),
+        }
+    }
+
+    fn words(&self) -> String {
+        format!("{:.3} ms ({:.3} to {:.3})", self.median, self.min, self.max)
+    }
+
+    fn json(&self) -> Value {
+        json!({ "median": self.median, "min": self.min, "max": self.max })
+    }
+}

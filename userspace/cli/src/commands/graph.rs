@@ -1,0 +1,46 @@
+//! `ferrite graph`
+
+use crate::args::GraphArgs;
+use crate::commands::info::target_name;
+use crate::error::CliError;
+use crate::graph_svg;
+use crate::model::{self, CORES, Coverage};
+use crate::report::Report;
+use serde_json::json;
+
+pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
+    let graph = model::read(&args.model.model)?;
+    let executable = model::compile(
+        &args.model.model,
+        &graph,
+        args.target.into(),
+        args.model.evidence,
+        CORES,
+    )?;
+    let coverage = Coverage::of(&executable);
+    let name = args.model.model.file_stem().map(|n| n.to_string_lossy());
+    let title = format!(
+        "{} on {}",
+        name.unwrap_or_default(),
+        target_name(&executable)
+    );
+    let subtitle = format!(
+        "{} operators: {} NPU, {} CPU, {} folded; {:.1} % of {:.1} M multiply-accumulates on the NPU",
+        graph.nodes.len(),
+        coverage.npu_ops,
+        coverage.cpu_ops,
+        graph.nodes.len() - coverage.npu_ops - coverage.cpu_ops,
+        100.0 * coverage.npu_mac_fraction(),
+        coverage.macs as f64 / 1e6,
+    );
+    let svg = graph_svg::draw(&graph, &executable.placements, &title, &subtitle);
+    std::fs::write(&args.output, &svg).map_err(CliError::io(&args.output))?;
+    let text = format!("wrote {}\n", args.output.display());
+    let json = json!({
+        "file": args.output,
+        "operators": graph.nodes.len(),
+        "npu_ops": coverage.npu_ops,
+        "cpu_ops": coverage.cpu_ops,
+    });
+    Ok(Report::new(text, json))
+}

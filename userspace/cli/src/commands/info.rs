@@ -1,0 +1,189 @@
+//! `ferrite info`
+
+use crate::args::InfoArgs;
+use crate::error::CliError;
+use crate::model::{self, CORES, Coverage};
+use crate::report::Report;
+use crate::table::{shape, table};
+use ferrite_compiler::executable::{Evidence, Executable, Placement};
+use ferrite_ir::{Graph, OpId, Tensor, TensorId};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
+    let graph = model::read(&args.model.model)?;
+    let target = args.target.into();
+    let executable = model::compile(
+        &args.model.model,
+        &graph,
+        target,
+        args.model.evidence,
+        CORES,
+    )?;
+    let coverage = Coverage::of(&executable);
+    let ops: Vec<Value> = graph
+        .op_ids()
+        .map(|op| op_json(&graph, &executable, op))
+        .collect();
+    let list = |ids: &[TensorId]| -> Vec<Value> {
+        ids.iter()
+            .map(|&id| tensor_json(graph.tensor(id)))
+            .collect()
+    };
+    let json = json!({
+        "model": args.model.model,
+        "name": graph.name,
+        "target": target_name(&executable),
+        "inputs": list(&graph.inputs),
+        "outputs": list(&graph.outputs),
+        "ops": ops,
+        "npu_ops": coverage.npu_ops,
+        "cpu_ops": coverage.cpu_ops,
+        "macs": coverage.macs,
+        "npu_macs": coverage.npu_macs,
+        "npu_mac_fraction": coverage.npu_mac_fraction(),
+    });
+    Ok(Report::new(text(&graph, &executable, &coverage), json))
+}
+
+/// Name of the executable's target, as options have it.
+pub fn target_name(executable: &Executable) -> &'static str {
+    use ferrite_compiler::executable::Target;
+    match executable.target {
+        Target::Rk3588 => "rk3588",
+        Target::A311d => "a311d",
+    }
+}
+
+/// Name of a grade, as options have it.
+pub fn evidence_name(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Silicon => "silicon",
+        Evidence::Sibling => "sibling",
+        Evidence::Inferred => "inferred",
+    }
+}
+
+/// NumPy's name of the tensor's element type.
+pub fn type_name(tensor: &Tensor) -> &'static str {
+    crate::arrays::element_type(tensor.dtype).name()
+}
+
+fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, ids: &[TensorId]| {
+        for &id in ids {
+            let tensor = graph.tensor(id);
+            let _ = writeln!(text, "{what}  {}  {}", tensor.name, describe(tensor));
+        }
+    };
+    line("input ", &graph.inputs);
+    line("output", &graph.outputs);
+    text.push('\n');
+    let rows: Vec<Vec<String>> = graph
+        .op_ids()
+        .map(|op| {
+            let result = graph.output(op, 0);
+            vec![
+                op.0.to_string(),
+                graph.op_name(op).to_owned(),
+                result.map(describe).unwrap_or_default(),
+                placement_words(&executable.placements[op.0 as usize]),
+            ]
+        })
+        .collect();
+    text += &table(&rows, &[0]);
+    let _ = writeln!(
+        text,
+        "\n{} of {} operators on the {} NPU, {} on the CPU; {:.2} % of {:.1} million multiply-accumulates on the NPU",
+        coverage.npu_ops,
+        graph.nodes.len(),
+        target_name(executable),
+        coverage.cpu_ops,
+        100.0 * coverage.npu_mac_fraction(),
+        coverage.macs as f64 / 1e6,
+    );
+    for (reason, count) in reasons(executable) {
+        let _ = writeln!(text, "{count} on the CPU: {reason}");
+    }
+    text
+}
+
+/// Why operators stay on the CPU, and how many for each reason.
+fn reasons(executable: &Executable) -> BTreeMap<String, usize> {
+    let mut reasons = BTreeMap::new();
+    for placement in &executable.placements {
+        if let Placement::Cpu { reason, remedy } = placement {
+            let remedy = remedy.iter().map(|r| format!(" ({r})")).collect::<String>();
+            *reasons.entry(format!("{reason}{remedy}")).or_default() += 1;
+        }
+    }
+    reasons
+}
+
+/// `uint8 1x224x224x3, scale 0.0078125, zero point 128`.
+fn describe(tensor: &Tensor) -> String {
+    let quant = match &tensor.quant {
+        Some(q) if q.is_per_tensor() => {
+            let zero_point = q.zero_points.first().copied().unwrap_or(0);
+            format!(", scale {}, zero point {zero_point}", q.scales[0])
+        }
+        Some(q) => format!(", {} scales along axis {}", q.scales.len(), q.axis),
+        None => String::new(),
+    };
+    format!("{} {}{quant}", type_name(tensor), shape(&tensor.shape))
+}
+
+fn placement_words(placement: &Placement) -> String {
+    match placement {
+        Placement::Npu { lowering, evidence } => {
+            format!("NPU: {lowering} ({})", evidence_name(*evidence))
+        }
+        Placement::Cpu { reason, .. } => format!("CPU: {reason}"),
+        Placement::Folded => "folded".to_owned(),
+    }
+}
+
+fn tensor_json(tensor: &Tensor) -> Value {
+    let quantisation = tensor
+        .quant
+        .as_ref()
+        .map(|q| json!({ "scales": q.scales, "zero_points": q.zero_points, "axis": q.axis }));
+    json!({
+        "name": tensor.name,
+        "dtype": type_name(tensor),
+        "shape": tensor.shape,
+        "quantization": quantisation,
+        "constant": tensor.is_constant(),
+    })
+}
+
+fn op_json(graph: &Graph, executable: &Executable, op: OpId) -> Value {
+    let node = graph.node(op);
+    let inputs = node
+        .inputs
+        .iter()
+        .map(|id| id.map(|id| tensor_json(graph.tensor(id))));
+    let outputs = node.outputs.iter().map(|&id| tensor_json(graph.tensor(id)));
+    let mut json = json!({
+        "index": op.0,
+        "op": graph.op_name(op),
+        "inputs": inputs.collect::<Vec<_>>(),
+        "outputs": outputs.collect::<Vec<_>>(),
+        "macs": executable.macs[op.0 as usize],
+    });
+    let placement = match &executable.placements[op.0 as usize] {
+        Placement::Npu { lowering, evidence } => json!({
+            "placement": "npu", "lowering": lowering, "evidence": evidence_name(*evidence),
+        }),
+        Placement::Cpu { reason, remedy } => json!({
+            "placement": "cpu", "reason": reason, "remedy": remedy,
+        }),
+        Placement::Folded => json!({ "placement": "folded" }),
+    };
+    if let (Value::Object(json), Value::Object(placement)) = (&mut json, placement) {
+        json.extend(placement);
+    }
+    json
+}

@@ -1,0 +1,134 @@
+//! `ferrite compare --layers`: each operator by itself, fed with the reference's inputs of it.
+
+use crate::args::CompareArgs;
+use crate::arrays;
+use crate::commands::compare::beyond;
+use crate::error::CliError;
+use crate::model::{self, Coverage};
+use crate::report::Report;
+use crate::table::table;
+use ferrite_compiler::executable::Placement;
+use ferrite_ir::{Graph, OpId, TensorId};
+use ferrite_npy::{Array, Npz};
+use ferrite_runtime::device;
+use ferrite_runtime::layers::single_op;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+pub fn run(args: &CompareArgs, path: &Path) -> Result<Report, CliError> {
+    let graph = model::read(&args.model.model)?;
+    let bytes = std::fs::read(path).map_err(CliError::io(path))?;
+    let archive = Npz::new(&bytes).map_err(CliError::npz(path))?;
+    let device = device::open(&args.device.device)?.map_or("cpu".to_owned(), |d| d.name());
+    let mut layers = Layers {
+        rows: Vec::new(),
+        entries: Vec::new(),
+        skipped: Vec::new(),
+        total: Coverage::default(),
+        largest: 0.0,
+    };
+    for op in graph.op_ids() {
+        layers.compare(args, path, &graph, &archive, op)?;
+    }
+    if layers.entries.is_empty() {
+        return Err(CliError::wrong(
+            path,
+            "no operator has all its tensors in the archive (t<tensor index>)",
+        ));
+    }
+    let mut text = table(&layers.rows, &[0, 4, 5]);
+    if !layers.skipped.is_empty() {
+        let _ = writeln!(
+            text,
+            "{} operators left out: the archive lacks tensors of theirs",
+            layers.skipped.len()
+        );
+    }
+    let json = json!({
+        "device": device,
+        "layers": layers.entries,
+        "skipped": layers.skipped,
+        "npu_ops": layers.total.npu_ops,
+        "cpu_ops": layers.total.cpu_ops,
+        "npu_mac_fraction": layers.total.npu_mac_fraction(),
+    });
+    Ok(Report::new(text, json).failed(beyond(args.max_diff, layers.largest)))
+}
+
+struct Layers {
+    rows: Vec<Vec<String>>,
+    entries: Vec<Value>,
+    skipped: Vec<u32>,
+    total: Coverage,
+    largest: f64,
+}
+
+impl Layers {
+    fn compare(
+        &mut self,
+        args: &CompareArgs,
+        path: &Path,
+        graph: &Graph,
+        archive: &Npz<'_>,
+        op: OpId,
+    ) -> Result<(), CliError> {
+        let alone = single_op(graph, op);
+        let stored = |id: &TensorId| format!("t{}", id.0);
+        let all = alone.inputs.iter().chain(&alone.outputs);
+        if !all.map(stored).all(|name| archive.contains(&name)) {
+            self.skipped.push(op.0);
+            return Ok(());
+        }
+        let get = |id: &TensorId| archive.get(&stored(id)).map_err(CliError::npz(path));
+        let arrays: Vec<Array> = alone.inputs.iter().map(get).collect::<Result<_, _>>()?;
+        let value = |(array, &id): (&Array, &TensorId)| {
+            arrays::to_value(array, graph.tensor(id)).map_err(|e| CliError::wrong(path, e))
+        };
+        let pairs = arrays.iter().zip(&alone.inputs);
+        let inputs = pairs.map(value).collect::<Result<Vec<_>, _>>()?;
+        let expected: Vec<Array> = alone.outputs.iter().map(get).collect::<Result<_, _>>()?;
+
+        let spec = &args.device.device;
+        let graph_of_op = Arc::new(alone.graph);
+        let mut prepared =
+            model::prepare_graph(&args.model.model, graph_of_op, args.model.evidence, spec)?;
+        let outputs = prepared.session.run(&inputs)?;
+        let executable = prepared.session.executable();
+        let coverage = Coverage::of(executable);
+        self.total.npu_ops += coverage.npu_ops;
+        self.total.cpu_ops += coverage.cpu_ops;
+        self.total.macs += coverage.macs;
+        self.total.npu_macs += coverage.npu_macs;
+        let placement = match executable.placements.first() {
+            Some(Placement::Npu { .. }) => "npu",
+            Some(Placement::Cpu { .. }) | None => "cpu",
+            Some(Placement::Folded) => "folded",
+        };
+        for ((id, value), expected) in alone.outputs.iter().zip(&outputs).zip(&expected) {
+            let name = &graph.tensor(*id).name;
+            let difference = arrays::difference(&arrays::from_value(value), expected)
+                .map_err(|e| CliError::wrong(path, format!("tensor `{name}`: {e}")))?;
+            self.largest = self.largest.max(difference.max_abs_diff);
+            self.rows.push(vec![
+                op.0.to_string(),
+                graph.op_name(op).to_owned(),
+                placement.to_owned(),
+                name.clone(),
+                format!("{:.4} % exact", 100.0 * difference.exact_fraction()),
+                format!("largest difference {}", difference.max_abs_diff),
+            ]);
+            self.entries.push(json!({
+                "op": op.0,
+                "kind": graph.op_name(op),
+                "placement": placement,
+                "name": name,
+                "elements": difference.elements,
+                "exact_fraction": difference.exact_fraction(),
+                "max_abs_diff": difference.max_abs_diff,
+            }));
+        }
+        Ok(())
+    }
+}

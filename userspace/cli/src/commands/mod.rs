@@ -1,0 +1,12 @@
+//! The commands: each turns its arguments into a [`crate::report::Report`].
+
+pub mod bench;
+pub mod compare;
+pub mod compile;
+pub mod devices;
+pub mod disasm;
+pub mod graph;
+pub mod info;
+pub mod layers;
+pub mod manual;
+pub mod run;

@@ -1,0 +1,172 @@
+//! Models: read, compiled, put on a device.
+
+use crate::args::{Evidence, ModelArgs};
+use crate::error::CliError;
+use ferrite_compiler::executable::{Executable, Placement, Target};
+use ferrite_ir::Graph;
+use ferrite_runtime::cpu::Value;
+use ferrite_runtime::device::{self, DeviceSpec};
+use ferrite_runtime::session::{Session, cpu_only};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Cores to compile for when there is no device to ask: those of the RK3588.
+pub const CORES: usize = 3;
+
+/// Reads a TFLite model.
+pub fn read(path: &Path) -> Result<Graph, CliError> {
+    let bytes = std::fs::read(path).map_err(CliError::io(path))?;
+    if ferrite_compiler::file::is_executable(&bytes) {
+        return Err(CliError::wrong(
+            path,
+            "this is a compiled model; give the .tflite model it was made from",
+        ));
+    }
+    ferrite_ir::tflite::read(&bytes).map_err(|e| CliError::wrong(path, e))
+}
+
+/// Compiles a graph that was read from `path`, for devices of `cores` cores.
+pub fn compile(
+    path: &Path,
+    graph: &Graph,
+    target: Target,
+    evidence: Evidence,
+    cores: usize,
+) -> Result<Executable, CliError> {
+    let options = ferrite_compiler::Options {
+        evidence: evidence.into(),
+        cores,
+        ..ferrite_compiler::Options::new(target)
+    };
+    ferrite_compiler::compile(graph, &options).map_err(|e| CliError::Compile {
+        model: path.to_owned(),
+        cause: e.to_string(),
+    })
+}
+
+/// A model on a device, and how long it took to get there.
+pub struct Prepared {
+    /// Ready to run.
+    pub session: Session,
+    /// From graph to executable.
+    pub compile: Duration,
+    /// From executable to buffers on the device.
+    pub load: Duration,
+}
+
+/// Reads, compiles and loads a model.
+pub fn prepare(args: &ModelArgs, spec: &DeviceSpec) -> Result<Prepared, CliError> {
+    let graph = Arc::new(read(&args.model)?);
+    prepare_graph(&args.model, graph, args.evidence, spec)
+}
+
+/// Compiles and loads a graph that was read from `path`.
+pub fn prepare_graph(
+    path: &Path,
+    graph: Arc<Graph>,
+    evidence: Evidence,
+    spec: &DeviceSpec,
+) -> Result<Prepared, CliError> {
+    let device = device::open(spec)?;
+    let start = Instant::now();
+    let executable = match &device {
+        Some(device) => compile(path, &graph, device.target(), evidence, device.cores())?,
+        None => cpu_only(&graph),
+    };
+    let compile = start.elapsed();
+    let start = Instant::now();
+    let session = Session::new(graph, Arc::new(executable), device.as_deref())?;
+    Ok(Prepared {
+        session,
+        compile,
+        load: start.elapsed(),
+    })
+}
+
+/// Where the operators of a model ended up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Coverage {
+    /// Operators on the NPU.
+    pub npu_ops: usize,
+    /// Operators on the CPU.
+    pub cpu_ops: usize,
+    /// Multiply-accumulates on the NPU.
+    pub npu_macs: u64,
+    /// All multiply-accumulates.
+    pub macs: u64,
+}
+
+impl Coverage {
+    /// Of an executable.
+    pub fn of(executable: &Executable) -> Coverage {
+        let mut coverage = Coverage::default();
+        for (placement, &macs) in executable.placements.iter().zip(&executable.macs) {
+            coverage.macs += macs;
+            match placement {
+                Placement::Npu { .. } => {
+                    coverage.npu_ops += 1;
+                    coverage.npu_macs += macs;
+                }
+                Placement::Cpu { .. } => coverage.cpu_ops += 1,
+                Placement::Folded => {}
+            }
+        }
+        coverage
+    }
+
+    /// Fraction of the multiply-accumulates on the NPU. A model without any counts as covered when
+    /// nothing of it is left on the CPU.
+    pub fn npu_mac_fraction(&self) -> f64 {
+        match self.macs {
+            0 => f64::from(u8::from(self.npu_ops > 0 && self.cpu_ops == 0)),
+            macs => self.npu_macs as f64 / macs as f64,
+        }
+    }
+}
+
+/// Reads input tensors from `.npy` files in the graph's order.
+pub fn inputs(graph: &Graph, files: &[PathBuf]) -> Result<Vec<Value>, CliError> {
+    if files.len() != graph.inputs.len() {
+        let names: Vec<&str> = graph
+            .inputs
+            .iter()
+            .map(|&id| graph.tensor(id).name.as_str())
+            .collect();
+        return Err(CliError::Misuse(format!(
+            "the model has {} inputs ({}), but {} files are given",
+            names.len(),
+            names.join(", "),
+            files.len()
+        )));
+    }
+    let read = |(path, &id): (&PathBuf, _)| {
+        let array = crate::arrays::read(path)?;
+        crate::arrays::to_value(&array, graph.tensor(id)).map_err(|e| CliError::wrong(path, e))
+    };
+    files.iter().zip(&graph.inputs).map(read).collect()
+}
+
+/// The same noise for the same shapes, each time.
+pub fn noise(graph: &Graph) -> Result<Vec<Value>, CliError> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut byte = move || {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 56) as u8
+    };
+    let value = |&id| {
+        let tensor = graph.tensor(id);
+        let bytes: Vec<u8> = match tensor.dtype {
+            ferrite_ir::DType::F32 => (0..tensor.elements())
+                .flat_map(|_| (f32::from(byte()) / 255.0).to_le_bytes())
+                .collect(),
+            _ => (0..tensor.bytes()).map(|_| byte()).collect(),
+        };
+        Value::from_bytes(tensor.dtype, tensor.shape.clone(), &bytes)
+            .map_err(|e| CliError::Misuse(format!("input `{}`: {e}", tensor.name)))
+    };
+    graph.inputs.iter().map(value).collect()
+}
