@@ -109,6 +109,7 @@ struct Client {
     estimate: u64,
     jobs: u32,
     active: bool,
+    closing: bool,
     usage: Usage,
 }
 
@@ -189,7 +190,7 @@ pub enum Release {
     Waiting,
     /// It can run now.
     Ready,
-    /// It must not run because something it waited for failed: call [`Scheduler::discard`].
+    /// It must not run because something it waited for failed: see [`Scheduler::next_cancelled`].
     Cancelled,
 }
 
@@ -220,6 +221,10 @@ pub struct Scheduler<T> {
     clients: Slab<Client>,
     /// Clients with a job in a queue.
     active: Store<ClientId>,
+    /// Jobs that must not run, to be taken out.
+    cancelled: List,
+    /// Slots that callers of [`promise`](Scheduler::promise) will use.
+    promised: u32,
     cores: [Core; MAX_CORES],
     /// Largest `runtime` of a client at the moment it was served.
     floor: u64,
@@ -232,6 +237,8 @@ impl<T> Scheduler<T> {
             jobs: Slab::new(jobs)?,
             clients: Slab::new(clients)?,
             active: Store::with_capacity(clients as usize)?,
+            cancelled: List::new(),
+            promised: 0,
             cores: [Core::absent(); MAX_CORES],
             floor: 0,
         })
@@ -245,6 +252,7 @@ impl<T> Scheduler<T> {
             estimate: FIRST_ESTIMATE_NS,
             jobs: 0,
             active: false,
+            closing: false,
             usage: Usage::default(),
         };
         self.clients.insert(client).ok().map(ClientId)
@@ -276,9 +284,22 @@ impl<T> Scheduler<T> {
             .map_or(Usage::default(), |client| client.usage)
     }
 
-    /// Number of jobs that can be submitted.
-    pub fn room(&self) -> u32 {
-        self.jobs.available()
+    /// Sets slots aside for `jobs` jobs of a client that may have `limit` at most; false if there
+    /// are too few now. [`submit`](Self::submit) uses one of them up.
+    pub fn promise(&mut self, id: ClientId, jobs: u32, limit: u32) -> bool {
+        let free = self.jobs.available() - self.promised;
+        let held = self.jobs_of(id);
+        // A client without jobs gets what it asks for, lest it wait forever.
+        if jobs > free || held > 0 && held + jobs > limit {
+            return false;
+        }
+        self.promised += jobs;
+        true
+    }
+
+    /// Gives up slots that were set aside.
+    pub fn renege(&mut self, jobs: u32) {
+        self.promised = self.promised.saturating_sub(jobs);
     }
 
     /// Number of jobs that have not ended.
@@ -299,7 +320,8 @@ impl<T> Scheduler<T> {
         })
     }
 
-    /// Takes a job in. Gives the token back when there is no room, or no such client.
+    /// Takes a job in, for which a slot was promised. Gives the token back when there is no room,
+    /// or no such client.
     pub fn submit(&mut self, spec: Spec, token: T) -> Result<JobId, T> {
         let Some(client) = self.clients.get_mut(spec.client.0) else {
             return Err(token);
@@ -313,10 +335,32 @@ impl<T> Scheduler<T> {
         };
         let id = JobId(self.jobs.insert(job).map_err(|job| job.token)?);
         client.jobs += 1;
+        self.promised = self.promised.saturating_sub(1);
         if spec.waits == 0 {
-            self.enqueue(id);
+            self.settle(id);
         }
         Ok(id)
+    }
+
+    /// Decides on a job that waits for nothing any more.
+    fn settle(&mut self, id: JobId) -> Release {
+        let present = self.present();
+        let Some(job) = self.jobs.get_mut(id.0) else {
+            return Release::Waiting;
+        };
+        let spec_cores = job.spec.cores;
+        let closing = self
+            .clients
+            .get(job.spec.client.0)
+            .is_none_or(|client| client.closing);
+        let nowhere = spec_cores & present == 0;
+        if job.failed || closing || nowhere {
+            job.stage = Stage::Cancelled;
+            self.jobs.push(&mut self.cancelled, id.0);
+            return Release::Cancelled;
+        }
+        self.enqueue(id);
+        Release::Ready
     }
 
     fn enqueue(&mut self, id: JobId) {
@@ -349,12 +393,7 @@ impl<T> Scheduler<T> {
         if job.waits > 0 || job.stage != Stage::Waiting {
             return Release::Waiting;
         }
-        if job.failed {
-            job.stage = Stage::Cancelled;
-            return Release::Cancelled;
-        }
-        self.enqueue(id);
-        Release::Ready
+        self.settle(id)
     }
 
     /// A core is ready for jobs.
@@ -581,12 +620,16 @@ impl<T> Scheduler<T> {
         })
     }
 
-    /// Takes out a job that [`satisfy`](Self::satisfy) said was cancelled.
-    pub fn discard(&mut self, id: JobId) -> Option<Finished<T>> {
-        if self.jobs.get(id.0)?.stage != Stage::Cancelled {
-            return None;
-        }
-        let job = self.jobs.remove(id.0)?;
+    /// Whether there are jobs for [`next_cancelled`](Self::next_cancelled).
+    pub fn has_cancelled(&self) -> bool {
+        !self.cancelled.is_empty()
+    }
+
+    /// Takes out a job that must not run.
+    pub fn next_cancelled(&mut self) -> Option<Finished<T>> {
+        let (id, _) = self.jobs.walk(&self.cancelled).next()?;
+        self.jobs.unlink(&mut self.cancelled, id);
+        let job = self.jobs.remove(id)?;
         if let Some(client) = self.clients.get_mut(job.spec.client.0) {
             client.jobs -= 1;
             client.usage.jobs += 1;
@@ -597,19 +640,42 @@ impl<T> Scheduler<T> {
         })
     }
 
-    /// Takes out one ready job that `unwanted` picks, or that no present core may run.
-    pub fn discard_one(&mut self, unwanted: impl Fn(&Spec) -> bool) -> Option<Finished<T>> {
+    /// From now on the client's jobs that are not on a core are cancelled.
+    pub fn close_client(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id.0) {
+            client.closing = true;
+        }
+        self.cancel_ready(|spec| spec.client == id);
+    }
+
+    /// Cancels the ready jobs that no present core may run.
+    pub fn cancel_stranded(&mut self) {
         let present = self.present();
-        let (id, spec) = self
-            .jobs
+        self.cancel_ready(|spec| spec.cores & present == 0);
+    }
+
+    fn cancel_ready(&mut self, unwanted: impl Fn(&Spec) -> bool) {
+        loop {
+            let found = self
+                .jobs
+                .iter()
+                .find(|(_, job)| job.stage == Stage::Ready && unwanted(&job.spec))
+                .map(|(id, job)| (id, job.spec));
+            let Some((id, spec)) = found else { return };
+            self.take_from_queue(spec.client, spec.priority, JobId(id));
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.stage = Stage::Cancelled;
+            }
+            self.jobs.push(&mut self.cancelled, id);
+        }
+    }
+
+    /// A waiting job of the client, if there is one.
+    pub fn waiting_of(&self, id: ClientId) -> Option<&T> {
+        self.jobs
             .iter()
-            .find(|(_, job)| {
-                job.stage == Stage::Ready && (unwanted(&job.spec) || job.spec.cores & present == 0)
-            })
-            .map(|(id, job)| (JobId(id), job.spec))?;
-        self.take_from_queue(spec.client, spec.priority, id);
-        self.jobs.get_mut(id.0)?.stage = Stage::Cancelled;
-        self.discard(id)
+            .find(|(_, job)| job.stage == Stage::Waiting && job.spec.client == id)
+            .map(|(_, job)| &job.token)
     }
 
     /// How the core's current task stands against a budget of `budget_ns` for each task.

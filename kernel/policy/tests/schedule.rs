@@ -98,8 +98,8 @@ fn dependencies_hold_jobs_back_and_failures_cancel() {
     assert_eq!(scheduler.satisfy(bad, true), Release::Waiting);
     assert_eq!(scheduler.satisfy(good, false), Release::Ready);
     assert_eq!(scheduler.satisfy(bad, false), Release::Cancelled);
-    assert_eq!(scheduler.discard(good), None, "it is ready, not cancelled");
-    assert_eq!(scheduler.discard(bad).unwrap().token, 2);
+    assert_eq!(scheduler.next_cancelled().unwrap().token, 2);
+    assert!(!scheduler.has_cancelled());
     assert!(!scheduler.remove_client(client), "a job is left");
     assert_eq!(run(&mut scheduler, 0, 0, MS), Some(1));
     assert_eq!(scheduler.jobs_of(client), 0);
@@ -231,8 +231,9 @@ fn cores_leave_and_their_jobs_are_discarded() {
     assert!(scheduler.reserve(1));
     assert!(!scheduler.reserve(1));
     scheduler.remove_core(1);
-    assert_eq!(scheduler.discard_one(|_| false).unwrap().token, 5);
-    assert_eq!(scheduler.discard_one(|_| false), None);
+    scheduler.cancel_stranded();
+    assert_eq!(scheduler.next_cancelled().unwrap().token, 5);
+    assert_eq!(scheduler.next_cancelled(), None);
     assert_eq!(run(&mut scheduler, 0, 0, MS), Some(6));
 }
 
@@ -243,5 +244,51 @@ fn a_full_scheduler_gives_the_job_back() {
     assert_eq!(scheduler.add_client(), None);
     scheduler.submit(spec(client), 1).unwrap();
     assert_eq!(scheduler.submit(spec(client), 2), Err(2));
-    assert_eq!(scheduler.room(), 0);
+    assert!(!scheduler.promise(client, 1, 10));
+}
+
+#[test]
+fn promised_slots_are_kept() {
+    let mut scheduler: Scheduler<u32> = Scheduler::new(8, 2).unwrap();
+    let greedy = scheduler.add_client().unwrap();
+    let modest = scheduler.add_client().unwrap();
+    assert!(
+        scheduler.promise(greedy, 6, 4),
+        "one large submission passes"
+    );
+    assert!(!scheduler.promise(modest, 3, 4), "two are left");
+    assert!(scheduler.promise(modest, 2, 4));
+    scheduler.renege(2);
+    for token in 0..6 {
+        scheduler.submit(spec(greedy), token).unwrap();
+    }
+    assert!(!scheduler.promise(greedy, 1, 4), "over its limit");
+    assert!(scheduler.promise(modest, 2, 4));
+}
+
+#[test]
+fn a_closing_client_runs_nothing_more() {
+    let mut scheduler = with_cores(1);
+    let client = scheduler.add_client().unwrap();
+    let waiting = scheduler
+        .submit(
+            Spec {
+                waits: 1,
+                ..spec(client)
+            },
+            1,
+        )
+        .unwrap();
+    scheduler.submit(spec(client), 2).unwrap();
+    scheduler.submit(spec(client), 3).unwrap();
+    scheduler.claim(0).unwrap();
+    scheduler.started(0, 0);
+    scheduler.close_client(client);
+    assert_eq!(scheduler.next_cancelled().unwrap().token, 3);
+    assert_eq!(scheduler.waiting_of(client), Some(&1));
+    assert_eq!(scheduler.satisfy(waiting, false), Release::Cancelled);
+    assert_eq!(scheduler.next_cancelled().unwrap().token, 1);
+    scheduler.task_done(0, MS);
+    assert_eq!(scheduler.finish(0, MS).unwrap().token, 2);
+    assert!(scheduler.remove_client(client));
 }

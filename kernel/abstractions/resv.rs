@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Reservation objects: the fences of a buffer's readers and writers.
+//!
+//! C header: [`include/linux/dma-resv.h`](srctree/include/linux/dma-resv.h)
+
+use super::fence::Fence;
+use super::gem::GemRef;
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// How a fence's job uses a buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// It writes. Waiting for it means: for all writers.
+    Write,
+    /// It reads. Waiting for it means: for all readers and writers.
+    Read,
+}
+
+impl Usage {
+    fn raw(self) -> bindings::dma_resv_usage {
+        match self {
+            Usage::Write => bindings::dma_resv_usage_DMA_RESV_USAGE_WRITE,
+            Usage::Read => bindings::dma_resv_usage_DMA_RESV_USAGE_READ,
+        }
+    }
+}
+
+/// Waits for the users of a buffer, at most `jiffies`; returns whether they are done.
+pub(crate) fn wait<T: super::drm::Driver>(
+    buffer: &GemRef<T>,
+    usage: Usage,
+    jiffies: usize,
+) -> Result<bool> {
+    // SAFETY: The object is valid, and so is its reservation object.
+    let left = unsafe {
+        bindings::dma_resv_wait_timeout((*buffer.as_raw()).resv, usage.raw(), true, jiffies)
+    };
+    if left < 0 {
+        return Err(Error::from_errno(left as i32));
+    }
+    Ok(left > 0)
+}
+
+/// The locked reservation objects of several buffers.
+///
+/// # Invariants
+///
+/// All of `objects` are locked with `context`, and are kept alive by the borrow `'a`.
+pub(crate) struct Reservations<'a, T: super::drm::Driver> {
+    objects: KVVec<*mut bindings::drm_gem_object>,
+    context: KBox<Opaque<bindings::ww_acquire_ctx>>,
+    _buffers: core::marker::PhantomData<&'a GemRef<T>>,
+}
+
+impl<'a, T: super::drm::Driver> Reservations<'a, T> {
+    /// Locks the buffers, which must all be different. Interruptible.
+    pub(crate) fn lock(buffers: impl ExactSizeIterator<Item = &'a GemRef<T>>) -> Result<Self> {
+        let mut objects = KVVec::with_capacity(buffers.len(), GFP_KERNEL)?;
+        for buffer in buffers {
+            objects.push(buffer.as_raw(), GFP_KERNEL)?;
+        }
+        let context = KBox::new(Opaque::uninit(), GFP_KERNEL)?;
+        // SAFETY: The objects are valid; the context has a stable address until it is unlocked.
+        to_result(unsafe {
+            bindings::drm_gem_lock_reservations(
+                objects.as_mut_ptr(),
+                objects.len() as i32,
+                context.get(),
+            )
+        })?;
+        // INVARIANT: Just locked.
+        Ok(Reservations {
+            objects,
+            context,
+            _buffers: core::marker::PhantomData,
+        })
+    }
+
+    fn resv(&self, index: usize) -> *mut bindings::dma_resv {
+        // SAFETY: By the type invariant the objects are valid.
+        unsafe { (*self.objects[index]).resv }
+    }
+
+    /// Makes room for `count` fences on a buffer.
+    pub(crate) fn reserve(&self, index: usize, count: u32) -> Result {
+        // SAFETY: By the type invariant the reservation object is valid and locked.
+        to_result(unsafe { bindings::dma_resv_reserve_fences(self.resv(index), count) })
+    }
+
+    /// Adds a fence for which [`reserve`](Self::reserve) made room.
+    pub(crate) fn add(&self, index: usize, fence: &Fence, usage: Usage) {
+        // SAFETY: By the type invariant the reservation object is valid and locked.
+        unsafe { bindings::dma_resv_add_fence(self.resv(index), fence.as_raw(), usage.raw()) }
+    }
+
+    /// Calls `each` with every fence of the buffer's users that is not signalled.
+    pub(crate) fn pending(
+        &self,
+        index: usize,
+        usage: Usage,
+        mut each: impl FnMut(Fence) -> Result,
+    ) -> Result {
+        let resv = self.resv(index);
+        // SAFETY: By the type invariant the reservation object is valid and locked.
+        if unsafe { bindings::dma_resv_test_signaled(resv, usage.raw()) } {
+            return Ok(());
+        }
+        let mut count: u32 = 0;
+        let mut fences: *mut *mut bindings::dma_fence = core::ptr::null_mut();
+        // SAFETY: As above; the results are valid for writes.
+        to_result(unsafe {
+            bindings::dma_resv_get_fences(resv, usage.raw(), &mut count, &mut fences)
+        })?;
+        let mut result = Ok(());
+        for at in 0..count as usize {
+            // SAFETY: The array has `count` references to fences, each of which we take over.
+            let fence = unsafe { Fence::from_raw(NonNull::new_unchecked(*fences.add(at))) };
+            if result.is_ok() && !fence.is_signaled() {
+                result = each(fence);
+            }
+        }
+        // SAFETY: `dma_resv_get_fences` allocated the array for us.
+        unsafe { bindings::kfree(fences.cast()) };
+        result
+    }
+}
+
+impl<T: super::drm::Driver> Drop for Reservations<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant they are locked with this context.
+        unsafe {
+            bindings::drm_gem_unlock_reservations(
+                self.objects.as_mut_ptr(),
+                self.objects.len() as i32,
+                self.context.get(),
+            )
+        }
+    }
+}

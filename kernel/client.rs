@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Open files.
+
+use crate::abstractions::{
+    gem::{
+        GemRef,
+        Object, //
+    },
+    task, //
+};
+use crate::npu::{Ferrite, Npu};
+use crate::policy::schedule::ClientId;
+use crate::space::{AddressSpace, Mapping};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    },
+    time::msecs_to_jiffies, //
+};
+
+/// How long closing a file waits for its jobs before it cancels them.
+const LINGER_MS: u32 = 1000;
+
+/// A buffer that the client has handles for.
+struct Span {
+    mapping: Arc<Mapping>,
+    buffer: GemRef<Ferrite>,
+    handles: u32,
+}
+
+/// A client of the NPU: an open file, and then whatever is left of its jobs.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Client {
+    npu: ARef<Npu>,
+    id: ClientId,
+    /// The number that DRM gave the file.
+    number: u64,
+    space: Arc<AddressSpace>,
+    /// Sorted by address.
+    #[pin]
+    spans: Mutex<KVVec<Span>>,
+}
+
+impl Client {
+    /// A client for a new file.
+    pub(crate) fn new(npu: &Npu, number: u64) -> Result<Arc<Self>> {
+        let core = npu.any_core().ok_or(ENODEV)?;
+        let space = AddressSpace::new(npu, core.device(), number)?;
+        let id = npu.state().lock().sched.add_client().ok_or(EMFILE)?;
+        // If this fails, the client number must go back; afterwards dropping the client does it.
+        Arc::pin_init(
+            pin_init!(Client {
+                npu: npu.into(),
+                id,
+                number,
+                space,
+                spans <- new_mutex!(KVVec::new(), "Client::spans"),
+            }),
+            GFP_KERNEL,
+        )
+        .inspect_err(|_| {
+            npu.state().lock().sched.remove_client(id);
+        })
+    }
+
+    /// The NPU.
+    pub(crate) fn npu(&self) -> &Npu {
+        &self.npu
+    }
+
+    /// The scheduler's number.
+    pub(crate) fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// DRM's number, for messages.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The address space.
+    pub(crate) fn space(&self) -> &Arc<AddressSpace> {
+        &self.space
+    }
+
+    /// A handle for the buffer was made: maps the buffer if it is the first.
+    pub(crate) fn add_handle(&self, buffer: &Object<Ferrite>) -> Result {
+        let mut spans = self.spans.lock();
+        if let Some(span) = spans
+            .iter_mut()
+            .find(|span| span.mapping.object() == buffer.id())
+        {
+            span.handles += 1;
+            return Ok(());
+        }
+        spans.reserve(1, GFP_KERNEL)?;
+        buffer.homes().reserve()?;
+        let mapping = Mapping::new(self.space.clone(), buffer)?;
+        let start = mapping.range().start;
+        let at = spans.partition_point(|span| span.mapping.range().start < start);
+        buffer.homes().insert(self.id, mapping.clone());
+        let span = Span {
+            mapping,
+            buffer: buffer.into(),
+            handles: 1,
+        };
+        spans.insert_within_capacity(at, span).map_err(|_| ENOMEM)
+    }
+
+    /// A handle for the buffer was closed: after the last one, only jobs keep it mapped.
+    pub(crate) fn drop_handle(&self, buffer: &Object<Ferrite>) {
+        let mut spans = self.spans.lock();
+        let Some(at) = spans
+            .iter()
+            .position(|span| span.mapping.object() == buffer.id())
+        else {
+            return;
+        };
+        spans[at].handles -= 1;
+        if spans[at].handles == 0 {
+            let span = spans.remove(at);
+            let home = buffer.homes().remove(self.id);
+            drop(spans);
+            // Unmapping may take a while: without the lock.
+            drop((span, home));
+        }
+    }
+
+    /// The buffer that has the address, and its mapping.
+    pub(crate) fn find(&self, address: u32) -> Option<(GemRef<Ferrite>, Arc<Mapping>)> {
+        let spans = self.spans.lock();
+        let after = spans.partition_point(|span| span.mapping.range().start <= u64::from(address));
+        let span = spans.get(after.checked_sub(1)?)?;
+        (u64::from(address) < span.mapping.range().end())
+            .then(|| (GemRef::from(&*span.buffer), span.mapping.clone()))
+    }
+
+    /// The file is closed: lets its jobs end, or cancels them if that takes long or the task is
+    /// being killed.
+    pub(crate) fn close(&self) {
+        let npu = &self.npu;
+        if !task::is_killed() {
+            npu.wait_for(Some(msecs_to_jiffies(LINGER_MS)), |state| {
+                state.sched.jobs_of(self.id) == 0
+            });
+        }
+        crate::dispatch::cancel_client(npu, self.id);
+        // What is left is on a core, and ends within its budget.
+        npu.wait_for(None, |state| state.sched.jobs_of(self.id) == 0);
+        crate::dispatch::reap(npu);
+        crate::dispatch::detach_client(npu, self.id);
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Client {
+    fn drop(self: Pin<&mut Self>) {
+        self.npu.state().lock().sched.remove_client(self.id);
+    }
+}

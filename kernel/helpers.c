@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Wrappers for inline functions and macros that Rust cannot call. Nothing is decided here.
+ */
+#include <linux/devcoredump.h>
+#include <linux/dma-fence.h>
+#include <linux/dma-mapping.h>
+#include <linux/highmem.h>
+#include <linux/iommu.h>
+#include <linux/of_address.h>
+#include <linux/pm_runtime.h>
+#include <linux/reset.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <drm/drm_accel.h>
+#include <drm/drm_debugfs.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_gem_shmem_helper.h>
+#include <drm/drm_print.h>
+#include <drm/drm_syncobj.h>
+#include <drm/drm_utils.h>
+#include <drm/drm_vma_manager.h>
+
+unsigned long ferrite_spin_lock_irqsave(spinlock_t *lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(lock, flags);
+	return flags;
+}
+
+void ferrite_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(lock, flags);
+}
+
+struct dma_fence *ferrite_fence_get(struct dma_fence *fence)
+{
+	return dma_fence_get(fence);
+}
+
+void ferrite_fence_put(struct dma_fence *fence)
+{
+	dma_fence_put(fence);
+}
+
+void ferrite_fence_signal(struct dma_fence *fence, int error)
+{
+	if (error)
+		dma_fence_set_error(fence, error);
+	dma_fence_signal(fence);
+}
+
+bool ferrite_fence_is_signaled(struct dma_fence *fence)
+{
+	return dma_fence_is_signaled(fence);
+}
+
+void ferrite_gem_get(struct drm_gem_object *obj)
+{
+	drm_gem_object_get(obj);
+}
+
+void ferrite_gem_put(struct drm_gem_object *obj)
+{
+	drm_gem_object_put(obj);
+}
+
+u64 ferrite_gem_mmap_offset(struct drm_gem_object *obj)
+{
+	return drm_vma_node_offset_addr(&obj->vma_node);
+}
+
+bool ferrite_gem_is_imported(struct drm_gem_object *obj)
+{
+	return drm_gem_is_imported(obj);
+}
+
+void ferrite_sync_for_cpu(struct device *dev, struct sg_table *sgt)
+{
+	dma_sync_sgtable_for_cpu(dev, sgt, DMA_BIDIRECTIONAL);
+}
+
+void ferrite_sync_for_device(struct device *dev, struct sg_table *sgt)
+{
+	dma_sync_sgtable_for_device(dev, sgt, DMA_BIDIRECTIONAL);
+}
+
+u64 ferrite_page_read64(struct page *page, u32 offset)
+{
+	u64 value;
+
+	memcpy_from_page((char *)&value, page, offset, sizeof(value));
+	return value;
+}
+
+/* Maps by DMA address: an imported table need not have pages. */
+int ferrite_iommu_map_table(struct iommu_domain *domain, u64 iova, u64 len,
+			    struct sg_table *sgt)
+{
+	struct scatterlist *sg;
+	u64 done = 0;
+	int i, ret;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		u64 part = min_t(u64, sg_dma_len(sg), len - done);
+
+		if (!part)
+			break;
+		ret = iommu_map(domain, iova + done, sg_dma_address(sg), part,
+				IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+		if (ret) {
+			if (done)
+				iommu_unmap(domain, iova, done);
+			return ret;
+		}
+		done += part;
+	}
+	if (done == len)
+		return 0;
+	if (done)
+		iommu_unmap(domain, iova, done);
+	return -EINVAL;
+}
+
+int ferrite_resets_get(struct device *dev, int count, struct reset_control_bulk_data *resets)
+{
+	return devm_reset_control_bulk_get_exclusive(dev, count, resets);
+}
+
+int ferrite_pm_get(struct device *dev)
+{
+	return pm_runtime_resume_and_get(dev);
+}
+
+void ferrite_pm_put(struct device *dev)
+{
+	pm_runtime_put_autosuspend(dev);
+}
+
+
+void ferrite_coredump(struct device *dev, void *data, size_t len)
+{
+	dev_coredumpv(dev, data, len, GFP_KERNEL);
+}
+
+void ferrite_syncobj_put(struct drm_syncobj *syncobj)
+{
+	drm_syncobj_put(syncobj);
+}
+
+bool ferrite_task_is_killed(void)
+{
+	return fatal_signal_pending(current) ||
+	       ((current->flags & PF_EXITING) && current->exit_code == SIGKILL);
+}
+
+struct workqueue_struct *ferrite_workqueue(const char *name)
+{
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0, name);
+}

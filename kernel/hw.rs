@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The registers of a core that the driver itself touches.
+//!
+//! PC is the program counter, which fetches a task's register commands; CNA loads features and
+//! weights; CORE multiplies. All other blocks are programmed by the commands alone.
+
+use crate::abstractions::{
+    mmio::Mmio,
+    platform::Device, //
+};
+use crate::policy::validate::{Commands, DMA_ERRORS};
+use kernel::prelude::*;
+
+const WINDOW: usize = 0x1000;
+
+/// PC registers.
+mod pc {
+    pub(super) const VERSION: usize = 0x00;
+    pub(super) const VERSION_NUM: usize = 0x04;
+    /// Bit 0 starts the fetcher.
+    pub(super) const OPERATION_ENABLE: usize = 0x08;
+    /// Address of the commands; bit 0 instead lets the CPU write to the blocks.
+    pub(super) const BASE_ADDRESS: usize = 0x10;
+    /// Pairs of commands, minus one.
+    pub(super) const REGISTER_AMOUNTS: usize = 0x14;
+    pub(super) const INTERRUPT_MASK: usize = 0x20;
+    pub(super) const INTERRUPT_CLEAR: usize = 0x24;
+    pub(super) const INTERRUPT_RAW_STATUS: usize = 0x2c;
+    pub(super) const TASK_CON: usize = 0x30;
+    pub(super) const TASK_DMA_BASE_ADDR: usize = 0x34;
+    pub(super) const TASK_STATUS: usize = 0x3c;
+}
+
+/// In the CNA and CORE windows: which of the two register groups is written, and which runs.
+const S_POINTER: usize = 0x04;
+/// Both groups take turns, by pointer.
+const PING_PONG: u32 = 0xe;
+/// All interrupts of the PC.
+const ALL_INTERRUPTS: u32 = 0x1ffff;
+/// One task; ping-pong; clear the count; bit 14 is always written as one.
+const ONE_TASK: u32 = 0x7001;
+/// After power-up these may be set, and only a reset clears them.
+const STUCK: u32 = 0xc000_0000;
+
+/// The register windows of a core.
+pub(crate) struct Hardware {
+    pc: Mmio<WINDOW>,
+    cna: Mmio<WINDOW>,
+    core: Mmio<WINDOW>,
+    pointer: u32,
+}
+
+/// What the PC says, for reports.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Snapshot {
+    /// Raw interrupt bits.
+    pub(crate) interrupts: u32,
+    /// Address of the commands.
+    pub(crate) base: u32,
+    /// Pairs of commands, minus one.
+    pub(crate) amount: u32,
+    /// Task counters.
+    pub(crate) status: u32,
+}
+
+impl Hardware {
+    /// Maps the windows of core `index`.
+    pub(crate) fn new(device: &Device, index: usize) -> Result<Self> {
+        Ok(Hardware {
+            pc: Mmio::new(device, c"pc")?,
+            cna: Mmio::new(device, c"cna")?,
+            core: Mmio::new(device, c"core")?,
+            // As mainline does; the bits' meaning is not known.
+            pointer: PING_PONG | (index as u32) << 28,
+        })
+    }
+
+    /// The version, as the vendor's driver computes it.
+    pub(crate) fn version(&self) -> u32 {
+        self.pc
+            .read::<{ pc::VERSION }>()
+            .wrapping_add(self.pc.read::<{ pc::VERSION_NUM }>() & 0xffff)
+    }
+
+    /// Starts a task.
+    #[inline]
+    pub(crate) fn start(&self, commands: &Commands) {
+        self.pc.write::<{ pc::BASE_ADDRESS }>(1);
+        self.cna.write::<S_POINTER>(self.pointer);
+        self.core.write::<S_POINTER>(self.pointer);
+        self.pc.write::<{ pc::BASE_ADDRESS }>(commands.address);
+        self.pc.write::<{ pc::REGISTER_AMOUNTS }>(commands.amount);
+        self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS);
+        self.pc.write::<{ pc::INTERRUPT_MASK }>(commands.done | DMA_ERRORS);
+        self.pc.write::<{ pc::TASK_CON }>(ONE_TASK);
+        self.pc.write::<{ pc::TASK_DMA_BASE_ADDR }>(0);
+        self.pc.write::<{ pc::OPERATION_ENABLE }>(1);
+    }
+
+    /// Raw interrupt bits.
+    #[inline]
+    pub(crate) fn interrupts(&self) -> u32 {
+        self.pc.read::<{ pc::INTERRUPT_RAW_STATUS }>()
+    }
+
+    /// Ends a task that has completed, and releases the interrupt line.
+    #[inline]
+    pub(crate) fn acknowledge(&self) {
+        self.pc.write::<{ pc::OPERATION_ENABLE }>(0);
+        self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS);
+    }
+
+    /// Keeps the core from raising interrupts.
+    pub(crate) fn mute(&self) {
+        self.pc.write::<{ pc::INTERRUPT_MASK }>(0);
+        self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS);
+    }
+
+    /// Whether the core came up in a state that only a reset ends.
+    pub(crate) fn needs_reset(&self) -> bool {
+        self.interrupts() & STUCK != 0
+    }
+
+    /// What the PC says.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            interrupts: self.interrupts(),
+            base: self.pc.read::<{ pc::BASE_ADDRESS }>(),
+            amount: self.pc.read::<{ pc::REGISTER_AMOUNTS }>(),
+            status: self.pc.read::<{ pc::TASK_STATUS }>(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The NPU: one device for all its cores.
+
+use crate::abstractions::{
+    drm,
+    gem::Object,
+    iommu::Fault,
+    irq_lock::{
+        new_irq_lock,
+        IrqGuard,
+        IrqLock, //
+    },
+    print::Printer,
+    work::OwnQueue, //
+};
+use crate::batch::{Batch, JobRef};
+use crate::buffer::Buffer;
+use crate::client::Client;
+use crate::core::Core;
+use crate::policy::schedule::{Claim, Scheduler, MAX_CORES};
+use kernel::{
+    new_condvar,
+    prelude::*,
+    sync::{
+        Arc,
+        CondVar,
+        CondVarTimeoutResult, //
+    },
+    time::Jiffies, //
+};
+
+/// Jobs that can be queued at a time, over all clients.
+const MAX_JOBS: u32 = 4096;
+/// Jobs of one client that can be queued at a time, unless one submission has more.
+pub(crate) const MAX_JOBS_PER_CLIENT: u32 = 2048;
+/// Files that can be open at a time.
+const MAX_CLIENTS: u32 = 1024;
+
+/// The driver.
+pub(crate) struct Ferrite;
+
+/// The device.
+pub(crate) type Npu = drm::Device<Ferrite>;
+
+/// Why a core was taken away from its job.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause {
+    /// A task took longer than its budget.
+    Timeout,
+    /// The IOMMU refused an access.
+    Fault(Fault),
+    /// The core reported failed DMA: the raw interrupt bits.
+    Dma(u32),
+    /// Asked for through debugfs.
+    Forced,
+}
+
+/// A core and what only its owner in the scheduler's sense may change.
+#[derive(Default)]
+pub(crate) struct Lane {
+    /// The core, while it is there.
+    pub(crate) core: Option<Arc<Core>>,
+    /// Whether the core is kept powered.
+    pub(crate) powered: bool,
+    /// Whether the watchdog is queued.
+    pub(crate) watched: bool,
+    /// A claimed job that the service work is to start.
+    pub(crate) claim: Option<Claim>,
+    /// A job that the service work is to end.
+    pub(crate) cause: Option<Cause>,
+    /// Jobs that were ended by force.
+    pub(crate) resets: u64,
+}
+
+/// What the scheduler's lock protects.
+pub(crate) struct State {
+    /// The scheduler.
+    pub(crate) sched: Scheduler<JobRef>,
+    /// The cores, by their place on the chip.
+    pub(crate) lanes: [Lane; MAX_CORES],
+    /// Batches to be dropped in process context.
+    pub(crate) retired: Option<Arc<Batch>>,
+    /// Number of those who wait for `changed`.
+    pub(crate) waiters: u32,
+}
+
+/// The device's data.
+#[pin_data]
+pub(crate) struct NpuData {
+    queue: OwnQueue,
+    #[pin]
+    state: IrqLock<State>,
+    #[pin]
+    changed: CondVar,
+}
+
+impl NpuData {
+    /// For a new device.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(NpuData {
+            queue: OwnQueue::new(c"ferrite")?,
+            state <- new_irq_lock!(
+                State {
+                    sched: Scheduler::new(MAX_JOBS, MAX_CLIENTS)?,
+                    lanes: core::array::from_fn(|_| Lane::default()),
+                    retired: None,
+                    waiters: 0,
+                },
+                c"NpuData::state"
+            ),
+            changed <- new_condvar!("NpuData::changed"),
+        }? Error)
+    }
+
+    /// What the scheduler's lock protects.
+    pub(crate) fn state(&self) -> &IrqLock<State> {
+        &self.state
+    }
+
+    /// Where the driver's work is done.
+    pub(crate) fn queue(&self) -> &OwnQueue {
+        &self.queue
+    }
+
+    /// The cores that are there.
+    pub(crate) fn cores(&self) -> [Option<Arc<Core>>; MAX_CORES] {
+        let state = self.state.lock();
+        core::array::from_fn(|index| state.lanes[index].core.clone())
+    }
+
+    /// A core that is there.
+    pub(crate) fn any_core(&self) -> Option<Arc<Core>> {
+        self.cores().into_iter().flatten().next()
+    }
+
+    /// Tells those who wait that jobs have ended.
+    pub(crate) fn announce(&self, state: &State) {
+        if state.waiters > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until `ready` says so, at most `timeout`; not interruptible. Returns whether it did.
+    pub(crate) fn wait_for(
+        &self,
+        timeout: Option<Jiffies>,
+        mut ready: impl FnMut(&mut State) -> bool,
+    ) -> bool {
+        let mut left = timeout;
+        let mut state = self.state.lock();
+        loop {
+            if ready(&mut state) {
+                return true;
+            }
+            state.waiters += 1;
+            match left {
+                Some(jiffies) => {
+                    match self.changed.wait_interruptible_timeout(&mut state, jiffies) {
+                        CondVarTimeoutResult::Woken { jiffies } => left = Some(jiffies),
+                        CondVarTimeoutResult::Signal { .. } | CondVarTimeoutResult::Timeout => {
+                            left = Some(0);
+                        }
+                    }
+                }
+                None => self.changed.wait(&mut state),
+            }
+            state.waiters -= 1;
+            if left == Some(0) {
+                return ready(&mut state);
+            }
+        }
+    }
+
+    /// Waits until `ready` gives something. Interruptible.
+    pub(crate) fn wait_interruptible(
+        &self,
+        mut ready: impl FnMut(&mut State) -> Result<bool>,
+    ) -> Result {
+        let mut state = self.state.lock();
+        while !ready(&mut state)? {
+            state.waiters += 1;
+            let signal = self.changed.wait_interruptible(&mut state);
+            state.waiters -= 1;
+            if signal {
+                return Err(ERESTARTSYS);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The scheduler's lock, held.
+pub(crate) type StateGuard<'a> = IrqGuard<'a, State>;
+
+impl drm::Driver for Ferrite {
+    const INFO: (&'static CStr, &'static CStr, [i32; 3]) =
+        (c"rocket", c"Rockchip NPU (Ferrite)", [1, 0, 0]);
+    type Data = NpuData;
+    type File = Client;
+    type Buffer = Buffer;
+    const IOCTLS: &'static [kernel::bindings::drm_ioctl_desc] = crate::ioctl::TABLE;
+    const DEBUGFS: &'static [(&'static CStr, fn(&Npu, &kernel::seq_file::SeqFile))] =
+        crate::observe::DEBUGFS;
+
+    fn open(device: &Npu, id: u64) -> Result<Arc<Client>> {
+        Client::new(device, id)
+    }
+
+    fn close(file: Arc<Client>) {
+        file.close();
+    }
+
+    fn buffer(_device: &Npu) -> impl PinInit<Buffer, Error> {
+        Buffer::new()
+    }
+
+    fn handle_opened(file: &Client, object: &Object<Self>) -> Result {
+        file.add_handle(object)
+    }
+
+    fn handle_closed(file: &Client, object: &Object<Self>) {
+        file.drop_handle(object);
+    }
+
+    fn fdinfo(file: &Client, printer: &Printer) {
+        crate::observe::fdinfo(file, printer);
+    }
+}

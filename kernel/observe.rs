@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the driver shows of itself: fdinfo and debugfs.
+
+use crate::abstractions::print::Printer;
+use crate::client::Client;
+use crate::npu::Npu;
+use kernel::{
+    prelude::*,
+    seq_file::SeqFile,
+    seq_print, //
+};
+
+/// Files in the device's debugfs folder.
+pub(crate) const DEBUGFS: &[(&CStr, fn(&Npu, &SeqFile))] = &[(c"cores", cores), (c"jobs", jobs)];
+
+/// `drm-usage-stats` of a client; see Documentation/gpu/drm-usage-stats.rst.
+pub(crate) fn fdinfo(client: &Client, printer: &Printer) {
+    let (usage, cores) = {
+        let state = client.npu().state().lock();
+        (
+            state.sched.usage_of(client.id()),
+            state.sched.present().count_ones(),
+        )
+    };
+    printer.print(fmt!("drm-engine-npu:\t{} ns\n", usage.busy_ns));
+    printer.print(fmt!("drm-engine-capacity-npu:\t{cores}\n"));
+    printer.print(fmt!("rocket-jobs-npu:\t{}\n", usage.jobs));
+}
+
+fn cores(npu: &Npu, file: &SeqFile) {
+    let state = npu.state().lock();
+    for (index, lane) in state.lanes.iter().enumerate() {
+        if lane.core.is_none() {
+            continue;
+        }
+        let usage = state.sched.usage_of_core(index);
+        let doing = match state.sched.on_core(index) {
+            Some(_) => "busy",
+            None => "idle",
+        };
+        seq_print!(
+            file,
+            "core {index}: {doing}, powered {}, attached {}, jobs {}, busy {} ns, resets {}\n",
+            u32::from(lane.powered),
+            state.sched.attached(index).map_or(-1, |id| id.0 as i64),
+            usage.jobs,
+            usage.busy_ns,
+            lane.resets
+        );
+    }
+}
+
+fn jobs(npu: &Npu, file: &SeqFile) {
+    let state = npu.state().lock();
+    seq_print!(file, "{} jobs\n", state.sched.jobs());
+    for (job, spec, stage) in state.sched.each_job() {
+        seq_print!(
+            file,
+            "client {} job {}: {stage}, {} tasks, cores {:#x}, priority {}\n",
+            job.batch.client.number(),
+            job.index,
+            spec.tasks,
+            spec.cores,
+            spec.priority as u32
+        );
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Module parameters, within sane limits.
+
+use crate::module_parameters;
+
+/// Milliseconds that a task may take.
+pub(crate) fn timeout_ms() -> u32 {
+    (*module_parameters::timeout_ms.value()).clamp(1, 60_000)
+}
+
+/// Milliseconds that an idle core stays powered.
+pub(crate) fn autosuspend_ms() -> i32 {
+    (*module_parameters::autosuspend_ms.value()).clamp(0, 60_000) as i32
+}
