@@ -7,7 +7,7 @@ use super::context::{Context, map_shape};
 use super::plan_tiles::Shape;
 use super::program::{CubeId, Layer};
 use super::quant::Stored;
-use super::{fold_activation, lower_add, lower_conv, lower_pool, lower_requant};
+use super::{fold_activation, lower_add, lower_concat, lower_conv, lower_pool, lower_requant};
 use crate::Unsupported;
 use crate::executable::{Evidence, HostRequant};
 
@@ -58,6 +58,7 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
             op: Binary::Add | Binary::Sub,
             ..
         } => lower_add::lower_add(ctx, op),
+        OpKind::Concatenation { .. } => lower_concat::lower_concat(ctx, op),
         OpKind::AveragePool2d(_) => lower_pool::lower_average_pool(ctx, op),
         OpKind::Reduce {
             op: Reduce::Mean, ..

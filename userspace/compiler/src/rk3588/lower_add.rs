@@ -1,6 +1,6 @@
 //! ADD and SUB: an identity convolution of one operand with the other as residual operand.
 
-use ferrite_ir::op::{Binary, Hw, OpKind};
+use ferrite_ir::op::{Activation, Binary, Hw, OpKind};
 use ferrite_ir::{OpId, TensorId};
 
 use super::context::Context;
@@ -29,6 +29,16 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
         return Err(Unsupported::new("not an addition"));
     };
     let (first, second, output) = (ctx.operand(op, 0)?, ctx.operand(op, 1)?, node.outputs[0]);
+    match (
+        ctx.tensor(first).is_constant(),
+        ctx.tensor(second).is_constant(),
+    ) {
+        (false, true) => return add_constant(ctx, op, first, second, activation),
+        (true, false) if kind == Binary::Add => {
+            return add_constant(ctx, op, second, first, activation);
+        }
+        _ => {}
+    }
     if ctx.tensor(first).shape != ctx.tensor(second).shape {
         return Err(Unsupported::new(format!(
             "operands {:?} and {:?} differ in shape",
@@ -105,4 +115,72 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
     Ok((vec![main, other], lowered))
+}
+
+/// One value, or one for each channel, added to or subtracted from a map: the bias of a depthwise
+/// 1x1 layer.
+fn add_constant(
+    ctx: &mut Context,
+    op: OpId,
+    input: TensorId,
+    constant: TensorId,
+    activation: Activation,
+) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    let output = ctx.graph.node(op).outputs[0];
+    let (a, b, to) = (
+        ctx.stored(input)?,
+        ctx.stored(constant)?,
+        ctx.stored(output)?,
+    );
+    let (source, target) = (ctx.side(input)?, ctx.side(output)?);
+    let values = ctx
+        .ints(constant)
+        .filter(|values| {
+            let shape = &ctx.tensor(constant).shape;
+            values.len() == 1
+                || (values.len() == target.channels && shape.last() == Some(&values.len()))
+        })
+        .filter(|_| source.grid == target.grid && source.channels == target.channels)
+        .ok_or_else(|| {
+            Unsupported::new(format!(
+                "a constant of shape {:?} is not one value for each channel",
+                ctx.tensor(constant).shape
+            ))
+        })?;
+    let sign = match ctx.graph.node(op).kind {
+        OpKind::Binary {
+            op: Binary::Sub, ..
+        } => -1.0,
+        _ => 1.0,
+    };
+    let unit = a.scale / f64::from(DIAGONAL);
+    let main = -f64::from(a.zero * i32::from(DIAGONAL));
+    let bias = (0..target.channels)
+        .map(|channel| {
+            let value = values[channel % values.len()] as f64 - f64::from(b.zero + b.offset);
+            let bias = (main + sign * value * b.scale / unit).round();
+            let fits = bias.abs() < f64::from(1 << 30);
+            fits.then_some(bias as i32).ok_or_else(|| {
+                Unsupported::new(format!("the constant's step {} is too large", b.scale))
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let range = requant::clamp_of(ctx, output, to.range(activation));
+    let (offset, shifts) = requant::clamp_shifts(to.zero, range);
+    let mut layer = requant::pointwise(op, source, target, "add");
+    layer.weights = Weights::Constant(DIAGONAL);
+    layer.bias = bias;
+    layer.stage = Stage::Narrow {
+        multiplier: requant::multiplier(unit / to.scale)?,
+        offset,
+    };
+    finish(ctx, &mut layer)?;
+    let mut lowered = Lowered {
+        name: "add a constant".to_string(),
+        evidence: PROVEN,
+        layers: vec![layer],
+        raw: None,
+    };
+    requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
+    Ok((vec![input], lowered))
 }

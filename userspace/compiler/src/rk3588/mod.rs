@@ -16,6 +16,7 @@ mod fold_activation;
 mod fold_pad;
 mod lower;
 mod lower_add;
+mod lower_concat;
 mod lower_conv;
 mod lower_pool;
 mod lower_requant;
