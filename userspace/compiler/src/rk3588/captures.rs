@@ -127,6 +127,8 @@ fn case(
         pad: both(pad),
         pad_value,
         weights: Weights::Constant(0),
+        first_tap: both(0),
+        filter_kernel: both(kernel),
         weight_zero,
         bias: vec![0; oc],
         stage,

@@ -30,6 +30,7 @@ pub struct Operands {
 struct Key {
     weights: Weights,
     kernel: Hw,
+    first_tap: Hw,
     inputs: usize,
     outputs: usize,
 }
@@ -53,6 +54,7 @@ impl Constants {
         let key = Key {
             weights: layer.weights.clone(),
             kernel: layer.kernel,
+            first_tap: layer.first_tap,
             inputs: layer.input.channels,
             outputs: layer.output.channels,
         };
@@ -117,39 +119,39 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
     let taps = layer.kernel.h * layer.kernel.w;
     let (inputs, outputs) = (layer.input.channels, layer.output.channels);
     let zero = layer.weight_zero as i8;
-    let short = || Unsupported::new("the filter has fewer bytes than its shape says");
+    let full = layer.filter_kernel.h * layer.filter_kernel.w;
+    // The filter's tap that is the kernel's tap number `tap`.
+    let at = |tap: usize| {
+        let (y, x) = (tap / layer.kernel.w, tap % layer.kernel.w);
+        (y + layer.first_tap.h) * layer.filter_kernel.w + x + layer.first_tap.w
+    };
+    let checked = |filter, least: usize| {
+        let (data, flip) = filter::bytes(ctx, filter)?;
+        match data.len() >= least {
+            true => Ok((data, flip)),
+            false => Err(Unsupported::new(format!(
+                "a filter of {} bytes where {least} are needed",
+                data.len()
+            ))),
+        }
+    };
     match layer.weights {
-        Weights::Dense {
-            filter,
-            first,
-            full,
-        } => {
-            let (data, flip) = filter::bytes(ctx, filter)?;
-            if data.len() < outputs * full.h * full.w * inputs {
-                return Err(short());
-            }
+        Weights::Dense { filter } => {
+            let (data, flip) = checked(filter, outputs * full * inputs)?;
             Ok(pack::direct(
                 outputs,
                 taps,
                 inputs,
                 flip,
                 zero,
-                |oc, tap| {
-                    let (y, x) = (
-                        tap / layer.kernel.w + first.h,
-                        tap % layer.kernel.w + first.w,
-                    );
-                    let start = ((oc * full.h + y) * full.w + x) * inputs;
-                    &data[start..start + inputs]
-                },
+                |oc, tap| &data[(oc * full + at(tap)) * inputs..][..inputs],
             ))
         }
         Weights::Depthwise { filter } => {
-            let (data, flip) = filter::bytes(ctx, filter)?;
-            if data.len() < taps * inputs {
-                return Err(short());
-            }
-            Ok(pack::depthwise(&data, taps, inputs, flip, zero))
+            let (data, flip) = checked(filter, full * inputs)?;
+            Ok(pack::depthwise(taps, inputs, flip, zero, |tap| {
+                &data[at(tap) * inputs..][..inputs]
+            }))
         }
         Weights::Grouped {
             filter,
@@ -159,29 +161,25 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
             first_input,
             channel_last,
         } => {
-            let (data, flip) = filter::bytes(ctx, filter)?;
-            let total = data.len() / (taps * group_inputs);
-            if total < first_output + outputs {
-                return Err(short());
-            }
+            let (data, flip) = checked(filter, full * group_inputs * (first_output + outputs))?;
+            let total = data.len() / (full * group_inputs);
             Ok(pack::computed(outputs, taps, inputs, |oc, tap, ic| {
                 let (oc, ic) = (first_output + oc, first_input + ic);
                 let start = oc / per_group * group_inputs;
                 if ic < start || ic >= start + group_inputs {
                     return zero;
                 }
-                let at = if channel_last {
-                    tap * total + oc
-                } else {
-                    (oc * taps + tap) * group_inputs + ic - start
+                let at = match channel_last {
+                    true => at(tap) * total + oc,
+                    false => (oc * full + at(tap)) * group_inputs + ic - start,
                 };
                 (data[at] ^ flip) as i8
             }))
         }
         Weights::Constant(value) => {
             debug_assert_eq!(layer.mode, Mode::Depthwise);
-            let filter = vec![value as u8; taps * inputs];
-            Ok(pack::depthwise(&filter, taps, inputs, 0, 0))
+            let row = vec![value as u8; inputs];
+            Ok(pack::depthwise(taps, inputs, 0, 0, |_| &row))
         }
         Weights::Identity(value) => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
             if oc == ic { value } else { 0 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, TensorId};
 
 use super::context::Context;
@@ -156,6 +157,30 @@ impl Filter {
     /// Sum of the weights of each channel, and sum of their magnitudes.
     pub fn sums(&self) -> &[(i64, i64)] {
         &self.sums
+    }
+
+    /// What has to be added to the bias of each channel when only the taps from `first` on are
+    /// used: the taps left out would see the zero point, and the bias takes that into account.
+    pub fn left_out(&self, kernel: Hw, first: Hw, input_zero: i32) -> Vec<i64> {
+        let taps = kernel.h * kernel.w;
+        let out = |tap: usize| tap / kernel.w < first.h || tap % kernel.w < first.w;
+        let per_output = self.data.len() / self.outputs;
+        let inputs = per_output / taps.max(1);
+        (0..self.outputs)
+            .map(|oc| {
+                let sum: i64 = (0..taps)
+                    .filter(|&tap| out(tap))
+                    .flat_map(|tap| {
+                        (0..inputs).map(move |ic| match self.channel_last {
+                            true => tap * self.outputs + oc,
+                            false => (oc * taps + tap) * inputs + ic,
+                        })
+                    })
+                    .map(|at| i64::from((self.data[at] ^ self.flip) as i8) - i64::from(self.zero))
+                    .sum();
+                sum * i64::from(input_zero)
+            })
+            .collect()
     }
 
     /// The bias that turns sums over stored data into the model's accumulators, if neither it nor

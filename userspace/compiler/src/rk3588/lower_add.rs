@@ -93,6 +93,8 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
             pad: Hw { h: 0, w: 0 },
             pad_value: 0,
             weights: Weights::Identity(diagonal),
+            first_tap: Hw { h: 0, w: 0 },
+            filter_kernel: one,
             weight_zero: 0,
             bias: vec![-a.zero * i32::from(diagonal); count],
             stage: Stage::Narrow { multiplier, offset },

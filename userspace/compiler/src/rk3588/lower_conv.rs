@@ -6,8 +6,9 @@ use ferrite_ir::{DType, OpId, TensorId};
 use super::context::{Context, map_shape, nhwc};
 use super::filter::Filter;
 use super::lower::Lowered;
-use super::program::{Layer, Mode, Rect, Side, Weights};
+use super::program::{Layer, Mode, Rect, Side, Stage, Weights};
 use super::requant;
+use super::split_padding::{self, Band};
 use crate::Unsupported;
 use crate::executable::Evidence;
 
@@ -235,8 +236,6 @@ impl Window {
             ("horizontal stride", self.stride.w, 7),
             ("vertical dilation", self.dilation.h, 32),
             ("horizontal dilation", self.dilation.w, 32),
-            ("padding above", self.pad.h, 15),
-            ("padding to the left", self.pad.w, 15),
         ];
         for (what, value, limit) in axes {
             if value > limit {
@@ -258,9 +257,7 @@ fn padding(
     output: Hw,
 ) -> Result<(TensorId, Hw), Unsupported> {
     if params.padding == Padding::Valid {
-        if let Some((source, top, left)) = super::fold_pad::fold_pad(ctx, given)
-            && top.max(left) <= 15
-        {
+        if let Some((source, top, left)) = super::fold_pad::fold_pad(ctx, given) {
             return Ok((source, Hw { h: top, w: left }));
         }
         return Ok((given, Hw { h: 0, w: 0 }));
@@ -339,9 +336,35 @@ impl Conv {
         bias: &[i32],
         layers: &mut Vec<Layer>,
     ) -> Result<(), Unsupported> {
-        let [h, w, c] = self.input_shape;
-        let [oh, ow, oc] = self.output_shape;
-        let place = |side: Side, h: usize, w: usize, channels: usize| Side {
+        let window = &self.window;
+        let (kernel, stride, dilation) = (window.kernel, window.stride, window.dilation);
+        let [oh, ow, _] = self.output_shape;
+        let only_padding = || Unsupported::new("an output sees nothing but padding");
+        let rows = split_padding::bands(oh, kernel.h, stride.h, dilation.h, window.pad.h)
+            .ok_or_else(only_padding)?;
+        let columns = split_padding::bands(ow, kernel.w, stride.w, dilation.w, window.pad.w)
+            .ok_or_else(only_padding)?;
+        for row in &rows {
+            for column in &columns {
+                let mut layer = self.whole(image, filter, plan, input, output);
+                layer.bias = bias.to_vec();
+                self.narrow(filter, row, column, &mut layer)?;
+                self.divide(ctx, layer, plan, layers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer for all of an image, before tiling.
+    fn whole(
+        &self,
+        image: usize,
+        filter: &Filter,
+        plan: &requant::Plan,
+        input: Side,
+        output: Side,
+    ) -> Layer {
+        let place = |side: Side, [h, w, channels]: [usize; 3]| Side {
             channels,
             grid: Hw {
                 h: h * self.batch,
@@ -355,13 +378,13 @@ impl Conv {
             },
             ..side
         };
-        let whole = Layer {
+        Layer {
             ops: vec![self.op],
             lowering: self.name,
             evidence: plan.evidence,
             mode: Mode::Direct,
-            input: place(input, h, w, c),
-            output: place(output, oh, ow, oc),
+            input: place(input, self.input_shape),
+            output: place(output, self.output_shape),
             kernel: self.window.kernel,
             stride: self.window.stride,
             dilation: self.window.dilation,
@@ -369,16 +392,78 @@ impl Conv {
             pad_value: filter.pad_value,
             weights: Weights::Dense {
                 filter: self.filter,
-                first: Hw { h: 0, w: 0 },
-                full: self.window.kernel,
             },
+            first_tap: Hw { h: 0, w: 0 },
+            filter_kernel: self.window.kernel,
             weight_zero: filter.zero,
-            bias: bias.to_vec(),
+            bias: Vec::new(),
             stage: plan.stage.clone(),
             addend: None,
             tiles: Vec::new(),
             cores: 1,
+        }
+    }
+
+    /// Restricts a layer to bands of its rows and columns.
+    fn narrow(
+        &self,
+        filter: &Filter,
+        row: &Band,
+        column: &Band,
+        layer: &mut Layer,
+    ) -> Result<(), Unsupported> {
+        layer.pad = Hw {
+            h: row.pad,
+            w: column.pad,
         };
+        layer.first_tap = Hw {
+            h: row.skipped,
+            w: column.skipped,
+        };
+        layer.kernel = Hw {
+            h: self.window.kernel.h - row.skipped,
+            w: self.window.kernel.w - column.skipped,
+        };
+        let input = &mut layer.input.rect;
+        if row.start >= input.h || column.start >= input.w {
+            return Err(Unsupported::new("an output sees nothing but padding"));
+        }
+        *input = Rect {
+            y: input.y + row.start,
+            x: column.start,
+            h: input.h - row.start,
+            w: input.w - column.start,
+        };
+        layer.output.rect.y += row.first;
+        layer.output.rect.x += column.first;
+        layer.output.rect.h = row.count;
+        layer.output.rect.w = column.count;
+        if (row.skipped, column.skipped) == (0, 0) {
+            return Ok(());
+        }
+        let zero = i32::from(filter.pad_value);
+        if layer.stage == Stage::Raw && zero != 0 {
+            return Err(Unsupported::new(format!(
+                "padding beyond {} together with scales per channel on the host",
+                split_padding::DEEPEST
+            )));
+        }
+        let left_out = filter.left_out(self.window.kernel, layer.first_tap, zero);
+        for (bias, left_out) in layer.bias.iter_mut().zip(left_out) {
+            *bias = i32::try_from(i64::from(*bias) + left_out)
+                .map_err(|_| Unsupported::new("a bias exceeds 32 bits"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the layers of a grouping.
+    fn divide(
+        &self,
+        ctx: &mut Context,
+        whole: Layer,
+        plan: &requant::Plan,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), Unsupported> {
         let raw = plan.raw.is_some();
         match self.grouping {
             Grouping::Dense => self.push(ctx, whole, layers),
@@ -403,7 +488,8 @@ impl Conv {
             } => {
                 // Slices of whole kernel groups, each with just the channels it needs.
                 let step = if outputs % 32 == 0 { outputs } else { 32 };
-                let per_surface = ctx.program.cube(output.cube).atom_channels();
+                let per_surface = ctx.program.cube(whole.output.cube).atom_channels();
+                let oc = whole.output.channels;
                 for first in (0..oc).step_by(step) {
                     let count = step.min(oc - first);
                     let low = first / outputs * inputs;
@@ -431,7 +517,7 @@ impl Conv {
                         bias: if raw {
                             Vec::new()
                         } else {
-                            bias[first..first + count].to_vec()
+                            whole.bias[first..first + count].to_vec()
                         },
                         stage: plan.slice(first, count),
                         ..whole.clone()
@@ -450,7 +536,7 @@ impl Conv {
         layers: &mut Vec<Layer>,
     ) -> Result<(), Unsupported> {
         self.window.check()?;
-        if matches!(layer.stage, super::program::Stage::Raw) {
+        if matches!(layer.stage, Stage::Raw) {
             layer.bias.clear();
         }
         super::lower::finish(ctx, &mut layer)?;

@@ -228,6 +228,8 @@ impl Average {
             pad: Hw { h: 0, w: 0 },
             pad_value: 0,
             weights: Weights::Constant(1),
+            first_tap: Hw { h: 0, w: 0 },
+            filter_kernel: window,
             weight_zero: 0,
             bias: vec![-zero * (window.h * window.w) as i32; input.channels],
             stage: Stage::Raw,

@@ -29,6 +29,7 @@ pub mod program;
 pub mod quant;
 pub mod registers;
 mod requant;
+mod split_padding;
 
 use std::fmt::Write;
 

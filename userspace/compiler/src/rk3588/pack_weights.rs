@@ -64,15 +64,21 @@ pub fn computed(
     packed
 }
 
-/// Depthwise filter `[taps][channels]`.
-pub fn depthwise(filter: &[u8], taps: usize, channels: usize, flip: u8, zero: i8) -> Vec<u8> {
+/// Depthwise filter, given as one row of channels per tap.
+pub fn depthwise<'a>(
+    taps: usize,
+    channels: usize,
+    flip: u8,
+    zero: i8,
+    row: impl Fn(usize) -> &'a [u8],
+) -> Vec<u8> {
     let padded = channels.next_multiple_of(16);
     let mut packed = Vec::with_capacity(taps * padded);
     for group in (0..padded).step_by(DEPTHWISE) {
         let width = DEPTHWISE.min(padded - group);
         let real = width.min(channels - group);
         for tap in 0..taps {
-            let source = &filter[tap * channels + group..][..real];
+            let source = &row(tap)[group..][..real];
             packed.extend(source.iter().map(|w| w ^ flip));
             packed.extend(std::iter::repeat_n(zero as u8, width - real));
         }
@@ -122,7 +128,7 @@ mod tests {
     #[test]
     fn the_last_depthwise_group_holds_what_remains() {
         let filter: Vec<u8> = (0..4 * 72).map(|i| (i % 256) as u8).collect();
-        let packed = depthwise(&filter, 4, 72, 0x80, 1);
+        let packed = depthwise(4, 72, 0x80, 1, |tap| &filter[tap * 72..][..72]);
         assert_eq!(packed.len(), 4 * 80);
         assert_eq!(packed[64 + 3], filter[72 + 3] ^ 0x80);
         let second = 4 * 64;

@@ -93,14 +93,10 @@ pub struct Side {
 /// Where weights come from and how they are arranged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Weights {
-    /// Filter `[oc, kh, kw, ic]`; `taps` is kh * kw.
+    /// Filter `[oc, kh, kw, ic]`.
     Dense {
         /// The filter.
         filter: TensorId,
-        /// First tap of the kernel used, in rows and columns, and the filter's own kernel.
-        first: Hw,
-        /// Kernel of the filter in the model.
-        full: Hw,
     },
     /// Filter of a convolution in groups, widened with zeros to a dense one.
     Grouped {
@@ -191,6 +187,10 @@ pub struct Layer {
     pub pad_value: i8,
     /// Weights.
     pub weights: Weights,
+    /// First row and column of the filter that the kernel uses: those before see only padding.
+    pub first_tap: Hw,
+    /// The filter's own kernel size.
+    pub filter_kernel: Hw,
     /// Subtracted from every stored weight (their zero point), by way of the sum of the data.
     pub weight_zero: i16,
     /// One per output channel; empty for `Stage::Raw`.

@@ -292,6 +292,8 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
         pad: Hw { h: 0, w: 0 },
         pad_value: 0,
         weights: Weights::Constant(1),
+        first_tap: Hw { h: 0, w: 0 },
+        filter_kernel: one,
         weight_zero: 0,
         bias: vec![0; output.channels],
         stage: Stage::Raw,
