@@ -111,7 +111,8 @@ pub struct Port {
     /// Added (wrapping, in 8 bits) to host values on entry and subtracted on exit: 128 turns uint8
     /// into centred int8 and back; 0 for int8.
     pub bias: u8,
-    /// Value of the channels between the tensor's and the layout's channel count on entry.
+    /// Value on entry of every byte of the region that holds no element: channels up to the end of
+    /// the last surface, further surfaces, gaps between surfaces.
     pub pad_value: u8,
 }
 

@@ -55,7 +55,13 @@ pub fn assemble(
     for event in events {
         steps.push(match event {
             Event::Cpu(op) => Step::Cpu(*op),
-            Event::Enter(cube, tensor) => Step::Enter(port(ctx, &memory, *cube, *tensor)),
+            Event::Enter(cube, tensor) => {
+                let mut port = port(ctx, &memory, *cube, *tensor);
+                // Readers may touch more surfaces than the channels fill.
+                let pitch = ctx.program.cube(ctx.program.root(*cube).0).surface_pitch;
+                port.region.len = 16 * pitch * ctx.program.cube(*cube).surfaces;
+                Step::Enter(port)
+            }
             Event::Leave(cube, tensor) => Step::Leave(port(ctx, &memory, *cube, *tensor)),
             Event::Requantise(cube, tensor, requant) => Step::Requantise {
                 port: port(ctx, &memory, *cube, *tensor),

@@ -14,7 +14,7 @@ use super::constants::Operands;
 use super::emit::Emitter;
 use super::plan_memory::{self, Life};
 use super::plan_tiles::{Shape, Tile};
-use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Weights};
+use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Weights};
 use super::quant::Multiplier;
 use super::registers::Value;
 use super::{cbuf, requant};
@@ -127,8 +127,7 @@ fn case(
         pad: both(pad),
         pad_value,
         weights: Weights::Constant(0),
-        first_tap: both(0),
-        filter_kernel: both(kernel),
+        taps: Taps::all(both(kernel)),
         weight_zero,
         bias: vec![0; oc],
         stage,

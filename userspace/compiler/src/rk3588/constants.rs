@@ -8,7 +8,7 @@ use ferrite_ir::op::Hw;
 use super::context::Context;
 use super::filter;
 use super::pack_weights as pack;
-use super::program::{Layer, Mode, Stage, Weights};
+use super::program::{Layer, Mode, Stage, Taps, Weights};
 use crate::Unsupported;
 
 /// Alignment of everything in the buffer.
@@ -30,7 +30,7 @@ pub struct Operands {
 struct Key {
     weights: Weights,
     kernel: Hw,
-    first_tap: Hw,
+    taps: Taps,
     inputs: usize,
     outputs: usize,
 }
@@ -54,7 +54,7 @@ impl Constants {
         let key = Key {
             weights: layer.weights.clone(),
             kernel: layer.kernel,
-            first_tap: layer.first_tap,
+            taps: layer.taps,
             inputs: layer.input.channels,
             outputs: layer.output.channels,
         };
@@ -119,12 +119,8 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
     let taps = layer.kernel.h * layer.kernel.w;
     let (inputs, outputs) = (layer.input.channels, layer.output.channels);
     let zero = layer.weight_zero as i8;
-    let full = layer.filter_kernel.h * layer.filter_kernel.w;
-    // The filter's tap that is the kernel's tap number `tap`.
-    let at = |tap: usize| {
-        let (y, x) = (tap / layer.kernel.w, tap % layer.kernel.w);
-        (y + layer.first_tap.h) * layer.filter_kernel.w + x + layer.first_tap.w
-    };
+    let full = layer.taps.filter.h * layer.taps.filter.w;
+    let at = |tap: usize| layer.taps.at(tap / layer.kernel.w, tap % layer.kernel.w);
     let checked = |filter, least: usize| {
         let (data, flip) = filter::bytes(ctx, filter)?;
         match data.len() >= least {
@@ -138,19 +134,23 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
     match layer.weights {
         Weights::Dense { filter } => {
             let (data, flip) = checked(filter, outputs * full * inputs)?;
+            let none = vec![zero as u8 ^ flip; inputs];
             Ok(pack::direct(
                 outputs,
                 taps,
                 inputs,
                 flip,
                 zero,
-                |oc, tap| &data[(oc * full + at(tap)) * inputs..][..inputs],
+                |oc, tap| {
+                    at(tap).map_or(&none[..], |at| &data[(oc * full + at) * inputs..][..inputs])
+                },
             ))
         }
         Weights::Depthwise { filter } => {
             let (data, flip) = checked(filter, full * inputs)?;
+            let none = vec![zero as u8 ^ flip; inputs];
             Ok(pack::depthwise(taps, inputs, flip, zero, |tap| {
-                &data[at(tap) * inputs..][..inputs]
+                at(tap).map_or(&none[..], |at| &data[at * inputs..][..inputs])
             }))
         }
         Weights::Grouped {
@@ -166,20 +166,22 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
             Ok(pack::computed(outputs, taps, inputs, |oc, tap, ic| {
                 let (oc, ic) = (first_output + oc, first_input + ic);
                 let start = oc / per_group * group_inputs;
-                if ic < start || ic >= start + group_inputs {
+                let Some(tap) = at(tap).filter(|_| ic >= start && ic < start + group_inputs) else {
                     return zero;
-                }
+                };
                 let at = match channel_last {
-                    true => at(tap) * total + oc,
-                    false => (oc * full + at(tap)) * group_inputs + ic - start,
+                    true => tap * total + oc,
+                    false => (oc * full + tap) * group_inputs + ic - start,
                 };
                 (data[at] ^ flip) as i8
             }))
         }
         Weights::Constant(value) => {
             debug_assert_eq!(layer.mode, Mode::Depthwise);
-            let row = vec![value as u8; inputs];
-            Ok(pack::depthwise(taps, inputs, 0, 0, |_| &row))
+            let (row, none) = (vec![value as u8; inputs], vec![0; inputs]);
+            Ok(pack::depthwise(taps, inputs, 0, 0, |tap| {
+                at(tap).map_or(&none[..], |_| &row[..])
+            }))
         }
         Weights::Identity(value) => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
             if oc == ic { value } else { 0 }

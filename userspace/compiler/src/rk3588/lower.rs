@@ -74,7 +74,11 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
         ))),
     };
     match lowered {
-        Ok((reads, lowered)) => Choice::Npu { reads, lowered },
+        Ok((reads, mut lowered)) => {
+            let weakest = lowered.layers.iter().map(|layer| layer.evidence).max();
+            lowered.evidence = weakest.unwrap_or(lowered.evidence);
+            Choice::Npu { reads, lowered }
+        }
         Err(why) => Choice::Cpu(why),
     }
 }
@@ -116,7 +120,13 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
             )));
         }
     }
+    align_columns(ctx, layer)?;
     let mut shape = Shape::of(layer, ctx.options.cores);
+    // Cutting columns means reading lines partly, which nobody has been seen doing.
+    if shape.tiles().is_err() && ctx.admits(Evidence::Inferred) {
+        shape.columns = layer.addend.is_none();
+        layer.evidence = Evidence::Inferred;
+    }
     if shape.cycles() < WORTH_DIVIDING {
         shape.cores = 1;
     }
@@ -140,6 +150,31 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         cube.surface_pitch = cube.surface_pitch.max(12);
     }
     Ok(())
+}
+
+/// Has a layer start at the first column of its input, by taps without weight in front of those it
+/// has, since reading whole lines is what is proven.
+fn align_columns(ctx: &Context, layer: &mut Layer) -> Result<(), Unsupported> {
+    let skipped = layer.input.rect.x;
+    if skipped == 0 {
+        layer.input.rect.w = layer.input.grid.w;
+        return Ok(());
+    }
+    if layer.dilation.w == 1 && layer.kernel.w + skipped <= 31 && layer.pad.w == 0 {
+        layer.kernel.w += skipped;
+        layer.taps.first[1] -= skipped as isize;
+        layer.input.rect.x = 0;
+        layer.input.rect.w = layer.input.grid.w;
+        return Ok(());
+    }
+    if ctx.admits(Evidence::Inferred) {
+        layer.evidence = Evidence::Inferred;
+        return Ok(());
+    }
+    Err(Unsupported::new(format!(
+        "reading lines from column {skipped} on is only inferred from registers"
+    ))
+    .with_remedy("prove it with `ferrite selftest` on a board"))
 }
 
 fn reserve(ctx: &mut Context, cube: CubeId, surface: usize, channels: usize) {

@@ -6,7 +6,7 @@ use ferrite_ir::{OpId, TensorId};
 use super::context::Context;
 use super::lower::{Lowered, finish};
 use super::lower_conv::PROVEN;
-use super::program::{Addend, Layer, Mode, Side, Stage, Weights};
+use super::program::{Addend, Layer, Mode, Side, Stage, Taps, Weights};
 use super::requant;
 use crate::Unsupported;
 
@@ -93,8 +93,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
             pad: Hw { h: 0, w: 0 },
             pad_value: 0,
             weights: Weights::Identity(diagonal),
-            first_tap: Hw { h: 0, w: 0 },
-            filter_kernel: one,
+            taps: Taps::all(one),
             weight_zero: 0,
             bias: vec![-a.zero * i32::from(diagonal); count],
             stage: Stage::Narrow { multiplier, offset },

@@ -6,11 +6,14 @@ use ferrite_ir::{DType, OpId, TensorId};
 use super::context::{Context, map_shape, nhwc};
 use super::filter::Filter;
 use super::lower::Lowered;
-use super::program::{Layer, Mode, Rect, Side, Stage, Weights};
+use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::requant;
 use super::split_padding::{self, Band};
 use crate::Unsupported;
 use crate::executable::Evidence;
+
+/// Largest dilation that has been run on the chip.
+const DILATION: usize = 2;
 
 /// Window of a convolution after everything has been folded into it.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,8 @@ pub struct Conv {
     pub output_shape: [usize; 3],
     /// Window.
     pub window: Window,
+    /// Its taps, of those of the filter.
+    pub taps: Taps,
     /// Channel structure.
     pub grouping: Grouping,
     /// Filter tensor.
@@ -118,6 +123,7 @@ pub fn lower_conv(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered
             dilation: params.dilation,
             pad,
         },
+        taps: Taps::all(kernel),
         grouping,
         filter,
         bias,
@@ -166,6 +172,7 @@ pub fn lower_fully_connected(
             input_shape: [rows, 1, k],
             output_shape: [rows, 1, oc],
             window: Window::unit(),
+            taps: Taps::all(Hw { h: 1, w: 1 }),
             grouping: Grouping::Dense,
             filter,
             bias,
@@ -185,6 +192,7 @@ pub fn lower_fully_connected(
                 kernel: Hw { h, w },
                 ..Window::unit()
             },
+            taps: Taps::all(Hw { h, w }),
             grouping: Grouping::Dense,
             filter,
             bias,
@@ -200,6 +208,7 @@ pub fn lower_fully_connected(
             input_shape: [rows, 1, k],
             output_shape: [rows, 1, oc],
             window: Window::unit(),
+            taps: Taps::all(Hw { h: 1, w: 1 }),
             grouping: Grouping::Dense,
             filter,
             bias,
@@ -234,8 +243,8 @@ impl Window {
             ("kernel width", self.kernel.w, 31),
             ("vertical stride", self.stride.h, 7),
             ("horizontal stride", self.stride.w, 7),
-            ("vertical dilation", self.dilation.h, 32),
-            ("horizontal dilation", self.dilation.w, 32),
+            ("vertical dilation", self.dilation.h, DILATION),
+            ("horizontal dilation", self.dilation.w, DILATION),
         ];
         for (what, value, limit) in axes {
             if value > limit {
@@ -285,6 +294,7 @@ impl Conv {
         if self.output_shape[1] == 1 {
             self.window.stride.w = 1;
         }
+        self.spread_dilation();
         let filter = Filter::new(ctx, &self)?;
         let from = ctx.stored(self.input)?;
         let to = ctx.stored(self.output)?;
@@ -321,6 +331,27 @@ impl Conv {
         };
         requant::cascade(ctx, &mut lowered, self.op, self.output, &plan.shifts)?;
         Ok((vec![self.input], lowered))
+    }
+
+    /// Dilation has been run on the chip up to 2. A larger one becomes a larger kernel, in which the
+    /// taps between those of the filter have no weight.
+    fn spread_dilation(&mut self) {
+        let spread = |dilation: &mut usize, kernel: &mut usize, step: &mut usize| {
+            if *dilation <= DILATION {
+                return;
+            }
+            let left = if dilation.is_multiple_of(DILATION) {
+                DILATION
+            } else {
+                1
+            };
+            *step = *dilation / left;
+            *kernel = (*kernel - 1) * *step + 1;
+            *dilation = left;
+        };
+        let (window, step) = (&mut self.window, &mut self.taps.step);
+        spread(&mut window.dilation.h, &mut window.kernel.h, &mut step.h);
+        spread(&mut window.dilation.w, &mut window.kernel.w, &mut step.w);
     }
 
     /// Layers for one image.
@@ -393,8 +424,7 @@ impl Conv {
             weights: Weights::Dense {
                 filter: self.filter,
             },
-            first_tap: Hw { h: 0, w: 0 },
-            filter_kernel: self.window.kernel,
+            taps: self.taps,
             weight_zero: filter.zero,
             bias: Vec::new(),
             stage: plan.stage.clone(),
@@ -416,10 +446,7 @@ impl Conv {
             h: row.pad,
             w: column.pad,
         };
-        layer.first_tap = Hw {
-            h: row.skipped,
-            w: column.skipped,
-        };
+        layer.taps.first = [row.skipped as isize, column.skipped as isize];
         layer.kernel = Hw {
             h: self.window.kernel.h - row.skipped,
             w: self.window.kernel.w - column.skipped,
@@ -448,7 +475,12 @@ impl Conv {
                 split_padding::DEEPEST
             )));
         }
-        let left_out = filter.left_out(self.window.kernel, layer.first_tap, zero);
+        // In taps of the filter.
+        let first = Hw {
+            h: row.skipped.div_ceil(self.taps.step.h),
+            w: column.skipped.div_ceil(self.taps.step.w),
+        };
+        let left_out = filter.left_out(self.taps.filter, first, zero);
         for (bias, left_out) in layer.bias.iter_mut().zip(left_out) {
             *bias = i32::try_from(i64::from(*bias) + left_out)
                 .map_err(|_| Unsupported::new("a bias exceeds 32 bits"))?;

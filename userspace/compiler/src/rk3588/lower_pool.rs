@@ -6,8 +6,7 @@ use ferrite_ir::{DType, OpId, TensorId};
 use super::context::{Context, nhwc};
 use super::lower::{Lowered, finish};
 use super::lower_conv::PROVEN;
-use super::program::{Layer, Mode, Rect, Side, Stage, Weights};
-use super::quant::Stored;
+use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::requant;
 use crate::Unsupported;
 
@@ -179,7 +178,7 @@ impl Average {
                         h: row.count,
                         w: column.count,
                     };
-                    let (input, first) =
+                    let (input, first, unit) =
                         self.shrink(ctx, place(source, size, seen), window, &mut layers)?;
                     let stride = |b: &Band| if b.count == 1 { 1 } else { b.stride };
                     let mut layer = self.layer(
@@ -194,7 +193,7 @@ impl Average {
                     );
                     layer.stage = Stage::Narrow {
                         multiplier: requant::multiplier(
-                            from.scale / (to.scale * (first.h * first.w) as f64),
+                            from.scale * unit / (to.scale * (window.h * window.w) as f64),
                         )?,
                         offset,
                     };
@@ -228,8 +227,7 @@ impl Average {
             pad: Hw { h: 0, w: 0 },
             pad_value: 0,
             weights: Weights::Constant(1),
-            first_tap: Hw { h: 0, w: 0 },
-            filter_kernel: window,
+            taps: Taps::all(window),
             weight_zero: 0,
             bias: vec![-zero * (window.h * window.w) as i32; input.channels],
             stage: Stage::Raw,
@@ -239,17 +237,21 @@ impl Average {
         }
     }
 
-    /// Replaces a single window that is too large for the kernel by averages over parts of it, in a
-    /// scratch cube. Their rounding adds at most half a step, so the result stays within one.
+    /// Replaces a window over a whole map that is too large for the kernel by sums over parts of it,
+    /// in a scratch cube; returns that with its window, and what one of its steps stands for.
+    ///
+    /// The pixels of a map can be read in rows of any length that divides its width, so that parts
+    /// are whole rows. The rounding of the parts adds at most half a step to the result, which stays
+    /// within one.
     fn shrink(
         &self,
         ctx: &mut Context,
         input: Side,
         window: Hw,
         layers: &mut Vec<Layer>,
-    ) -> Result<(Side, Hw), Unsupported> {
+    ) -> Result<(Side, Hw, f64), Unsupported> {
         if window.h <= KERNEL && window.w <= KERNEL {
-            return Ok((input, window));
+            return Ok((input, window, 1.0));
         }
         let too_large = || {
             Unsupported::new(format!(
@@ -257,75 +259,75 @@ impl Average {
                 window.h, window.w
             ))
         };
-        if input.rect.h != window.h || input.rect.w != window.w {
+        if input.rect.h != window.h || input.rect.w != window.w || window.w != input.grid.w {
             return Err(too_large());
         }
-        // The largest part that tiles the window and can be stepped by: several windows along an
-        // axis need a stride, of at most 7, so otherwise each of them is a layer of its own.
-        let part = |n: usize| {
-            (1..=KERNEL)
-                .rev()
-                .find(|&d| n.is_multiple_of(d) && n / d <= KERNEL)
-        };
-        let part = Hw {
-            h: part(window.h).ok_or_else(too_large)?,
-            w: part(window.w).ok_or_else(too_large)?,
-        };
-        let count = Hw {
-            h: window.h / part.h,
-            w: window.w / part.w,
-        };
-        if count.h * count.w > PIECES {
+        let fold = (1..=window.w)
+            .find(|a| window.w.is_multiple_of(*a) && window.w / a <= KERNEL)
+            .ok_or_else(too_large)?;
+        let (rows, width) = (window.h * fold, window.w / fold);
+        let count = rows.div_ceil(KERNEL);
+        let most = rows.div_ceil(count);
+        if count > KERNEL {
             return Err(too_large());
         }
-        let zero = Stored::of(ctx.tensor(self.input)).map_or(0, |s| s.zero);
+        let zero = ctx.stored(self.input)?.zero;
         let cube = ctx
             .program
-            .add_cube([count.h, count.w, input.channels], DType::I8, None);
-        let all = Rect {
-            y: 0,
-            x: 0,
-            h: count.h,
-            w: count.w,
-        };
+            .add_cube([count, 1, input.channels], DType::I8, None);
         let scratch = Side {
             cube,
             surface: 0,
             channels: input.channels,
-            grid: count,
-            rect: all,
+            grid: Hw { h: count, w: 1 },
+            rect: Rect {
+                y: 0,
+                x: 0,
+                h: count,
+                w: 1,
+            },
         };
-        for y in 0..count.h {
-            for x in 0..count.w {
-                let seen = Rect {
-                    y: input.rect.y + y * part.h,
-                    x: input.rect.x + x * part.w,
-                    h: part.h,
-                    w: part.w,
-                };
-                let made = Rect { y, x, h: 1, w: 1 };
-                let mut layer = self.layer(
-                    Side {
-                        rect: seen,
-                        ..input
-                    },
-                    Side {
-                        rect: made,
-                        ..scratch
-                    },
-                    part,
-                    Hw { h: 1, w: 1 },
-                    zero,
-                );
-                layer.stage = Stage::Narrow {
-                    multiplier: requant::multiplier(1.0 / (part.h * part.w) as f64)?,
-                    offset: zero,
-                };
-                finish(ctx, &mut layer)?;
-                layers.push(layer);
-            }
+        for part in 0..count {
+            let first = part * rows / count;
+            let size = Hw {
+                h: (part + 1) * rows / count - first,
+                w: width,
+            };
+            let seen = Side {
+                grid: Hw {
+                    h: input.grid.h * fold,
+                    w: width,
+                },
+                rect: Rect {
+                    y: input.rect.y * fold + first,
+                    x: 0,
+                    h: size.h,
+                    w: width,
+                },
+                ..input
+            };
+            let made = Rect {
+                y: part,
+                x: 0,
+                h: 1,
+                w: 1,
+            };
+            let one = Hw { h: 1, w: 1 };
+            let target = Side {
+                rect: made,
+                ..scratch
+            };
+            let mut layer = self.layer(seen, target, size, one, zero);
+            // All parts in the same unit, also where they differ by a row.
+            layer.stage = Stage::Narrow {
+                multiplier: requant::multiplier(1.0 / (most * width) as f64)?,
+                offset: zero,
+            };
+            finish(ctx, &mut layer)?;
+            layers.push(layer);
         }
-        Ok((scratch, count))
+        let unit = (most * width) as f64;
+        Ok((scratch, Hw { h: count, w: 1 }, unit))
     }
 }
 

@@ -112,7 +112,7 @@ impl Shape {
             inputs: layer.input.channels,
             outputs: layer.output.channels,
             element: 1,
-            columns: layer.addend.is_none(),
+            columns: false,
             cores,
         }
     }
@@ -198,7 +198,17 @@ impl Shape {
             if bands > 1 && (!self.columns || bands > self.output[1]) {
                 return None;
             }
-            if let Some(columns) = self.cuts(1, MAX_EXTENT, widest) {
+            let columns = if bands == 1 {
+                // Whole lines, whether or not the last columns matter.
+                (self.input[1] <= MAX_EXTENT).then(|| {
+                    let mut cut = self.cut(1, 0, self.output[1]);
+                    cut.input = (0, self.input[1]);
+                    vec![cut]
+                })
+            } else {
+                self.cuts(1, MAX_EXTENT, widest)
+            };
+            if let Some(columns) = columns {
                 let width = columns.iter().map(|c| c.input.1).max().unwrap_or(1);
                 let entries = cbuf::row_entries(width, atoms);
                 let limit = cbuf::rows_in(data_banks, entries).min(MAX_EXTENT);

@@ -124,6 +124,41 @@ pub enum Weights {
     Identity(i8),
 }
 
+/// Relation of the kernel that the hardware runs to the filter of the model. Taps of the kernel that
+/// are none of the filter's have no weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Taps {
+    /// Kernel size of the filter.
+    pub filter: Hw,
+    /// Kernel taps from one filter tap to the next.
+    pub step: Hw,
+    /// Row and column, in a filter spread by `step`, of the kernel's first tap; negative if the
+    /// kernel starts with taps without weight.
+    pub first: [isize; 2],
+}
+
+impl Taps {
+    /// The kernel is the filter.
+    pub fn all(filter: Hw) -> Self {
+        Taps {
+            filter,
+            step: Hw { h: 1, w: 1 },
+            first: [0, 0],
+        }
+    }
+
+    /// Number of the filter's tap at a row and column of the kernel.
+    pub fn at(&self, y: usize, x: usize) -> Option<usize> {
+        let along = |at: usize, first: isize, step: usize, size: usize| {
+            let spread = usize::try_from(at as isize + first).ok()?;
+            (spread % step == 0 && spread / step < size).then_some(spread / step)
+        };
+        let row = along(y, self.first[0], self.step.h, self.filter.h)?;
+        let column = along(x, self.first[1], self.step.w, self.filter.w)?;
+        Some(row * self.filter.w + column)
+    }
+}
+
 /// What becomes of the accumulators.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
@@ -187,10 +222,8 @@ pub struct Layer {
     pub pad_value: i8,
     /// Weights.
     pub weights: Weights,
-    /// First row and column of the filter that the kernel uses: those before see only padding.
-    pub first_tap: Hw,
-    /// The filter's own kernel size.
-    pub filter_kernel: Hw,
+    /// How the kernel's taps are those of the filter.
+    pub taps: Taps,
     /// Subtracted from every stored weight (their zero point), by way of the sum of the data.
     pub weight_zero: i16,
     /// One per output channel; empty for `Stage::Raw`.

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::filter::Filter;
 use super::lower::{Lowered, finish};
 use super::lower_conv::{Conv, PROVEN};
-use super::program::{Layer, Mode, Rect, Side, Stage, Weights};
+use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, q31};
 use crate::Unsupported;
 use crate::executable::{Evidence, HostRequant};
@@ -292,8 +292,7 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
         pad: Hw { h: 0, w: 0 },
         pad_value: 0,
         weights: Weights::Constant(1),
-        first_tap: Hw { h: 0, w: 0 },
-        filter_kernel: one,
+        taps: Taps::all(one),
         weight_zero: 0,
         bias: vec![0; output.channels],
         stage: Stage::Raw,
