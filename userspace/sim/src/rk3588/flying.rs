@@ -7,7 +7,7 @@ use super::dpu::operands::{CubeReader, channel_operands};
 use super::dpu::rdma::{Rdma, SourceCube};
 use super::dpu::stages::Pipeline;
 use super::dpu::writer::Surfaces;
-use super::fault::{Check, DmaUnit, FaultKind};
+use super::fault::{Check, DmaUnit, FaultKind, bounded};
 use super::simd::vectorised;
 use super::state::Running;
 use crate::memory::Memory;
@@ -28,6 +28,7 @@ impl Core {
         let registers = self.state.view(running);
         let dpu = Dpu::decode(&registers, &self.config, Feed::Flying)?;
         let rdma = Rdma::decode(&registers, &self.config, true, Feed::Flying, &dpu)?;
+        bounded(dpu.width, dpu.height)?;
         let bytes = match (dpu.input, dpu.output) {
             (Precision::Int8, Output::Int8) => 1,
             (Precision::Int32, Output::Int32) => 4,

@@ -4,7 +4,7 @@
 use super::config::Config;
 use super::core::Core;
 use super::counters::Counters;
-use super::fault::{Check, DmaUnit, FaultKind, aligned, documented, same};
+use super::fault::{Check, DmaUnit, FaultKind, aligned, bounded, documented, same};
 use super::state::{Registers, Running};
 use crate::memory::Memory;
 use ferrite_hw::Grade;
@@ -152,6 +152,8 @@ impl Pool {
     }
 
     fn check(&self, r: &Registers<'_>) -> Check {
+        bounded(self.input[1], self.input[0])?;
+        bounded(self.output[1], self.output[0])?;
         aligned("PPU.DST_BASE_ADDR", self.destination, 16)?;
         aligned("PPU_RDMA.SRC_BASE_ADDR", self.source, 16)?;
         same(
