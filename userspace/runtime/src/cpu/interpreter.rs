@@ -98,13 +98,16 @@ impl Interpreter {
             .enumerate()
             .map(|(i, id)| given(i).or_else(|| self.constant((*id)?)))
             .collect();
-        Context::new(&self.graph, node, &operands)
-            .and_then(|ctx| self.run_kernel(op, &ctx))
-            .map_err(|source| CpuError::Op {
-                op,
-                kind: self.graph.op_name(op).to_owned(),
-                source,
-            })
+        let ctx = Context {
+            graph: &self.graph,
+            node,
+            inputs: &operands,
+        };
+        self.run_kernel(op, &ctx).map_err(|source| CpuError::Op {
+            op,
+            kind: self.graph.op_name(op).to_owned(),
+            source,
+        })
     }
 
     fn run_kernel(&self, op: OpId, ctx: &Context<'_>) -> Result<Vec<Value>, KernelError> {
@@ -249,8 +252,13 @@ pub fn run_op(graph: &Graph, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<
         .enumerate()
         .map(|(i, own)| inputs.get(i).copied().flatten().or(own.as_ref()))
         .collect();
-    Context::new(graph, node, &operands)
-        .and_then(|ctx| dispatch::run(&ctx, &dispatch::plan(&ctx)?))
+    let ctx = Context {
+        graph,
+        node,
+        inputs: &operands,
+    };
+    dispatch::plan(&ctx)
+        .and_then(|plan| dispatch::run(&ctx, &plan))
         .map_err(|source| CpuError::Op {
             op,
             kind: graph.op_name(op).to_owned(),
