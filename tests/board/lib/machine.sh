@@ -104,8 +104,8 @@ machine_run() {
         -fsdev "local,id=board,security_model=none,path=$(escape "$control")"
         -device virtio-9p-device,fsdev=board,mount_tag=board
         -device virtio-serial-device
-        -chardev "file,id=out,path=$(escape "$work/out")" -device virtserialport,chardev=out
-        -chardev "file,id=err,path=$(escape "$work/err")" -device virtserialport,chardev=err
+        -chardev "file,id=out,path=$(escape "$work/out")" -device virtserialport,chardev=out,name=out
+        -chardev "file,id=err,path=$(escape "$work/err")" -device virtserialport,chardev=err,name=err
     )
     [ -n "$share" ] && arguments+=(
         -fsdev "local,id=share,security_model=none,multidevs=remap,path=$(escape "$(realpath "$share")")"
