@@ -29,7 +29,7 @@ machine_modules() {
     local modules=() file
     case $driver in
         none) ;;
-        ferrite) modules=("$(driver_module)") ;;
+        ferrite) modules=("$(driver_module "$tree")") || exit $? ;;
         *) modules=("$driver") ;;
     esac
     : >"$control/modules/order"

@@ -13,3 +13,13 @@ plugin_library() {
     local target=${CARGO_TARGET_DIR:-$REPO_DIR/target}
     echo "$target/release/libferrite_board.so"
 }
+
+# guest_programs: prints the folder with `ferrite` and the delegate built for the guest.
+guest_programs() {
+    guest_rust_tools >&2
+    have cargo || unavailable "cargo is needed to build ferrite for the guest"
+    local target=${CARGO_TARGET_DIR:-$REPO_DIR/target}/board
+    (cd "$REPO_DIR" && RUSTC=$(rustc_program) CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+        cargo build --quiet --release --target aarch64-unknown-linux-gnu --target-dir "$target" -p ferrite-cli >&2) || exit 1
+    echo "$target/aarch64-unknown-linux-gnu/release"
+}

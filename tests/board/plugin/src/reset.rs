@@ -38,9 +38,11 @@ impl Registers for ResetController {
         if offset != 0 {
             return;
         }
-        let asserted = self.lines.swap(value, Ordering::Relaxed) & !value;
+        let before = self.lines.swap(value, Ordering::Relaxed);
         for (index, core) in (0..).zip(&self.cores) {
-            if asserted >> (LINES * index) & ((1 << LINES) - 1) != 0 {
+            let lines = ((1 << LINES) - 1) << (LINES * index);
+            // The first line to be asserted resets the core; the other one changes nothing more.
+            if before & lines == lines && value & lines != lines {
                 core.reset(bql);
             }
         }
