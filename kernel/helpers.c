@@ -126,7 +126,7 @@ int ferrite_iommu_map_table(struct iommu_domain *domain, u64 iova, u64 len,
 
 int ferrite_resets_get(struct device *dev, int count, struct reset_control_bulk_data *resets)
 {
-	return devm_reset_control_bulk_get_exclusive(dev, count, resets);
+	return reset_control_bulk_get_exclusive(dev, count, resets);
 }
 
 int ferrite_pm_get(struct device *dev)

@@ -16,7 +16,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The clocks were acquired and live until the device is unbound.
+/// The clocks were acquired, and are put when this is dropped.
 pub(crate) struct Clocks<const N: usize>([bindings::clk_bulk_data; N]);
 
 // SAFETY: Clocks may be switched from any thread.
@@ -31,9 +31,9 @@ impl<const N: usize> Clocks<N> {
             id: name.as_char_ptr(),
             ..pin_init::zeroed()
         });
-        // SAFETY: The device is bound; the array is valid for writes.
+        // SAFETY: The device is valid; the array is valid for writes.
         to_result(unsafe {
-            bindings::devm_clk_bulk_get(device.as_raw_device(), N as i32, clocks.as_mut_ptr())
+            bindings::clk_bulk_get(device.as_raw_device(), N as i32, clocks.as_mut_ptr())
         })?;
         // INVARIANT: Just acquired.
         Ok(Clocks(clocks))
@@ -59,11 +59,18 @@ impl<const N: usize> Clocks<N> {
     }
 }
 
+impl<const N: usize> Drop for Clocks<N> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the clocks are ours.
+        unsafe { bindings::clk_bulk_put(N as i32, self.0.as_mut_ptr()) }
+    }
+}
+
 /// A set of reset lines that are pulsed together.
 ///
 /// # Invariants
 ///
-/// The resets were acquired and live until the device is unbound.
+/// The resets were acquired, and are put when this is dropped.
 pub(crate) struct Resets<const N: usize>([c::reset_control_bulk_data; N]);
 
 // SAFETY: Resets may be used from any thread.
@@ -78,7 +85,7 @@ impl<const N: usize> Resets<N> {
             id: name.as_char_ptr(),
             rstc: core::ptr::null_mut(),
         });
-        // SAFETY: The device is bound; the array is valid for writes.
+        // SAFETY: The device is valid; the array is valid for writes.
         to_result(unsafe {
             c::ferrite_resets_get(device.as_raw_device(), N as i32, resets.as_mut_ptr())
         })?;
@@ -94,6 +101,13 @@ impl<const N: usize> Resets<N> {
         task::delay_us(us);
         // SAFETY: By the type invariant the resets are valid.
         to_result(unsafe { c::reset_control_bulk_deassert(N as i32, raw) })
+    }
+}
+
+impl<const N: usize> Drop for Resets<N> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the resets are ours.
+        unsafe { c::reset_control_bulk_put(N as i32, self.0.as_mut_ptr()) }
     }
 }
 

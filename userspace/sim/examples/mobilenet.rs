@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 fn layers() -> Vec<Layer> {
     let layer = |size, channels, kernels, kernel: u32, stride: u32, depthwise| {
-        let total = (kernel - stride.min(kernel)) as u32;
+        let total = kernel - stride.min(kernel);
         let (top, left) = (total / 2, total / 2);
         Layer {
             width: size,

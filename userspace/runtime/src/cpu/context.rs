@@ -14,6 +14,30 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// A context whose values have the element types of the graph's tensors: quantisation is read
+    /// from the tensors.
+    pub fn new(
+        graph: &'a Graph,
+        node: &'a Node,
+        inputs: &'a [Option<&'a Value>],
+    ) -> Result<Context<'a>, KernelError> {
+        let ctx = Context {
+            graph,
+            node,
+            inputs,
+        };
+        for (i, value) in inputs.iter().enumerate() {
+            let Some(value) = value else { continue };
+            if value.dtype() != ctx.input_tensor(i)?.dtype {
+                return Err(KernelError::ElementType {
+                    what: "the value of an operand",
+                    found: value.dtype(),
+                });
+            }
+        }
+        Ok(ctx)
+    }
+
     /// The value of a required operand.
     pub fn input(&self, index: usize) -> Result<&'a Value, KernelError> {
         self.optional(index)

@@ -98,16 +98,13 @@ impl Interpreter {
             .enumerate()
             .map(|(i, id)| given(i).or_else(|| self.constant((*id)?)))
             .collect();
-        let ctx = Context {
-            graph: &self.graph,
-            node,
-            inputs: &operands,
-        };
-        self.run_kernel(op, &ctx).map_err(|source| CpuError::Op {
-            op,
-            kind: self.graph.op_name(op).to_owned(),
-            source,
-        })
+        Context::new(&self.graph, node, &operands)
+            .and_then(|ctx| self.run_kernel(op, &ctx))
+            .map_err(|source| CpuError::Op {
+                op,
+                kind: self.graph.op_name(op).to_owned(),
+                source,
+            })
     }
 
     fn run_kernel(&self, op: OpId, ctx: &Context<'_>) -> Result<Vec<Value>, KernelError> {
@@ -252,13 +249,8 @@ pub fn run_op(graph: &Graph, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<
         .enumerate()
         .map(|(i, own)| inputs.get(i).copied().flatten().or(own.as_ref()))
         .collect();
-    let ctx = Context {
-        graph,
-        node,
-        inputs: &operands,
-    };
-    dispatch::plan(&ctx)
-        .and_then(|plan| dispatch::run(&ctx, &plan))
+    Context::new(graph, node, &operands)
+        .and_then(|ctx| dispatch::run(&ctx, &dispatch::plan(&ctx)?))
         .map_err(|source| CpuError::Op {
             op,
             kind: graph.op_name(op).to_owned(),

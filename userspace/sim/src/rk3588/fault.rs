@@ -179,6 +179,18 @@ pub(crate) fn documented(
     })
 }
 
+/// Largest map that a task without convolution may have, in pixels. The fields allow 2^26; real
+/// tasks stay far below, and a hostile one must not exhaust the host's memory.
+const PIXEL_LIMIT: u64 = 1 << 22;
+
+/// An error if a map is larger than any real one.
+pub(crate) fn bounded(width: u32, height: u32) -> Check {
+    if u64::from(width) * u64::from(height) <= PIXEL_LIMIT {
+        return Ok(());
+    }
+    Err(FaultKind::NotModelled("maps of more than 2^22 pixels"))
+}
+
 /// An error unless the address is aligned.
 pub(crate) fn aligned(register: &'static str, address: u32, align: u32) -> Check {
     if address.is_multiple_of(align) {

@@ -10,14 +10,15 @@ pub mod core;
 pub mod counters;
 mod dpu;
 pub mod fault;
+mod flying;
 pub mod iommu;
 mod mac;
 pub mod mmio;
 mod pc;
+mod ppu;
 mod simd;
 pub mod simulator;
 mod state;
-mod stub;
 
 pub use config::Config;
 pub use core::{Core, Outcome, Start};

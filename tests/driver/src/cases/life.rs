@@ -1,0 +1,184 @@
+//! Files and cores that go while jobs run.
+
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::rig::{Fail, Jobs, Rig, check};
+use crate::device::Device;
+use crate::task;
+
+type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
+
+pub const CASES: &[Entry] = &[
+    (
+        "close_while_running",
+        "W6: a job may outlive its file",
+        close_while_running,
+    ),
+    (
+        "export_outlives_file",
+        "W6: an exported buffer may outlive its file",
+        export_outlives_file,
+    ),
+    (
+        "kill_while_running",
+        "W6: a killed client leaves a working NPU",
+        kill_while_running,
+    ),
+    (
+        "unbind_while_running",
+        "W20: cores may be unbound and bound again while a client works",
+        unbind_while_running,
+    ),
+    ("version", "the version is at least 1.0", version),
+];
+
+fn long(rig: &Rig<'_>) -> Result<(), Fail> {
+    let mut jobs = Jobs::new();
+    for _ in 0..8 {
+        jobs.add(
+            vec![rig.task(); 8],
+            &rig.inputs(),
+            &[rig.activations.handle],
+        );
+    }
+    Ok(rig.device.submit(&jobs.jobs)?)
+}
+
+fn close_while_running() -> Result<(), Fail> {
+    for _ in 0..3 {
+        let device = Device::open()?;
+        let rig = Rig::new(&device)?;
+        long(&rig)?;
+    }
+    Rig::new(&Device::open()?)?.check_works()
+}
+
+fn export_outlives_file() -> Result<(), Fail> {
+    let export = {
+        let device = Device::open()?;
+        let rig = Rig::new(&device)?;
+        long(&rig)?;
+        rig.activations.export()?
+    };
+    // SAFETY: A new mapping of a part of the buffer.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            4096,
+            libc::PROT_READ,
+            libc::MAP_SHARED,
+            export.as_raw_fd(),
+            0,
+        )
+    };
+    check(address != libc::MAP_FAILED, "the export cannot be mapped")?;
+    // SAFETY: Just mapped.
+    let byte = unsafe { std::ptr::read_volatile(address.cast::<u8>()) };
+    // SAFETY: Mapped above, and not used any more.
+    unsafe { libc::munmap(address, 4096) };
+    check(byte == 3, format!("the input's first byte is {byte}"))?;
+    drop(export);
+    Rig::new(&Device::open()?)?.check_works()
+}
+
+fn kill_while_running() -> Result<(), Fail> {
+    for delay_us in [0, 300, 1000, 5000, 20_000] {
+        // SAFETY: There are no other threads.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let work = || -> Result<(), Fail> {
+                let device = Device::open()?;
+                let rig = Rig::new(&device)?;
+                loop {
+                    long(&rig)?;
+                }
+            };
+            let _ = work();
+            // SAFETY: Ends the child without touching what belongs to the parent.
+            unsafe { libc::_exit(1) };
+        }
+        check(child > 0, "no process")?;
+        std::thread::sleep(Duration::from_micros(delay_us));
+        let mut status = 0;
+        // SAFETY: The child is ours; `status` is valid for writes.
+        unsafe {
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, &mut status, 0);
+        }
+    }
+    Rig::new(&Device::open()?)?.check_works()
+}
+
+/// The driver's folder in sysfs, and the names of its cores.
+fn bound() -> Result<(PathBuf, Vec<String>), Fail> {
+    for driver in ["ferrite", "rocket"] {
+        let folder = PathBuf::from("/sys/bus/platform/drivers").join(driver);
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
+        let mut cores: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".npu"))
+            .collect();
+        cores.sort();
+        return Ok((folder, cores));
+    }
+    Err(Fail("no driver".into()))
+}
+
+fn unbind_while_running() -> Result<(), Fail> {
+    let (folder, cores) = bound()?;
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    // All but the last in turn, then the first alone: the node stays.
+    for core in cores.iter().skip(1) {
+        long(&rig)?;
+        std::fs::write(folder.join("unbind"), core)?;
+        rig.activations.prep(Rig::PATIENCE)?;
+        rig.check_works()?;
+        std::fs::write(folder.join("bind"), core)?;
+        rig.check_works()?;
+    }
+    long(&rig)?;
+    for core in &cores {
+        std::fs::write(folder.join("unbind"), core)?;
+    }
+    let result = device.buffer(task::CONSTANTS).map(|_| ());
+    check(
+        result == Err(libc::ENODEV),
+        format!("without cores, CREATE_BO gave {result:?}"),
+    )?;
+    for core in cores.iter().rev() {
+        std::fs::write(folder.join("bind"), core)?;
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let names: Vec<PathBuf> = std::fs::read_dir("/dev/accel")?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    let old = rig.commands.prep(0);
+    check(
+        old == Err(libc::ENODEV),
+        format!("the old file gave {old:?}"),
+    )?;
+    drop(rig);
+    drop(device);
+    check(!names.is_empty(), "no node came back")?;
+    // The old node's number is free only after its last file: the new one may have another.
+    let mut last = Err(Fail("no node".into()));
+    for name in names {
+        last = Device::open_at(&name)
+            .map_err(Fail::from)
+            .and_then(|device| Rig::new(&device)?.check_works());
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+fn version() -> Result<(), Fail> {
+    let version = Device::open()?.version()?;
+    check(version >= (1, 0), format!("{version:?}"))
+}

@@ -1,0 +1,27 @@
+//! The cases: what a driver must do, each a weakness of mainline's C driver unless it says otherwise.
+
+mod faults;
+mod life;
+mod rig;
+mod submit;
+
+pub use rig::{Fail, Rig};
+
+/// A case.
+pub struct Case {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// What a driver must do.
+    pub expects: &'static str,
+    /// Says whether it does.
+    pub run: fn() -> Result<(), Fail>,
+}
+
+/// All cases.
+pub fn all() -> Vec<Case> {
+    [submit::CASES, faults::CASES, life::CASES]
+        .into_iter()
+        .flatten()
+        .map(|&(name, expects, run)| Case { name, expects, run })
+        .collect()
+}

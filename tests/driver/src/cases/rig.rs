@@ -1,0 +1,179 @@
+//! Buffers and jobs for the cases.
+
+use std::fmt;
+
+use ferrite_uapi::rocket;
+
+use crate::device::{Buffer, Device};
+use crate::task;
+
+/// Why a case fails.
+#[derive(Debug)]
+pub struct Fail(pub String);
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<i32> for Fail {
+    fn from(errno: i32) -> Self {
+        Fail(format!(
+            "unexpected {}",
+            std::io::Error::from_raw_os_error(errno)
+        ))
+    }
+}
+
+impl From<std::io::Error> for Fail {
+    fn from(error: std::io::Error) -> Self {
+        Fail(error.to_string())
+    }
+}
+
+/// Fails unless `good`.
+pub fn check(good: bool, why: impl Into<String>) -> Result<(), Fail> {
+    if good { Ok(()) } else { Err(Fail(why.into())) }
+}
+
+/// A device with a small convolution, ready to run.
+pub struct Rig<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// Command list at 0; a list that never ends at [`Rig::HANG`].
+    pub commands: Buffer<'a>,
+    /// Weights.
+    pub constants: Buffer<'a>,
+    /// Input and output.
+    pub activations: Buffer<'a>,
+}
+
+/// Jobs with what they point to.
+pub struct Jobs {
+    /// For `Device::submit`.
+    pub jobs: Vec<rocket::Job>,
+    _tasks: Vec<Vec<rocket::Task>>,
+    _handles: Vec<Vec<u32>>,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Jobs {
+    /// None.
+    pub fn new() -> Self {
+        Jobs {
+            jobs: Vec::new(),
+            _tasks: Vec::new(),
+            _handles: Vec::new(),
+        }
+    }
+
+    /// Adds a job.
+    pub fn add(&mut self, tasks: Vec<rocket::Task>, reads: &[u32], writes: &[u32]) {
+        let (reads, writes) = (reads.to_vec(), writes.to_vec());
+        self.jobs.push(rocket::Job {
+            tasks: tasks.as_ptr() as u64,
+            in_bo_handles: reads.as_ptr() as u64,
+            out_bo_handles: writes.as_ptr() as u64,
+            task_count: tasks.len() as u32,
+            task_struct_size: size_of::<rocket::Task>() as u32,
+            in_bo_handle_count: reads.len() as u32,
+            out_bo_handle_count: writes.len() as u32,
+        });
+        self._tasks.push(tasks);
+        self._handles.push(reads);
+        self._handles.push(writes);
+    }
+}
+
+impl<'a> Rig<'a> {
+    /// Offset of the list that never ends.
+    pub const HANG: u32 = 2048;
+    /// Milliseconds that are enough for anything.
+    pub const PATIENCE: i64 = 20_000;
+
+    /// Makes the buffers.
+    pub fn new(device: &'a Device) -> Result<Self, Fail> {
+        let commands = device.buffer(4096)?;
+        let constants = device.buffer(task::CONSTANTS)?;
+        let activations = device.buffer(task::ACTIVATIONS)?;
+        commands.write(0, &task::commands(activations.address, constants.address))?;
+        commands.write(Self::HANG as usize, &task::hang())?;
+        constants.map(|bytes| bytes.fill(1))?;
+        activations.map(|bytes| bytes.fill(3))?;
+        for buffer in [&commands, &constants, &activations] {
+            buffer.fini()?;
+        }
+        Ok(Rig {
+            device,
+            commands,
+            constants,
+            activations,
+        })
+    }
+
+    /// The convolution as a task.
+    pub fn task(&self) -> rocket::Task {
+        rocket::Task {
+            regcmd: self.commands.address,
+            regcmd_count: task::WORDS as u32,
+        }
+    }
+
+    /// The task that never ends.
+    pub fn endless(&self) -> rocket::Task {
+        rocket::Task {
+            regcmd: self.commands.address + Self::HANG,
+            regcmd_count: 4,
+        }
+    }
+
+    /// Handles of what the convolution reads and does not write.
+    pub fn inputs(&self) -> [u32; 2] {
+        [self.commands.handle, self.constants.handle]
+    }
+
+    /// Runs one job of `tasks` tasks to its end.
+    pub fn run_job(&self, tasks: usize) -> Result<(), Fail> {
+        let mut jobs = Jobs::new();
+        jobs.add(
+            vec![self.task(); tasks],
+            &self.inputs(),
+            &[self.activations.handle],
+        );
+        self.device.submit(&jobs.jobs)?;
+        Ok(self.activations.prep(Self::PATIENCE)?)
+    }
+
+    /// Runs `count` jobs, one after the other, from one submission.
+    pub fn run_jobs(&self, count: usize) -> Result<(), Fail> {
+        let mut jobs = Jobs::new();
+        for _ in 0..count {
+            jobs.add(
+                vec![self.task()],
+                &self.inputs(),
+                &[self.activations.handle],
+            );
+        }
+        self.device.submit(&jobs.jobs)?;
+        Ok(self.activations.prep(Self::PATIENCE)?)
+    }
+
+    /// Checks that the convolution still works: the output changes from what is put there.
+    pub fn check_works(&self) -> Result<(), Fail> {
+        let output = task::OUTPUT as usize;
+        self.activations.prep(Self::PATIENCE).ok();
+        self.activations.map(|bytes| bytes[output..].fill(0xa5))?;
+        self.activations.fini()?;
+        self.run_job(1)?;
+        let changed = self
+            .activations
+            .map(|bytes| bytes[output..output + 32].iter().any(|&byte| byte != 0xa5))?;
+        check(changed, "the job wrote nothing")
+    }
+}
