@@ -34,20 +34,18 @@ impl Simulator {
     /// Runs the kicks of a job in order on one core; stops after the first that faults.
     /// A core that faulted is reset, as a driver would.
     pub fn run(&self, memory: &dyn Memory, kicks: &[Start]) -> Vec<Outcome> {
-        let mut core = self.take();
+        let mut lease = self.take();
         let mut outcomes = Vec::with_capacity(kicks.len());
         for &start in kicks {
-            let outcome = core.run(memory, start);
+            let outcome = lease.core.run(memory, start);
             let faulted = outcome.fault.is_some();
             *lock(&self.counters) += outcome.counters;
             outcomes.push(outcome);
             if faulted {
-                core.reset();
+                lease.core.reset();
                 break;
             }
         }
-        lock(&self.free).push(core);
-        self.freed.notify_one();
         outcomes
     }
 
@@ -56,11 +54,16 @@ impl Simulator {
         *lock(&self.counters)
     }
 
-    fn take(&self) -> Core {
+    fn take(&self) -> Lease<'_> {
         let mut free = lock(&self.free);
         loop {
             match free.pop() {
-                Some(core) => return core,
+                Some(core) => {
+                    return Lease {
+                        simulator: self,
+                        core,
+                    };
+                }
                 None => {
                     free = self
                         .freed
@@ -69,6 +72,24 @@ impl Simulator {
                 }
             }
         }
+    }
+}
+
+/// A core in use. Goes back to the free ones however its job ends.
+struct Lease<'a> {
+    simulator: &'a Simulator,
+    core: Core,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut core = Core::new(Config::default());
+        std::mem::swap(&mut core, &mut self.core);
+        if std::thread::panicking() {
+            core.reset();
+        }
+        lock(&self.simulator.free).push(core);
+        self.simulator.freed.notify_one();
     }
 }
 

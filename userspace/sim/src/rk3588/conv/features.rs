@@ -3,7 +3,8 @@
 use super::super::counters::Counters;
 use super::super::fault::{Check, DmaUnit, FaultKind};
 use super::super::simd::vectorised;
-use super::cna::{Conv, Converter, FeatureLayout};
+use super::cna::Conv;
+use super::layout::{Converter, FeatureLayout};
 use crate::memory::Memory;
 use rayon::prelude::*;
 

@@ -5,6 +5,7 @@ mod cna;
 mod depthwise;
 mod direct;
 mod features;
+mod layout;
 mod weights;
 
 use super::core::Core;

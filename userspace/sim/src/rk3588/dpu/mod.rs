@@ -1,5 +1,6 @@
 //! The DPU: per-channel and element-wise stages, output converter, write DMA.
 
+mod converters;
 pub(crate) mod decode;
 pub(crate) mod operands;
 pub(crate) mod rdma;
