@@ -66,7 +66,11 @@ pub(super) fn run(
         bias: bias.unwrap_or_else(|| vec![0; features]),
         input_zero_point: input.zero_point,
         // Per-channel filters are symmetric by specification.
-        filter_zero_point: if per_tensor { filter.zero_points[0] } else { 0 },
+        filter_zero_point: if per_tensor {
+            Affine::of(filter_tensor)?.zero_point
+        } else {
+            0
+        },
         output_zero_point: result.zero_point,
         min,
         max,
