@@ -52,8 +52,6 @@ pub(crate) struct Cube {
     pub line: usize,
     /// Atoms from surface to surface.
     pub surface: usize,
-    /// Surfaces that lie wholly in the region, at least those with real channels.
-    pub surfaces: usize,
 }
 
 impl Cube {
@@ -78,10 +76,6 @@ impl Cube {
                 available: port.region.len,
             });
         }
-        let mut surfaces = real;
-        if surface > 0 && surface >= plane {
-            surfaces = real.max((port.region.len / ATOM + surface - plane) / surface);
-        }
         Ok(Cube {
             height,
             width,
@@ -89,26 +83,17 @@ impl Cube {
             element,
             line,
             surface,
-            surfaces,
         })
     }
 
     /// Whether lines and surfaces lie one after the other without overlap.
     fn is_nested(&self) -> bool {
-        self.line >= self.width && self.surface >= self.height * self.line
-    }
-
-    /// Calls `line(surface, y, first byte)` for each line.
-    fn for_each_line(&self, mut line: impl FnMut(usize, usize, usize)) {
-        for s in 0..self.surfaces {
-            for y in 0..self.height {
-                line(s, y, ATOM * (s * self.surface + y * self.line));
-            }
-        }
+        self.line > 0 && self.line >= self.width && self.surface >= self.height * self.line
     }
 }
 
-/// Writes host tensor `host` into `device`, the bytes of `port.region`.
+/// Writes host tensor `host` into `device`, the bytes of `port.region`. Bytes of a cube's region that
+/// hold no element become `port.pad_value`.
 pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutError> {
     check_host(port, host.len())?;
     check_region(port, device.len())?;
@@ -119,7 +104,13 @@ pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutEr
             surface_pitch,
         } => {
             let cube = Cube::of(port, line_pitch, surface_pitch)?;
-            enter_cube(&cube, host, device, bias, port.pad_value);
+            enter_cube(
+                &cube,
+                host,
+                &mut device[..port.region.len],
+                bias,
+                port.pad_value,
+            );
         }
         Layout::Linear => {
             check_linear(port, host.len())?;
@@ -216,41 +207,56 @@ fn add(bias: u8, from: &[u8], to: &mut [u8]) {
 }
 
 fn enter_cube(cube: &Cube, host: &[u8], device: &mut [u8], bias: u8, pad: u8) {
-    let line_bytes = ATOM * cube.line;
-    let enter = |s: usize, y: usize, line: &mut [u8]| enter_line(cube, host, line, s, y, bias, pad);
-    if cube.is_nested() && ATOM * cube.surfaces * cube.surface >= PARALLEL_BYTES {
-        device
-            .par_chunks_mut(ATOM * cube.surface)
-            .take(cube.surfaces)
-            .enumerate()
-            .for_each(|(s, surface)| {
-                surface
-                    .par_chunks_mut(line_bytes)
-                    .take(cube.height)
-                    .enumerate()
-                    .for_each(|(y, line)| enter(s, y, line));
-            });
+    let pixel = cube.channels * cube.element;
+    let enter = |s: usize, y: usize, line: &mut [u8]| {
+        if y < cube.height {
+            enter_line(cube, host, line, [s, y], bias, pad);
+        } else {
+            line.fill(pad);
+        }
+    };
+    if cube.is_nested() {
+        let (line, surface) = (ATOM * cube.line, ATOM * cube.surface);
+        let parallel = device.len() >= PARALLEL_BYTES;
+        let enter = |(s, bytes): (usize, &mut [u8])| {
+            if s * ATOM >= pixel {
+                bytes.fill(pad);
+            } else if parallel {
+                let lines = bytes.par_chunks_mut(line).enumerate();
+                lines.for_each(|(y, line)| enter(s, y, line));
+            } else {
+                let lines = bytes.chunks_mut(line).enumerate();
+                lines.for_each(|(y, line)| enter(s, y, line));
+            }
+        };
+        if parallel {
+            device.par_chunks_mut(surface).enumerate().for_each(enter);
+        } else {
+            device.chunks_mut(surface).enumerate().for_each(enter);
+        }
         return;
     }
-    cube.for_each_line(|s, y, at| enter(s, y, &mut device[at..at + ATOM * cube.width]));
+    device.fill(pad);
+    for s in 0..pixel.div_ceil(ATOM) {
+        for y in 0..cube.height {
+            let first = ATOM * (s * cube.surface + y * cube.line);
+            enter(s, y, &mut device[first..first + ATOM * cube.width]);
+        }
+    }
 }
 
-/// Fills one line of one surface.
-fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], s: usize, y: usize, bias: u8, pad: u8) {
+/// Fills line `y` of surface `s`, and what follows it up to the next line.
+fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], [s, y]: [usize; 2], bias: u8, pad: u8) {
     let pixel = cube.channels * cube.element;
     let first = s * ATOM;
-    let real = pixel.saturating_sub(first).min(ATOM);
-    let line = &mut line[..ATOM * cube.width];
-    if real == 0 {
-        line.fill(pad);
-        return;
-    }
+    let (line, gap) = line.split_at_mut(ATOM * cube.width);
+    gap.fill(pad);
     let row = &host[y * cube.width * pixel..][..cube.width * pixel];
     let (atoms, _) = line.as_chunks_mut::<ATOM>();
     let pixels = row.chunks_exact(pixel);
-    if real == ATOM {
+    if pixel - first >= ATOM {
         for (atom, pixel) in atoms.iter_mut().zip(pixels) {
-            // A copy of a whole atom: one vector load, add and store.
+            // A whole atom: one vector load, add and store.
             let mut values = [0; ATOM];
             values.copy_from_slice(&pixel[first..first + ATOM]);
             *atom = values.map(|v| v.wrapping_add(bias));
@@ -258,9 +264,7 @@ fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], s: usize, y: usize, bia
     } else {
         for (atom, pixel) in atoms.iter_mut().zip(pixels) {
             let mut values = [pad; ATOM];
-            for (value, host) in values.iter_mut().zip(&pixel[first..]) {
-                *value = host.wrapping_add(bias);
-            }
+            add(bias, &pixel[first..], &mut values);
             *atom = values;
         }
     }
@@ -325,14 +329,7 @@ mod tests {
     }
 
     /// The address formula of the documentation, element by element.
-    fn address(
-        shape: [usize; 3],
-        line: usize,
-        surface: usize,
-        size: usize,
-        at: [usize; 3],
-    ) -> usize {
-        let [_, _, _] = shape;
+    fn address(line: usize, surface: usize, size: usize, at: [usize; 3]) -> usize {
         let [y, x, c] = at;
         let group = 16 / size;
         16 * (c / group * surface + y * line + x) + c % group * size
@@ -357,13 +354,12 @@ mod tests {
                 .collect();
             let mut device = vec![0xee; port.region.len];
             enter(&port, &host, &mut device).unwrap();
-            let mut expected = vec![0xee; port.region.len];
-            for y in 0..h { for x in 0..w { for channel in 0..surfaces * 16 / size {
-                let at = address(port.shape, line, surface, size, [y, x, channel]);
+            let mut expected = vec![0x55; port.region.len];
+            for y in 0..h { for x in 0..w { for channel in 0..c {
+                let at = address(line, surface, size, [y, x, channel]);
                 for byte in 0..size {
-                    expected[at + byte] = if channel < c {
-                        host[((y * w + x) * c + channel) * size + byte].wrapping_add(bias)
-                    } else { 0x55 };
+                    let value = host[((y * w + x) * c + channel) * size + byte];
+                    expected[at + byte] = value.wrapping_add(bias);
                 }
             } } }
             prop_assert_eq!(&device, &expected);
@@ -399,7 +395,7 @@ mod tests {
         let host: Vec<u8> = (0..h * w * c).map(|i| (i * 7 % 251) as u8).collect();
         let mut device = vec![0; port.region.len];
         enter(&port, &host, &mut device).unwrap();
-        let at = address(port.shape, 131, 131 * 66, 1, [64, 129, 69]);
+        let at = address(131, 131 * 66, 1, [64, 129, 69]);
         assert_eq!(
             device[at],
             host[(64 * 130 + 129) * 70 + 69].wrapping_add(128)
