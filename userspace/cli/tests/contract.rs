@@ -1,0 +1,447 @@
+//! The command line's contract: JSON on standard output, exit codes, errors that help.
+//! Models are those of the demonstration, which are made in this repository.
+
+use ferrite_testing::{Array, npy, shared};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn digits(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/digits")
+        .join(name)
+}
+
+fn ferrite(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ferrite"))
+        .args(args)
+        .output()
+        .expect("the command starts")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are UTF-8")
+}
+
+/// Standard output as the one JSON object that it must be.
+fn json(output: &Output) -> Value {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    let value: Value = serde_json::from_str(&stdout).expect("JSON");
+    assert!(value.is_object(), "{value}");
+    value
+}
+
+/// Exit code and message of a command that fails; with `--json` the message is in both streams.
+fn failure(args: &[&str]) -> (i32, String) {
+    let output = ferrite(args);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    if args.contains(&"--json") && !output.stdout.is_empty() {
+        let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert!(value["error"].is_string(), "{value}");
+    }
+    (output.status.code().expect("no signal"), message)
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let object = value.as_object().expect("an object");
+    let mut keys: Vec<&str> = object.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The first held-out digit as an input file.
+fn case(folder: &Path) -> PathBuf {
+    let images = npy(digits("test-images.npy"));
+    let centred: Vec<i8> = images.data[..256]
+        .iter()
+        .map(|&p| (p ^ 0x80) as i8)
+        .collect();
+    let input = Array::new(&[1, 16, 16, 1], &centred);
+    let file = folder.join("digit.npy");
+    std::fs::write(&file, input.to_npy()).expect("the folder is ours");
+    file
+}
+
+#[test]
+fn devices_lists_all_with_reasons() {
+    let report = json(&ferrite(&["devices", "--json"]));
+    let devices = report["devices"].as_array().expect("a list");
+    let find = |name: &str| devices.iter().find(|d| d["device"] == name);
+    for name in ["cpu", "sim:rk3588"] {
+        assert_eq!(find(name).expect(name)["usable"], true);
+    }
+    for device in devices {
+        assert_eq!(
+            device["usable"] == true,
+            device["reason"].is_null(),
+            "{device}"
+        );
+    }
+    assert!(report["auto"].is_string());
+}
+
+#[test]
+fn info_places_every_operator() {
+    for model in ["digits.tflite", "digits-per-axis.tflite"] {
+        let model = digits(model);
+        let report = json(&ferrite(&["info", path(&model), "--json"]));
+        let ops = report["ops"].as_array().expect("a list");
+        let placed = |where_: &str| ops.iter().filter(|op| op["placement"] == where_).count();
+        assert_eq!(report["npu_ops"], placed("npu"));
+        assert_eq!(report["cpu_ops"], placed("cpu"));
+        assert_eq!(placed("npu") + placed("cpu") + placed("folded"), ops.len());
+        for op in ops {
+            let npu = op["placement"] == "npu";
+            assert_eq!(
+                npu,
+                op["lowering"].is_string() && op["evidence"] == "silicon",
+                "{op}"
+            );
+            assert_eq!(op["placement"] == "cpu", op["reason"].is_string(), "{op}");
+        }
+        assert_eq!(report["npu_mac_fraction"], 1.0);
+        let text = ferrite(&["info", path(&model)]);
+        assert!(String::from_utf8_lossy(&text.stdout).contains("DEPTHWISE_CONV_2D"));
+    }
+}
+
+#[test]
+fn run_classifies_pictures_and_arrays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, labels) = (digits("digits.tflite"), digits("labels.txt"));
+    for device in ["cpu", "sim:rk3588"] {
+        for digit in 0..10 {
+            let image = digits(&format!("samples/{digit}.png"));
+            let (image, labels) = (path(&image), path(&labels));
+            let args = [
+                "run",
+                path(&model),
+                "--device",
+                device,
+                "--image",
+                image,
+                "--labels",
+                labels,
+            ];
+            let report = json(&ferrite(&[&args[..], &["--json"]].concat()));
+            let top = report["outputs"][0]["top"]
+                .as_array()
+                .expect("a classifier");
+            assert_eq!(top.len(), 5);
+            assert_eq!(top[0]["index"], digit, "{report}");
+            assert!(top[0]["score"].as_f64() > Some(0.5) && top[0]["label"].is_string());
+            assert_eq!(report["device"], device);
+        }
+    }
+    let input = case(folder.path());
+    let out = folder.path().join("out");
+    let (input, out) = (path(&input), path(&out));
+    let args = [
+        "run",
+        path(&model),
+        "-d",
+        "cpu",
+        "--input",
+        input,
+        "-o",
+        out,
+        "--json",
+    ];
+    let report = json(&ferrite(&args));
+    let written = npy(report["files"][0].as_str().expect("a path"));
+    assert_eq!(written.shape, [1, 10]);
+}
+
+#[test]
+fn compare_reports_exactly_the_contract_s_keys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = case(folder.path());
+    let model = digits("digits.tflite");
+    let (model, input) = (path(&model), path(&input));
+    let out = folder.path().join("out");
+    json(&ferrite(&[
+        "run",
+        model,
+        "-d",
+        "cpu",
+        "--input",
+        input,
+        "-o",
+        path(&out),
+        "--json",
+    ]));
+    let expected = out.join("output0.npy");
+    let common = [
+        "compare",
+        model,
+        "--input",
+        input,
+        "--expected",
+        path(&expected),
+    ];
+
+    let exact = json(&ferrite(
+        &[&common[..], &["--device", "cpu", "--json"]].concat(),
+    ));
+    assert_eq!(
+        keys(&exact),
+        [
+            "cpu_ops",
+            "device",
+            "npu_mac_fraction",
+            "npu_ops",
+            "outputs"
+        ]
+    );
+    let output = &exact["outputs"][0];
+    assert_eq!(
+        keys(output),
+        ["elements", "exact_fraction", "max_abs_diff", "name"]
+    );
+    assert_eq!(
+        (&output["exact_fraction"], &output["max_abs_diff"]),
+        (&1.0.into(), &0.0.into())
+    );
+    assert_eq!(
+        (&exact["npu_ops"], &exact["device"]),
+        (&0.into(), &"cpu".into())
+    );
+
+    let npu = json(&ferrite(
+        &[&common[..], &["--device", "sim:rk3588", "--json"]].concat(),
+    ));
+    assert_eq!(npu["npu_mac_fraction"], 1.0);
+    assert!(npu["npu_ops"].as_u64() > Some(10) && npu["outputs"][0]["elements"] == 10);
+
+    // A difference is no failure unless one asks.
+    let mut wrong = npy(&expected);
+    wrong.data[0] = wrong.data[0].wrapping_add(7);
+    std::fs::write(&expected, wrong.to_npy()).expect("the folder is ours");
+    let different = json(&ferrite(&[&common[..], &["-d", "cpu", "--json"]].concat()));
+    assert_eq!(different["outputs"][0]["exact_fraction"], 0.9);
+    let strict = ferrite(&[&common[..], &["-d", "cpu", "--json", "--max-diff", "6"]].concat());
+    assert_eq!(strict.status.code(), Some(1));
+    assert_eq!(
+        strict.stdout,
+        ferrite(&[&common[..], &["-d", "cpu", "--json"]].concat()).stdout
+    );
+}
+
+#[test]
+fn bench_counts_the_same_each_time() {
+    let model = digits("digits.tflite");
+    let bench = |runs: &str| {
+        let args = [
+            "bench",
+            path(&model),
+            "-d",
+            "sim:rk3588",
+            "--runs",
+            runs,
+            "--json",
+        ];
+        json(&ferrite(&args))
+    };
+    let (one, three) = (bench("1"), bench("3"));
+    assert_eq!(one["counters"], three["counters"]);
+    assert!(one["counters"]["macs"].as_u64() > Some(0), "{one}");
+    assert_eq!(one["counters"]["faults"], 0);
+    for time in ["compile_ms", "load_ms"] {
+        assert!(one[time].as_f64() > Some(0.0), "{one}");
+    }
+    assert!(three["inference_ms"]["min"].as_f64() <= three["inference_ms"]["max"].as_f64());
+}
+
+#[test]
+fn compiled_models_are_printed_and_assembled_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name);
+    let (model, compiled) = (digits("digits.tflite"), file("digits.ferrite"));
+    let (listing, raw, again) = (file("a.s"), file("a.bin"), file("b.s"));
+    let args = [
+        "compile",
+        path(&model),
+        "--target",
+        "rk3588",
+        "-o",
+        path(&compiled),
+        "--json",
+    ];
+    let report = json(&ferrite(&args));
+    assert_eq!(
+        report["bytes"],
+        std::fs::metadata(&compiled).expect("a file").len()
+    );
+    json(&ferrite(&[
+        "disasm",
+        path(&compiled),
+        "-o",
+        path(&listing),
+        "--json",
+    ]));
+    let text = std::fs::read_to_string(&listing).expect("text");
+    assert!(text.contains("CNA.") && text.contains("enable "));
+    let assemble = [
+        "disasm",
+        path(&listing),
+        "--assemble",
+        "-o",
+        path(&raw),
+        "--json",
+    ];
+    assert!(json(&ferrite(&assemble))["words"].as_u64() > Some(100));
+    json(&ferrite(&[
+        "disasm",
+        path(&raw),
+        "--raw",
+        "-o",
+        path(&again),
+        "--json",
+    ]));
+    let commands = |text: &str| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|l| !l.is_empty() && !l.starts_with(';'));
+        lines.map(str::to_owned).collect()
+    };
+    let again = std::fs::read_to_string(again).expect("text");
+    assert_eq!(commands(&text), commands(&again));
+
+    let mut damaged = std::fs::read(&compiled).expect("a file");
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&compiled, damaged).expect("the folder is ours");
+    let (code, message) = failure(&["disasm", path(&compiled), "--json"]);
+    assert!(code == 1 && message.contains("checksum"), "{message}");
+}
+
+#[test]
+fn graph_draws_every_operator() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let svg = folder.path().join("digits.svg");
+    let model = digits("digits.tflite");
+    let report = json(&ferrite(&[
+        "graph",
+        path(&model),
+        "-o",
+        path(&svg),
+        "--json",
+    ]));
+    let picture = std::fs::read_to_string(svg).expect("text");
+    let operators = picture.matches("class=\"number\"").count();
+    assert_eq!(report["operators"], operators);
+    assert!(picture.contains("1×16×16×1 ") && picture.contains("class=\"npu\""));
+}
+
+#[test]
+fn misuse_is_two_and_failure_is_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = digits("digits.tflite");
+    let model = path(&model);
+    let input = case(folder.path());
+    let input = path(&input);
+    let broken = folder.path().join("broken.tflite");
+    let bytes = std::fs::read(model).expect("the model");
+    std::fs::write(&broken, &bytes[..bytes.len() / 2]).expect("the folder is ours");
+    let scalar = folder.path().join("scalar.npy");
+    std::fs::write(&scalar, Array::new(&[], &[1u8]).to_npy()).expect("the folder is ours");
+    let (broken, scalar) = (path(&broken), path(&scalar));
+    let cases: [(i32, &str, &[&str]); 12] = [
+        (2, "Usage", &[]),
+        (2, "unrecognized subcommand", &["walk"]),
+        (
+            2,
+            "sim:rk3588",
+            &["run", model, "--device", "npu", "--input", input],
+        ),
+        (2, "--image", &["run", model, "-d", "cpu"]),
+        (
+            2,
+            "2 files",
+            &["run", model, "-d", "cpu", "--input", input, input],
+        ),
+        (2, "nothing to compare", &["compare", model, "-d", "cpu"]),
+        (2, "0", &["bench", model, "--runs", "0"]),
+        (1, "absent.tflite", &["info", "absent.tflite"]),
+        (1, "broken.tflite", &["info", broken]),
+        (1, "shape", &["run", model, "-d", "cpu", "--input", scalar]),
+        (
+            1,
+            "does not exist",
+            &["run", model, "-d", "/dev/accel/accel99", "--input", input],
+        ),
+        (1, "not a compiled model", &["disasm", model]),
+    ];
+    for (code, words, args) in cases {
+        for json in [&[][..], &["--json"]] {
+            let args = [args, json].concat();
+            let (found, message) = failure(&args);
+            assert_eq!(found, code, "{args:?}: {message}");
+            assert!(message.contains(words), "{args:?}: {message}");
+            assert!(!message.contains("panicked"), "{args:?}: {message}");
+        }
+    }
+}
+
+#[test]
+fn manual_pages_and_completions_are_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let man = ferrite(&["man", path(folder.path())]);
+    assert_eq!(man.status.code(), Some(0));
+    for page in ["ferrite.1", "ferrite-compare.1"] {
+        let page = std::fs::read_to_string(folder.path().join(page)).expect("a page");
+        assert!(page.contains(".TH"), "{page}");
+    }
+    let bash = ferrite(&["completions", "bash"]);
+    assert!(String::from_utf8_lossy(&bash.stdout).contains("_ferrite"));
+}
+
+/// The reference kernels' answers, on the CPU: every public model whose end is exact there.
+#[test]
+fn public_models_are_exact_on_the_cpu() {
+    let Some(shared) = shared() else { return };
+    let model = "mobilenet_v1_0.25_128_quant";
+    let models = shared.join("models");
+    let report = json(&ferrite(&[
+        "compare",
+        path(&models.join(format!("{model}.tflite"))),
+        "--input",
+        path(&models.join("inputs/cat_128x128x3_uint8.npy")),
+        "--expected",
+        path(&models.join(format!("expected/{model}.cat.0.npy"))),
+        "--device",
+        "cpu",
+        "--json",
+    ]));
+    assert_eq!(report["outputs"][0]["exact_fraction"], 1.0);
+}
+
+/// Each operator of a network by itself, fed with the reference's tensors: one step at most.
+#[test]
+fn layers_of_a_public_model_stay_within_a_step() {
+    let Some(shared) = shared() else { return };
+    let model = "mobilenet_v1_0.25_128_quant";
+    let models = shared.join("models");
+    let report = json(&ferrite(&[
+        "compare",
+        path(&models.join(format!("{model}.tflite"))),
+        "--layers",
+        path(&models.join(format!("layers/{model}.grace_hopper.npz"))),
+        "--device",
+        "sim:rk3588",
+        "--json",
+        "--max-diff",
+        "1",
+    ]));
+    let layers = report["layers"].as_array().expect("a list");
+    let skipped = report["skipped"].as_array().expect("a list");
+    assert_eq!(layers.len() + skipped.len(), 31, "{skipped:?}");
+    assert!(layers.len() >= 28, "{skipped:?}");
+}
