@@ -57,6 +57,13 @@ pub fn run(args: &CompareArgs, path: &Path) -> Result<Report, CliError> {
     Ok(Report::new(text, json).failed(beyond(args.max_diff, layers.largest)))
 }
 
+/// The archive's name of a tensor: `t` and its index, with or without leading zeros.
+fn stored_name(archive: &Npz<'_>, id: TensorId) -> Option<String> {
+    [format!("t{:04}", id.0), format!("t{}", id.0)]
+        .into_iter()
+        .find(|name| archive.contains(name))
+}
+
 struct Layers {
     rows: Vec<Vec<String>>,
     entries: Vec<Value>,
@@ -75,13 +82,15 @@ impl Layers {
         op: OpId,
     ) -> Result<(), CliError> {
         let alone = single_op(graph, op);
-        let stored = |id: &TensorId| format!("t{}", id.0);
-        let all = alone.inputs.iter().chain(&alone.outputs);
-        if !all.map(stored).all(|name| archive.contains(&name)) {
+        let mut all = alone.inputs.iter().chain(&alone.outputs);
+        if !all.all(|&id| stored_name(archive, id).is_some()) {
             self.skipped.push(op.0);
             return Ok(());
         }
-        let get = |id: &TensorId| archive.get(&stored(id)).map_err(CliError::npz(path));
+        let get = |&id: &TensorId| {
+            let name = stored_name(archive, id).unwrap_or_default();
+            archive.get(&name).map_err(CliError::npz(path))
+        };
         let arrays: Vec<Array> = alone.inputs.iter().map(get).collect::<Result<_, _>>()?;
         let value = |(array, &id): (&Array, &TensorId)| {
             arrays::to_value(array, graph.tensor(id)).map_err(|e| CliError::wrong(path, e))
