@@ -179,7 +179,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE.npz", conflicts_with_all = ["input", "expected"])]
     pub case: Option<PathBuf>,
     /// Compare each operator by itself, fed with the reference's inputs of it: an archive with an
-    /// array t<tensor index> for each tensor
+    /// array for each tensor: t0, t1 and so on by tensor index
     #[arg(long, value_name = "FILE.npz", conflicts_with_all = ["input", "expected", "case"])]
     pub layers: Option<PathBuf>,
     /// Fail if an element differs by more
