@@ -30,6 +30,8 @@ pub mod quant;
 pub mod registers;
 mod requant;
 mod split_padding;
+#[cfg(test)]
+mod verify;
 
 use std::fmt::Write;
 
