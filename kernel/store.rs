@@ -39,6 +39,11 @@ impl<T> Store<T> {
             .map_err(|_| OutOfMemory)
     }
 
+    /// Removes all elements, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Appends, growing if needed.
     pub(crate) fn push(&mut self, value: T) -> Result<(), OutOfMemory> {
         self.0.push(value, GFP_KERNEL).map_err(|_| OutOfMemory)

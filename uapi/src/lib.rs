@@ -7,6 +7,7 @@
 #![no_std]
 
 pub mod drm;
+pub mod ferrite;
 pub mod ioctl;
 pub mod rocket;
 pub mod sync;

@@ -34,37 +34,51 @@ struct Link {
     next: u32,
 }
 
-/// Collects the uses of buffers and gives the edges between jobs.
-#[derive(Debug)]
+/// Collects the uses of buffers and gives the edges between jobs. Keeps its memory from submission
+/// to submission.
+#[derive(Debug, Default)]
 pub struct Graph {
     buffers: Store<Buffer>,
     readers: Store<Link>,
     /// Pairs of earlier job and later job.
     edges: Store<(u32, u32)>,
+    waits: Store<u32>,
 }
 
 impl Graph {
-    /// A graph over `buffers` buffers that jobs will use at most `uses` times in all, with at most
-    /// `explicit` extra edges.
-    pub fn new(buffers: usize, uses: usize, explicit: usize) -> Result<Self, OutOfMemory> {
-        let mut graph = Graph {
-            buffers: Store::with_capacity(buffers)?,
-            readers: Store::with_capacity(uses)?,
-            edges: Store::with_capacity(2 * uses + explicit)?,
-        };
+    /// A graph without memory.
+    pub const fn new() -> Self {
+        Graph {
+            buffers: Store::new(),
+            readers: Store::new(),
+            edges: Store::new(),
+            waits: Store::new(),
+        }
+    }
+
+    /// Begins with a new submission of `jobs` jobs over `buffers` buffers.
+    pub fn reset(&mut self, jobs: usize, buffers: usize) -> Result<(), OutOfMemory> {
+        self.buffers.clear();
+        self.readers.clear();
+        self.edges.clear();
+        self.waits.clear();
         for _ in 0..buffers {
-            graph.buffers.push_within(Buffer {
+            self.buffers.push(Buffer {
                 last_writer: NONE,
                 readers: NONE,
             })?;
         }
-        Ok(graph)
+        for _ in 0..jobs {
+            self.waits.push(0)?;
+        }
+        Ok(())
     }
 
     fn edge(&mut self, from: u32, to: u32) -> Result<(), OutOfMemory> {
         if from == to {
             return Ok(());
         }
+        self.waits[to as usize] += 1;
         self.edges.push((from, to))
     }
 
@@ -130,61 +144,59 @@ impl Graph {
         self.buffers[buffer].readers != NONE
     }
 
-    /// The finished edges.
-    pub fn finish(self, jobs: usize) -> Result<Edges, OutOfMemory> {
+    /// How many edges lead to `job`.
+    pub fn waits(&self, job: usize) -> u32 {
+        self.waits[job]
+    }
+
+    /// The edges, sorted by where they begin.
+    pub fn edges(&self) -> Result<Edges, OutOfMemory> {
+        let jobs = self.waits.len();
         let mut first = Store::with_capacity(jobs + 1)?;
-        for _ in 0..=jobs {
-            first.push_within(0u32)?;
+        let mut later = Store::new();
+        if !self.edges.is_empty() {
+            for _ in 0..=jobs {
+                first.push_within(0u32)?;
+            }
+            for &(from, _) in self.edges.iter() {
+                first[from as usize + 1] += 1;
+            }
+            for job in 0..jobs {
+                first[job + 1] += first[job];
+            }
+            later.reserve(self.edges.len())?;
+            for _ in 0..self.edges.len() {
+                later.push_within(0u32)?;
+            }
+            // Rows are filled from their beginnings, which move to the next rows' beginnings.
+            for &(from, to) in self.edges.iter() {
+                later[first[from as usize] as usize] = to;
+                first[from as usize] += 1;
+            }
+            for job in (0..jobs).rev() {
+                first[job + 1] = first[job];
+            }
+            first[0] = 0;
         }
-        for &(from, _) in self.edges.iter() {
-            first[from as usize + 1] += 1;
-        }
-        for job in 0..jobs {
-            first[job + 1] += first[job];
-        }
-        let mut later = Store::with_capacity(self.edges.len())?;
-        for _ in 0..self.edges.len() {
-            later.push_within(0u32)?;
-        }
-        let mut waits = Store::with_capacity(jobs)?;
-        for _ in 0..jobs {
-            waits.push_within(0u32)?;
-        }
-        // Fill each job's row from its end: afterwards `first` has the rows' beginnings.
-        let mut end = Store::with_capacity(jobs)?;
-        for job in 0..jobs {
-            end.push_within(first[job + 1])?;
-        }
-        for &(from, to) in self.edges.iter() {
-            end[from as usize] -= 1;
-            later[end[from as usize] as usize] = to;
-            waits[to as usize] += 1;
-        }
-        Ok(Edges {
-            first,
-            later,
-            waits,
-        })
+        Ok(Edges { first, later })
     }
 }
 
 /// For each job, the jobs that wait for it.
 #[derive(Debug)]
 pub struct Edges {
+    /// Where each job's row in `later` begins; empty if there are no edges.
     first: Store<u32>,
     later: Store<u32>,
-    waits: Store<u32>,
 }
 
 impl Edges {
     /// The jobs that wait for `job`; one that has several reasons occurs as often.
     pub fn later(&self, job: usize) -> &[u32] {
-        &self.later[self.first[job] as usize..self.first[job + 1] as usize]
-    }
-
-    /// How many times `job` occurs in the lists of others.
-    pub fn waits(&self, job: usize) -> u32 {
-        self.waits[job]
+        match (self.first.get(job), self.first.get(job + 1)) {
+            (Some(&from), Some(&to)) => &self.later[from as usize..to as usize],
+            _ => &[],
+        }
     }
 }
 
@@ -196,38 +208,41 @@ mod tests {
 
     #[test]
     fn a_chain_through_one_buffer() {
-        let mut graph = Graph::new(1, 3, 0).unwrap();
+        let mut graph = Graph::new();
+        graph.reset(3, 1).unwrap();
         assert_eq!(graph.write(0, 0), Ok(Outside::Everyone));
         assert_eq!(graph.read(1, 0), Ok(Outside::Nothing));
         assert_eq!(graph.write(2, 0), Ok(Outside::Nothing));
         assert_eq!(graph.last_writer(0), Some(2));
         assert!(!graph.read_last(0));
-        let edges = graph.finish(3).unwrap();
+        let edges = graph.edges().unwrap();
         assert_eq!(edges.later(0), [1]);
         assert_eq!(edges.later(1), [2]);
-        assert_eq!([0, 1, 2].map(|j| edges.waits(j)), [0, 1, 1]);
+        assert_eq!([0, 1, 2].map(|j| graph.waits(j)), [0, 1, 1]);
     }
 
     #[test]
     fn readers_of_weights_are_independent() {
-        let mut graph = Graph::new(2, 6, 0).unwrap();
+        let mut graph = Graph::new();
+        graph.reset(3, 2).unwrap();
         for job in 0..3 {
             assert_eq!(graph.read(job, 0), Ok(Outside::Writers));
         }
-        let edges = graph.finish(3).unwrap();
-        assert!((0..3).all(|job| edges.waits(job) == 0));
+        assert!((0..3).all(|job| graph.waits(job) == 0));
+        assert!((0..3).all(|job| graph.edges().unwrap().later(job).is_empty()));
     }
 
     #[test]
     fn input_and_output_at_once() {
-        let mut graph = Graph::new(1, 4, 0).unwrap();
+        let mut graph = Graph::new();
+        graph.reset(3, 1).unwrap();
         assert_eq!(graph.read(0, 0), Ok(Outside::Writers));
         assert_eq!(graph.write(0, 0), Ok(Outside::Everyone));
         graph.read(1, 0).unwrap();
         graph.write(1, 0).unwrap();
-        let edges = graph.finish(2).unwrap();
-        assert_eq!(edges.waits(0), 0);
-        assert_eq!(edges.waits(1), 1);
+        assert_eq!(graph.edges().unwrap().later(0), [1]);
+        assert_eq!(graph.waits(0), 0);
+        assert_eq!(graph.waits(1), 1);
     }
 
     /// Replays random submissions and checks every hazard against the transitive closure.
@@ -237,12 +252,13 @@ mod tests {
         proptest!(|(uses in prop::collection::vec((0usize..4, any::<bool>()), 1..40),
                     per_job in 1usize..4)| {
             let jobs = uses.len().div_ceil(per_job);
-            let mut graph = Graph::new(4, uses.len(), 0).unwrap();
+            let mut graph = Graph::new();
+            graph.reset(jobs, 4).unwrap();
             for (i, &(buffer, write)) in uses.iter().enumerate() {
                 let job = (i / per_job) as u32;
                 if write { graph.write(job, buffer).unwrap(); } else { graph.read(job, buffer).unwrap(); }
             }
-            let edges = graph.finish(jobs).unwrap();
+            let edges = graph.edges().unwrap();
             let mut reach = vec![vec![false; jobs]; jobs];
             for from in (0..jobs).rev() {
                 for &to in edges.later(from) {

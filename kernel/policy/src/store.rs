@@ -31,6 +31,11 @@ impl<T> Store<T> {
         self.0.try_reserve(additional).map_err(|_| OutOfMemory)
     }
 
+    /// Removes all elements, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Appends, growing if needed.
     pub fn push(&mut self, value: T) -> Result<(), OutOfMemory> {
         self.reserve(1)?;

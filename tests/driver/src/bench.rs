@@ -22,8 +22,15 @@ pub fn run(runs: usize) -> Result<(), Fail> {
     let one = least(runs, || rig.run_job(1))?;
     let tasks = least(runs, || rig.run_job(27))?;
     let jobs = least(runs, || rig.run_jobs(27))?;
+    let prep = least(runs, || Ok(rig.activations.prep(0)?))?;
+    let submit = least(runs, || {
+        rig.submit_job(1)?;
+        Ok(())
+    });
+    rig.activations.prep(Rig::PATIENCE)?;
+    let submit = submit?;
     println!(
-        "{{\"one_job_of_1_task\": {one}, \"one_job_of_27_tasks\": {tasks}, \"27_jobs_in_one_submit\": {jobs}}}"
+        "{{\"one_job_of_1_task\": {one}, \"one_job_of_27_tasks\": {tasks}, \"27_jobs_in_one_submit\": {jobs}, \"submit\": {submit}, \"prep_idle\": {prep}}}"
     );
     Ok(())
 }

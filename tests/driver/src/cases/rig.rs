@@ -140,14 +140,19 @@ impl<'a> Rig<'a> {
 
     /// Runs one job of `tasks` tasks to its end.
     pub fn run_job(&self, tasks: usize) -> Result<(), Fail> {
+        self.submit_job(tasks)?;
+        Ok(self.activations.prep(Self::PATIENCE)?)
+    }
+
+    /// Submits one job of `tasks` tasks.
+    pub fn submit_job(&self, tasks: usize) -> Result<(), Fail> {
         let mut jobs = Jobs::new();
         jobs.add(
             vec![self.task(); tasks],
             &self.inputs(),
             &[self.activations.handle],
         );
-        self.device.submit(&jobs.jobs)?;
-        Ok(self.activations.prep(Self::PATIENCE)?)
+        Ok(self.device.submit(&jobs.jobs)?)
     }
 
     /// Runs `count` jobs, one after the other, from one submission.
