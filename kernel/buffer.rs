@@ -48,11 +48,27 @@ impl Buffer {
     }
 }
 
+/// What [`Homes::number`] finds.
+pub(crate) enum Numbered {
+    /// The buffer got the number that was offered.
+    First(Arc<Mapping>),
+    /// It has this one already.
+    Again(u32),
+}
+
+/// A client's mapping.
+struct Home {
+    client: ClientId,
+    mapping: Arc<Mapping>,
+    /// The submission in which the buffer was met last, and its number there.
+    mark: (u64, u32),
+}
+
 /// The buffer's mapping for each client that has a handle: seldom more than one.
 #[pin_data]
 pub(crate) struct Homes {
     #[pin]
-    list: Mutex<KVec<(ClientId, Arc<Mapping>)>>,
+    list: Mutex<KVec<Home>>,
 }
 
 impl Homes {
@@ -70,20 +86,37 @@ impl Homes {
     /// Adds a client's mapping.
     pub(crate) fn insert(&self, client: ClientId, mapping: Arc<Mapping>) {
         // Growth may only be needed if another client came after `reserve`.
-        let _ = self.list.lock().push((client, mapping), GFP_KERNEL);
+        let home = Home {
+            client,
+            mapping,
+            mark: (0, 0),
+        };
+        let _ = self.list.lock().push(home, GFP_KERNEL);
     }
 
     /// Takes a client's mapping away.
     pub(crate) fn remove(&self, client: ClientId) -> Option<Arc<Mapping>> {
         let mut list = self.list.lock();
-        let at = list.iter().position(|(owner, _)| *owner == client)?;
-        list.remove(at).ok().map(|(_, mapping)| mapping)
+        let at = list.iter().position(|home| home.client == client)?;
+        list.remove(at).ok().map(|home| home.mapping)
     }
 
     /// A client's mapping.
     pub(crate) fn get(&self, client: ClientId) -> Option<Arc<Mapping>> {
         let list = self.list.lock();
-        let (_, mapping) = list.iter().find(|(owner, _)| *owner == client)?;
-        Some(mapping.clone())
+        let home = list.iter().find(|home| home.client == client)?;
+        Some(home.mapping.clone())
+    }
+
+    /// Numbers the buffer within a client's submission `stamp`: with `next`, unless it has a number
+    /// there. `None` if the client has no handle.
+    pub(crate) fn number(&self, client: ClientId, stamp: u64, next: u32) -> Option<Numbered> {
+        let mut list = self.list.lock();
+        let home = list.iter_mut().find(|home| home.client == client)?;
+        if home.mark.0 == stamp {
+            return Some(Numbered::Again(home.mark.1));
+        }
+        home.mark = (stamp, next);
+        Some(Numbered::First(home.mapping.clone()))
     }
 }

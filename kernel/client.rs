@@ -8,15 +8,19 @@ use crate::abstractions::{
     },
     task, //
 };
-use crate::npu::{Ferrite, Npu};
+use crate::npu::{Ferrite, Npu, State};
 use crate::policy::schedule::ClientId;
 use crate::space::{AddressSpace, Mapping};
+use crate::submit::Scratch;
+use crate::uapi::ferrite::RESULTS;
+use core::cmp::Ordering;
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{
         aref::ARef,
         Arc,
+        LockedBy,
         Mutex, //
     },
     time::msecs_to_jiffies, //
@@ -43,6 +47,28 @@ pub(crate) struct Client {
     /// Sorted by address.
     #[pin]
     spans: Mutex<KVVec<Span>>,
+    #[pin]
+    scratch: Mutex<Scratch>,
+    results: LockedBy<Results, State>,
+}
+
+/// How submissions ended.
+pub(crate) struct Results {
+    /// Number of the last submission.
+    last: u64,
+    /// By number, modulo the length.
+    ends: [End; RESULTS],
+}
+
+/// How a submission ended.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct End {
+    /// The submission's number.
+    pub(crate) number: u64,
+    /// The first job that failed, and its error.
+    pub(crate) error: Option<(u32, Error)>,
+    /// Time on cores, in nanoseconds.
+    pub(crate) busy_ns: u64,
 }
 
 impl Client {
@@ -59,6 +85,14 @@ impl Client {
                 number,
                 space,
                 spans <- new_mutex!(KVVec::new(), "Client::spans"),
+                scratch <- new_mutex!(Scratch::default(), "Client::scratch"),
+                results: LockedBy::new(
+                    npu.state(),
+                    Results {
+                        last: 0,
+                        ends: [End::default(); RESULTS],
+                    },
+                ),
             }),
             GFP_KERNEL,
         )
@@ -85,6 +119,42 @@ impl Client {
     /// The address space.
     pub(crate) fn space(&self) -> &Arc<AddressSpace> {
         &self.space
+    }
+
+    /// Memory for submissions; whoever has it submits.
+    pub(crate) fn scratch(&self) -> &Mutex<Scratch> {
+        &self.scratch
+    }
+
+    /// The number of a new submission.
+    pub(crate) fn number_submission(&self, state: &mut State) -> u64 {
+        let results = self.results.access_mut(state);
+        results.last += 1;
+        results.last
+    }
+
+    /// A submission has ended.
+    pub(crate) fn note_end(&self, state: &mut State, end: End) {
+        let place = &mut self.results.access_mut(state).ends[end.number as usize % RESULTS];
+        // Later submissions may have ended before.
+        if place.number < end.number {
+            *place = end;
+        }
+    }
+
+    /// How a submission ended; `None` if it has not. `ENOENT` if it was never made, or its end is
+    /// forgotten.
+    pub(crate) fn end_of(&self, state: &State, number: u64) -> Result<Option<End>> {
+        let results = self.results.access(state);
+        if number == 0 || number > results.last {
+            return Err(ENOENT);
+        }
+        let end = results.ends[number as usize % RESULTS];
+        match end.number.cmp(&number) {
+            Ordering::Less => Ok(None),
+            Ordering::Equal => Ok(Some(end)),
+            Ordering::Greater => Err(ENOENT),
+        }
     }
 
     /// A handle for the buffer was made: maps the buffer if it is the first.
@@ -130,13 +200,13 @@ impl Client {
         }
     }
 
-    /// The buffer that has the address, and its mapping.
-    pub(crate) fn find(&self, address: u32) -> Option<(GemRef<Ferrite>, Arc<Mapping>)> {
+    /// The buffer that has the address.
+    pub(crate) fn find(&self, address: u32) -> Option<GemRef<Ferrite>> {
         let spans = self.spans.lock();
         let after = spans.partition_point(|span| span.mapping.range().start <= u64::from(address));
         let span = spans.get(after.checked_sub(1)?)?;
         (u64::from(address) < span.mapping.range().end())
-            .then(|| (GemRef::from(&*span.buffer), span.mapping.clone()))
+            .then(|| GemRef::from(&*span.buffer))
     }
 
     /// The file is closed: lets its jobs end, or cancels them if that takes long or the task is

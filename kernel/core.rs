@@ -19,7 +19,7 @@ use crate::hw::Hardware;
 use crate::npu::{Npu, NpuData};
 use crate::policy::schedule::MAX_CORES;
 use crate::space::AddressSpace;
-use ::core::sync::atomic::{AtomicBool, Ordering};
+use ::core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kernel::{
     bindings,
     global_lock,
@@ -73,6 +73,7 @@ pub(crate) struct Core {
     clocks: Clocks<4>,
     resets: Resets<2>,
     iommu: IommuId,
+    version: AtomicU32,
     /// Used by whoever has the core.
     #[pin]
     port: Mutex<Port<AddressSpace>>,
@@ -136,6 +137,11 @@ impl Core {
         &self.resets
     }
 
+    /// The version that the hardware reports.
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Relaxed)
+    }
+
     /// The IOMMU, as it reports faults.
     pub(crate) fn iommu(&self) -> IommuId {
         self.iommu
@@ -175,6 +181,7 @@ impl Core {
         power::get(&self.device)?;
         let version = self.hw.version();
         power::put(&self.device);
+        self.version.store(version, Ordering::Relaxed);
         dev_info!(
             self.device.as_ref(),
             "NPU core {} version {version:#x}\n",
@@ -234,6 +241,7 @@ impl platform::Driver for Core {
                 clocks,
                 resets,
                 iommu,
+                version: AtomicU32::new(0),
                 port <- new_mutex!(port, "Core::port"),
                 stale: AtomicBool::new(false),
                 irq <- new_mutex!(None, "Core::irq"),
@@ -312,6 +320,9 @@ impl platform::Driver for Core {
 
     fn suspend(&self) -> Result {
         self.take_over();
+        if ::core::mem::take(&mut self.npu.state().lock().lanes[self.index].powered) {
+            power::put(&self.device);
+        }
         Ok(())
     }
 
@@ -320,9 +331,6 @@ impl platform::Driver for Core {
         this.give_back();
     }
 
-    fn autosuspend_ms() -> i32 {
-        crate::params::autosuspend_ms()
-    }
 }
 
 impl Core {

@@ -12,6 +12,7 @@ use crate::abstractions::{
     work, //
 };
 use crate::batch::JobRef;
+use crate::client::End;
 use crate::core::Core;
 use crate::npu::{Cause, Npu, State};
 use crate::policy::schedule::{
@@ -19,7 +20,8 @@ use crate::policy::schedule::{
     ClientId,
     Finished,
     Overdue,
-    Step, //
+    Step,
+    MAX_CORES, //
 };
 use crate::policy::validate::DMA_ERRORS;
 use kernel::{
@@ -33,8 +35,9 @@ use kernel::{
 pub(crate) struct Ended {
     job: JobRef,
     error: Option<Error>,
-    /// Whether it was the batch's last.
+    /// Whether it was the batch's last, and how the batch ended.
     last: bool,
+    batch_error: Option<Error>,
 }
 
 impl State {
@@ -42,31 +45,48 @@ impl State {
     pub(crate) fn end(&mut self, finished: Finished<JobRef>, error: Option<Error>) -> Ended {
         let job = finished.token;
         let batch = &job.batch;
-        for &buffer in &batch.writes[job.job().writes.clone()] {
-            batch.buffers[buffer as usize].buffer.set_error(error);
+        for buffer in job.outputs() {
+            buffer.set_error(error);
         }
         for &later in batch.edges.later(job.index as usize) {
-            let id = batch.progress.access(self).ids[later as usize];
+            let id = batch.jobs[later as usize].id();
             self.sched.satisfy(id, error.is_some());
         }
         let progress = batch.progress.access_mut(self);
         progress.unfinished -= 1;
-        progress.error = progress.error.or(error);
+        progress.busy_ns += finished.busy_ns;
+        if let (None, Some(error)) = (progress.error, error) {
+            progress.error = Some((job.index, error));
+        }
+        let mut batch_error = None;
         let last = progress.unfinished == 0;
-        Ended { job, error, last }
+        if last {
+            let end = End {
+                number: progress.number,
+                error: progress.error,
+                busy_ns: progress.busy_ns,
+            };
+            batch_error = end.error.map(|(_, error)| error);
+            batch.client.note_end(self, end);
+        }
+        Ended {
+            job,
+            error,
+            last,
+            batch_error,
+        }
     }
 }
 
 impl Ended {
     /// Signals the job's fences. Not with the scheduler's lock held: callbacks may take it.
     pub(crate) fn announce(self, npu: &Npu) {
-        let Ended { job, error, last } = self;
+        let job = self.job;
         if let Some(fence) = &job.job().fence {
-            fence.signal(error);
+            fence.signal(self.error);
         }
-        if last {
-            let error = job.batch.progress.access(&npu.state().lock()).error;
-            job.batch.done.signal(error);
+        if self.last {
+            job.batch.done.signal(self.batch_error);
         }
         let mut state = npu.state().lock();
         let progress = job.batch.progress.access_mut(&mut state);
@@ -108,27 +128,41 @@ pub(crate) fn end_cancelled(npu: &Npu) {
 
 /// Starts what can be started. Process context; may sleep.
 pub(crate) fn kick(npu: &Npu) {
-    // Cores that have the right address space and power first.
-    let order = {
-        let state = npu.state().lock();
-        let mut cores = core::array::from_fn::<_, { crate::policy::schedule::MAX_CORES }, _>(|i| {
-            let lane = &state.lanes[i];
-            lane.core
-                .clone()
-                .filter(|_| state.sched.is_idle(i))
-                .map(|core| (!lane.powered, state.sched.attached(i).is_none(), core))
-        });
-        cores.sort_unstable_by_key(|entry| {
-            entry
-                .as_ref()
-                .map_or((true, true), |(cold, detached, _)| (*cold, *detached))
-        });
-        cores
-    };
-    for (_, _, core) in order.into_iter().flatten() {
-        core.launch();
+    let mut tried = 0;
+    let mut state = npu.state().lock();
+    loop {
+        // Cores that have power first.
+        let idle = |powered: bool| {
+            let state = &*state;
+            (0..MAX_CORES).find(|&index| {
+                let lane = &state.lanes[index];
+                tried & 1 << index == 0
+                    && lane.core.is_some()
+                    && lane.powered == powered
+                    && state.sched.is_idle(index)
+            })
+        };
+        let Some(index) = idle(true).or_else(|| idle(false)) else {
+            break;
+        };
+        tried |= 1 << index;
+        let Some(claim) = state.sched.claim(index) else {
+            continue;
+        };
+        let Some(core) = state.lanes[index].core.clone() else {
+            continue;
+        };
+        if !claim.switch && state.lanes[index].powered {
+            core.start(&mut state);
+        } else {
+            drop(state);
+            core.start_claimed(claim);
+            state = npu.state().lock();
+        }
     }
-    if npu.state().lock().sched.has_cancelled() {
+    let cancelled = state.sched.has_cancelled();
+    drop(state);
+    if cancelled {
         end_cancelled(npu);
     }
 }
@@ -151,7 +185,7 @@ pub(crate) fn cancel_client(npu: &Npu, client: ClientId) {
         end_cancelled(npu);
         let waiting = npu.state().lock().sched.waiting_of(client).cloned();
         let Some(job) = waiting else { break };
-        for wait in &job.batch.waits {
+        for wait in job.batch.waits.as_ref().into_iter().flatten() {
             wait.abandon();
         }
         // This may be the last reference.
@@ -188,7 +222,7 @@ impl Core {
     }
 
     /// Starts a claimed job, or ends it with an error. Process context; may sleep.
-    fn start_claimed(self: &Arc<Self>, claim: Claim) {
+    pub(crate) fn start_claimed(self: &Arc<Self>, claim: Claim) {
         let npu = self.npu();
         let index = self.index();
         let prepared = self.prepare(claim);
@@ -203,7 +237,7 @@ impl Core {
             if let Some(ended) = ended {
                 ended.announce(npu);
             }
-            self.rest();
+            self.go_on(&mut npu.state().lock());
             return;
         }
         self.start(&mut state);
@@ -213,22 +247,17 @@ impl Core {
     fn prepare(&self, claim: Claim) -> Result {
         let npu = self.npu();
         let index = self.index();
-        let (powered, space) = {
-            let state = npu.state().lock();
-            let job = state.sched.on_core(index).ok_or(EINVAL)?;
-            let space = claim
-                .switch
-                .then(|| job.batch.client.space().clone());
-            (state.lanes[index].powered, space)
-        };
-        if !powered {
+        if !npu.state().lock().lanes[index].powered {
             power::get(self.device())?;
             npu.state().lock().lanes[index].powered = true;
         }
         // Powering up may have found that the core needs another attachment.
-        let stale = self.take_stale();
-        if let Some(space) = space.or_else(|| stale.then(|| self.claimed_space()).flatten()) {
-            npu.state().lock().sched.set_attached(index, None);
+        if self.take_stale() || claim.switch {
+            let space = {
+                let state = npu.state().lock();
+                let job = state.sched.on_core(index).ok_or(EINVAL)?;
+                job.batch.client.space().clone()
+            };
             self.attach(space)?;
             npu.state()
                 .lock()
@@ -238,25 +267,25 @@ impl Core {
         Ok(())
     }
 
-    /// The address space of the claimed job.
-    fn claimed_space(&self) -> Option<Arc<crate::space::AddressSpace>> {
-        let state = self.npu().state().lock();
-        let job = state.sched.on_core(self.index())?;
-        Some(job.batch.client.space().clone())
-    }
-
     /// Starts a claimed job on the prepared core.
     fn start(self: &Arc<Self>, state: &mut State) {
         let index = self.index();
         state.sched.started(index, task::now_ns());
         if let Some((job, task)) = state.sched.running(index) {
-            self.hw().start(&job.commands(task));
+            self.hw().start(job.commands(task));
         }
         let lane = &mut state.lanes[index];
         if !lane.watched {
             lane.watched = true;
-            self.watch_after(crate::params::timeout_ms());
+            let period = crate::params::timeout_ms().min(crate::params::autosuspend_ms());
+            self.watch_after(period);
         }
+    }
+
+    /// When the watchdog looks at an idle core again, in milliseconds; 0 if it may lose power.
+    fn patience(&self, idle_since: u64) -> u64 {
+        let idle_ms = task::now_ns().saturating_sub(idle_since) / 1_000_000;
+        u64::from(crate::params::autosuspend_ms()).saturating_sub(idle_ms)
     }
 
     /// Has the service work run. Any context.
@@ -303,8 +332,26 @@ impl Core {
             .sched
             .overdue(index, task::now_ns(), u64::from(budget_ms) * 1_000_000)
         {
-            Overdue::Idle => state.lanes[index].watched = false,
-            Overdue::After(ns) => self.watch_after(ns.div_ceil(1_000_000) as u32),
+            Overdue::Idle if !state.lanes[index].powered || !state.sched.is_idle(index) => {
+                // Whoever has the core starts the watchdog again with the next job.
+                state.lanes[index].watched = false;
+            }
+            Overdue::Idle => match self.patience(state.lanes[index].idle_since) {
+                0 => {
+                    state.lanes[index].watched = false;
+                    state.lanes[index].powered = false;
+                    drop(state);
+                    // A job that is claimed just now powers the core up again.
+                    power::put(self.device());
+                    reap(npu);
+                    return;
+                }
+                ms => self.watch_after(ms as u32),
+            },
+            Overdue::After(ns) => {
+                let ms = ns.div_ceil(1_000_000) as u32;
+                self.watch_after(ms.min(crate::params::autosuspend_ms()));
+            }
             Overdue::Now(_) => {
                 self.watch_after(budget_ms);
                 // The task may have ended just now, and its interrupt be on the way.
@@ -328,7 +375,7 @@ impl Core {
     fn progress(self: &Arc<Self>, state: &mut State) -> Option<Progress> {
         let index = self.index();
         let (job, task) = state.sched.running(index)?;
-        let commands = job.commands(task);
+        let done = job.commands(task).done;
         let raised = self.hw().interrupts();
         if raised & DMA_ERRORS != 0 {
             self.hw().mute();
@@ -337,7 +384,7 @@ impl Core {
             self.serve();
             return Some(Progress::default());
         }
-        if raised & commands.done == 0 {
+        if raised & done == 0 {
             return None;
         }
         self.hw().acknowledge();
@@ -346,7 +393,7 @@ impl Core {
             Step::Spurious => Some(Progress::default()),
             Step::Task(next) => {
                 if let Some((job, _)) = state.sched.running(index) {
-                    self.hw().start(&job.commands(next));
+                    self.hw().start(job.commands(next));
                 }
                 Some(Progress::default())
             }
@@ -355,15 +402,15 @@ impl Core {
                     .sched
                     .finish(index, now)
                     .map(|finished| state.end(finished, None));
-                let power_off = self.go_on(state);
-                Some(Progress { ended, power_off })
+                self.go_on(state);
+                Some(Progress { ended })
             }
         }
     }
 
-    /// The core is free: starts the next job if that needs no sleep. Returns whether the core may
-    /// lose power.
-    fn go_on(self: &Arc<Self>, state: &mut State) -> bool {
+    /// The core is free: starts the next job if that needs no sleep. The watchdog takes the power
+    /// from a core that stays idle.
+    pub(crate) fn go_on(self: &Arc<Self>, state: &mut State) {
         let index = self.index();
         if state.sched.has_cancelled() {
             self.serve();
@@ -372,32 +419,17 @@ impl Core {
             Some(claim) if claim.switch || !state.lanes[index].powered => {
                 state.lanes[index].claim = Some(claim);
                 self.serve();
-                false
             }
-            Some(_) => {
-                self.start(state);
-                false
-            }
-            None => core::mem::take(&mut state.lanes[index].powered),
+            Some(_) => self.start(state),
+            None => state.lanes[index].idle_since = task::now_ns(),
         }
     }
 
     /// Announces what [`progress`](Self::progress) found, without the lock.
     fn settle(&self, state: crate::npu::StateGuard<'_>, progress: Progress) {
         drop(state);
-        if progress.power_off {
-            power::put(self.device());
-        }
         if let Some(ended) = progress.ended {
             ended.announce(self.npu());
-        }
-    }
-
-    /// Lets go of the power when nothing was started after a recovery.
-    pub(crate) fn rest(self: &Arc<Self>) {
-        let off = self.go_on(&mut self.npu().state().lock());
-        if off {
-            power::put(self.device());
         }
     }
 
@@ -412,7 +444,6 @@ impl Core {
 #[derive(Default)]
 struct Progress {
     ended: Option<Ended>,
-    power_off: bool,
 }
 
 impl interrupt::Handler for Core {

@@ -10,7 +10,7 @@
 //! | `npu` | the device and what its lock protects |
 //! | `core`, `hw` | cores: probing, power, registers |
 //! | `client`, `space`, `buffer` | open files, their address spaces and buffers |
-//! | `ioctl`, `submit`, `batch`, `release` | from system calls to jobs |
+//! | `ioctl`, `request`, `submit`, `batch`, `release` | from system calls to jobs |
 //! | `dispatch`, `recovery` | from jobs to cores and back, well or not |
 //! | `observe` | fdinfo and debugfs |
 //! | `policy` | decisions: scheduling, dependencies, addresses, validation |
@@ -31,6 +31,7 @@ mod params;
 mod policy;
 mod recovery;
 mod release;
+mod request;
 mod space;
 mod submit;
 mod uapi;

@@ -136,7 +136,7 @@ int ferrite_pm_get(struct device *dev)
 
 void ferrite_pm_put(struct device *dev)
 {
-	pm_runtime_put_autosuspend(dev);
+	pm_runtime_put_sync(dev);
 }
 
 

@@ -14,8 +14,13 @@ use crate::abstractions::{
     task, //
 };
 use crate::npu::{Ferrite, Npu};
-use crate::submit::submit;
+use crate::policy::validate;
+use crate::submit::{
+    submit,
+    submit_extended, //
+};
 use crate::uapi::{
+    ferrite,
     ioctl::{
         drm_iow,
         drm_iowr,
@@ -23,26 +28,57 @@ use crate::uapi::{
     },
     rocket, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    transmute::AsBytes,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
 
 const CREATE_BO: u32 = drm_iowr::<rocket::CreateBo>(DRM_COMMAND_BASE + rocket::CREATE_BO as u32);
 const SUBMIT: u32 = drm_iow::<rocket::Submit>(DRM_COMMAND_BASE + rocket::SUBMIT as u32);
 const PREP_BO: u32 = drm_iow::<rocket::PrepBo>(DRM_COMMAND_BASE + rocket::PREP_BO as u32);
 const FINI_BO: u32 = drm_iow::<rocket::FiniBo>(DRM_COMMAND_BASE + rocket::FINI_BO as u32);
 
-/// In order of the numbers.
-pub(crate) const TABLE: &[kernel::bindings::drm_ioctl_desc] = drm::ioctls![Ferrite:
+const SIZE: usize = ferrite::FIRST as usize + 6;
+
+/// The system calls by number.
+pub(crate) const TABLE: &[kernel::bindings::drm_ioctl_desc] = &ENTRIES;
+
+const ENTRIES: [kernel::bindings::drm_ioctl_desc; SIZE] = drm::ioctls![Ferrite, SIZE;
     (CREATE_BO, rocket::CreateBo => create_bo),
     (SUBMIT, rocket::Submit => submit),
     (PREP_BO, rocket::PrepBo => prep_bo),
     (FINI_BO, rocket::FiniBo => fini_bo),
+    (ferrite::IOCTL_QUERY, ferrite::Query => query),
+    (ferrite::IOCTL_CREATE_BUFFER, ferrite::CreateBuffer => create_buffer),
+    (ferrite::IOCTL_BUFFER_INFO, ferrite::BufferInfo => buffer_info),
+    (ferrite::IOCTL_SUBMIT, ferrite::Submit => submit_extended),
+    (ferrite::IOCTL_WAIT, ferrite::Wait => wait),
+    (ferrite::IOCTL_PREPARE, ferrite::Prepare => prepare),
 ];
 
 fn create_bo(npu: &Npu, arg: &mut rocket::CreateBo, file: &File<Ferrite>) -> Result {
-    if arg.size == 0 {
+    let mut full = ferrite::CreateBuffer {
+        size: arg.size.into(),
+        ..ferrite::CreateBuffer::default()
+    };
+    create_buffer(npu, &mut full, file)?;
+    arg.handle = full.handle;
+    arg.dma_address = full.dma_address;
+    arg.offset = full.offset;
+    Ok(())
+}
+
+fn create_buffer(npu: &Npu, arg: &mut ferrite::CreateBuffer, file: &File<Ferrite>) -> Result {
+    if arg.size == 0 || arg.flags & !ferrite::BUFFER_WRITE_COMBINED != 0 {
         return Err(EINVAL);
     }
-    let buffer = GemRef::new(npu, arg.size as usize)?;
+    let size = usize::try_from(arg.size).map_err(|_| ENOSPC)?;
+    let combined = arg.flags & ferrite::BUFFER_WRITE_COMBINED != 0;
+    let buffer = GemRef::new(npu, size, combined)?;
     // Making the handle maps the buffer.
     arg.handle = buffer.create_handle(file)?;
     // Another thread may have guessed and closed the handle already.
@@ -52,16 +88,34 @@ fn create_bo(npu: &Npu, arg: &mut rocket::CreateBo, file: &File<Ferrite>) -> Res
     Ok(())
 }
 
-fn prep_bo(npu: &Npu, arg: &mut rocket::PrepBo, file: &File<Ferrite>) -> Result {
-    if arg.reserved != 0 {
-        return Err(EINVAL);
-    }
+fn buffer_info(_npu: &Npu, arg: &mut ferrite::BufferInfo, file: &File<Ferrite>) -> Result {
     let buffer = GemRef::lookup(file, arg.handle)?;
-    // The CPU may be going to write, so readers count too.
-    let jiffies = task::jiffies_until(arg.timeout_ns);
-    let idle = resv::wait(&buffer, Usage::Read, jiffies)?;
+    let mapping = buffer.homes().get(file.data().id()).ok_or(ENOENT)?;
+    arg.flags = 0;
+    if buffer.is_imported() {
+        arg.flags |= ferrite::BUFFER_IMPORTED;
+    }
+    if buffer.is_write_combined() {
+        arg.flags |= ferrite::BUFFER_WRITE_COMBINED;
+    }
+    arg.size = buffer.size();
+    arg.dma_address = mapping.range().start;
+    arg.offset = buffer.mmap_offset();
+    Ok(())
+}
+
+/// Waits for the users of a buffer, and hands it to the CPU.
+fn hand_over(
+    npu: &Npu,
+    file: &File<Ferrite>,
+    handle: u32,
+    usage: Usage,
+    deadline_ns: i64,
+) -> Result {
+    let buffer = GemRef::lookup(file, handle)?;
     crate::dispatch::reap(npu);
-    if !idle {
+    let jiffies = task::jiffies_until(deadline_ns);
+    if !resv::wait(&buffer, usage, jiffies)? {
         return Err(if jiffies == 0 { EBUSY } else { ETIMEDOUT });
     }
     buffer.sync_for_cpu()?;
@@ -71,9 +125,95 @@ fn prep_bo(npu: &Npu, arg: &mut rocket::PrepBo, file: &File<Ferrite>) -> Result 
     Ok(())
 }
 
+fn prep_bo(npu: &Npu, arg: &mut rocket::PrepBo, file: &File<Ferrite>) -> Result {
+    if arg.reserved != 0 {
+        return Err(EINVAL);
+    }
+    // The CPU may be going to write, so readers count too.
+    hand_over(npu, file, arg.handle, Usage::Read, arg.timeout_ns)
+}
+
+fn prepare(npu: &Npu, arg: &mut ferrite::Prepare, file: &File<Ferrite>) -> Result {
+    let usage = match arg.flags {
+        ferrite::PREPARE_READ => Usage::Write,
+        flags if flags & !(ferrite::PREPARE_READ | ferrite::PREPARE_WRITE) == 0 && flags != 0 => {
+            Usage::Read
+        }
+        _ => return Err(EINVAL),
+    };
+    hand_over(npu, file, arg.handle, usage, arg.timeout_ns)
+}
+
 fn fini_bo(_npu: &Npu, arg: &mut rocket::FiniBo, file: &File<Ferrite>) -> Result {
     if arg.reserved != 0 {
         return Err(EINVAL);
     }
     GemRef::lookup(file, arg.handle)?.sync_for_device()
+}
+
+fn wait(npu: &Npu, arg: &mut ferrite::Wait, file: &File<Ferrite>) -> Result {
+    let jiffies = task::jiffies_until(arg.timeout_ns);
+    let client = file.data();
+    let end = npu.wait_until(jiffies, |state| client.end_of(state, arg.number))?;
+    crate::dispatch::reap(npu);
+    let end = end.ok_or(ETIMEDOUT)?;
+    (arg.failed_job, arg.error) = match end.error {
+        Some((job, error)) => (job, -error.to_errno() as u32),
+        None => (0, 0),
+    };
+    arg.busy_ns = end.busy_ns;
+    Ok(())
+}
+
+fn query(npu: &Npu, arg: &mut ferrite::Query, file: &File<Ferrite>) -> Result {
+    if arg.reserved != 0 {
+        return Err(EINVAL);
+    }
+    match arg.kind {
+        ferrite::QUERY_DEVICE => answer(arg, &device_info(npu, file)),
+        ferrite::QUERY_CORE => answer(arg, &core_info(npu, arg.index as usize)?),
+        _ => Err(EINVAL),
+    }
+}
+
+/// Stores as much of an answer as the caller has room for.
+fn answer<T: AsBytes>(arg: &mut ferrite::Query, info: &T) -> Result {
+    let bytes = info.as_bytes();
+    let len = bytes.len().min(arg.size as usize);
+    let address = usize::try_from(arg.data).map_err(|_| EFAULT)?;
+    UserSlice::new(UserPtr::from_addr(address), len)
+        .writer()
+        .write_slice(&bytes[..len])?;
+    arg.size = len as u32;
+    Ok(())
+}
+
+fn device_info(npu: &Npu, file: &File<Ferrite>) -> ferrite::DeviceInfo {
+    let window = file.data().space().window();
+    ferrite::DeviceInfo {
+        cores: npu.state().lock().sched.present(),
+        features: ferrite::FEATURE_SUBMIT
+            | ferrite::FEATURE_IMPORT
+            | ferrite::FEATURE_SYNCOBJ
+            | ferrite::FEATURE_PPU,
+        max_jobs: validate::MAX_JOBS,
+        max_tasks: validate::MAX_TASKS,
+        timeout_ns: u64::from(crate::params::timeout_ms()) * 1_000_000,
+        address_start: window.start,
+        address_end: window.end(),
+    }
+}
+
+fn core_info(npu: &Npu, index: usize) -> Result<ferrite::CoreInfo> {
+    let state = npu.state().lock();
+    let lane = state.lanes.get(index).ok_or(ENOENT)?;
+    let core = lane.core.as_ref().ok_or(ENOENT)?;
+    let usage = state.sched.usage_of_core(index);
+    Ok(ferrite::CoreInfo {
+        version: core.version(),
+        busy: state.sched.on_core(index).is_some().into(),
+        busy_ns: usage.busy_ns,
+        jobs: usage.jobs,
+        resets: lane.resets,
+    })
 }

@@ -62,6 +62,8 @@ pub(crate) struct Lane {
     pub(crate) core: Option<Arc<Core>>,
     /// Whether the core is kept powered.
     pub(crate) powered: bool,
+    /// When its last job ended.
+    pub(crate) idle_since: u64,
     /// Whether the watchdog is queued.
     pub(crate) watched: bool,
     /// A claimed job that the service work is to start.
@@ -171,6 +173,29 @@ impl NpuData {
         }
     }
 
+    /// Waits until `ready` gives something, at most `jiffies`; `None` if it does not. Interruptible.
+    pub(crate) fn wait_until<R>(
+        &self,
+        mut jiffies: Jiffies,
+        mut ready: impl FnMut(&mut State) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        let mut state = self.state.lock();
+        loop {
+            let result = ready(&mut state)?;
+            if result.is_some() || jiffies == 0 {
+                return Ok(result);
+            }
+            state.waiters += 1;
+            let woken = self.changed.wait_interruptible_timeout(&mut state, jiffies);
+            state.waiters -= 1;
+            jiffies = match woken {
+                CondVarTimeoutResult::Woken { jiffies } => jiffies,
+                CondVarTimeoutResult::Timeout => 0,
+                CondVarTimeoutResult::Signal { .. } => return Err(ERESTARTSYS),
+            };
+        }
+    }
+
     /// Waits until `ready` gives something. Interruptible.
     pub(crate) fn wait_interruptible(
         &self,
@@ -194,7 +219,7 @@ pub(crate) type StateGuard<'a> = IrqGuard<'a, State>;
 
 impl drm::Driver for Ferrite {
     const INFO: (&'static CStr, &'static CStr, [i32; 3]) =
-        (c"rocket", c"Rockchip NPU (Ferrite)", [1, 0, 0]);
+        (c"rocket", c"Rockchip NPU (Ferrite)", [1, 1, 0]);
     type Data = NpuData;
     type File = Client;
     type Buffer = Buffer;

@@ -9,6 +9,6 @@ pub(crate) fn timeout_ms() -> u32 {
 }
 
 /// Milliseconds that an idle core stays powered.
-pub(crate) fn autosuspend_ms() -> i32 {
-    (*module_parameters::autosuspend_ms.value()).clamp(0, 60_000) as i32
+pub(crate) fn autosuspend_ms() -> u32 {
+    (*module_parameters::autosuspend_ms.value()).clamp(1, 60_000)
 }

@@ -78,7 +78,7 @@ impl Core {
             .map(|finished| state.end(finished, Some(cause.error())));
         drop(state);
         // The core is free again: another job may be started before this one is announced.
-        self.rest();
+        self.go_on(&mut npu.state().lock());
         if let Some(ended) = ended {
             ended.announce(npu);
         }

@@ -40,6 +40,7 @@ impl FaultSink for Sink {
 #[pin_data]
 pub(crate) struct AddressSpace {
     domain: Domain<Sink>,
+    window: Range,
     #[pin]
     ranges: Mutex<Allocator>,
 }
@@ -67,17 +68,24 @@ impl AddressSpace {
         // addresses are 32 bits wide.
         let start = first.max(iova::PAGE);
         let end = last.min(u64::from(u32::MAX)) + 1;
-        let ranges = Allocator::new(Range {
+        let window = Range {
             start,
             len: end - start,
-        })?;
+        };
+        let ranges = Allocator::new(window)?;
         Arc::pin_init(
             pin_init!(AddressSpace {
                 domain,
+                window,
                 ranges <- new_mutex!(ranges, "AddressSpace::ranges"),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// The addresses that buffers can have.
+    pub(crate) fn window(&self) -> Range {
+        self.window
     }
 }
 

@@ -370,10 +370,20 @@ pub(crate) unsafe fn dispatch<T: Driver, A: kernel::transmute::FromBytes>(
     })
 }
 
-/// The table of ioctls: `(number, ARGUMENT => handler),` in order of their numbers, without gaps.
+/// An entry for a number that is not used.
+pub(crate) const NO_IOCTL: bindings::drm_ioctl_desc = bindings::drm_ioctl_desc {
+    cmd: 0,
+    flags: 0,
+    func: None,
+    name: core::ptr::null(),
+};
+
+/// The table of ioctls: `(number, ARGUMENT => handler),`. `SIZE` is above the last number, relative
+/// to `DRM_COMMAND_BASE`.
 macro_rules! ioctls {
-    ($driver:ty: $(($cmd:expr, $arg:ty => $handler:path),)*) => {
-        &[$({
+    ($driver:ty, $size:expr; $(($cmd:expr, $arg:ty => $handler:path),)*) => {{
+        let mut table = [$crate::abstractions::drm::NO_IOCTL; $size];
+        $({
             unsafe extern "C" fn call(
                 device: *mut ::kernel::bindings::drm_device,
                 data: *mut ::kernel::ffi::c_void,
@@ -390,7 +400,7 @@ macro_rules! ioctls {
                     )
                 }
             }
-            $crate::abstractions::drm::ioctl(
+            table[($cmd & 0xff) as usize - 0x40] = $crate::abstractions::drm::ioctl(
                 $cmd,
                 match ::core::ffi::CStr::from_bytes_with_nul(
                     concat!(stringify!($handler), "\0").as_bytes(),
@@ -399,8 +409,9 @@ macro_rules! ioctls {
                     Err(_) => panic!(),
                 },
                 call,
-            )
-        }),*]
-    };
+            );
+        })*
+        table
+    }};
 }
 pub(crate) use ioctls;

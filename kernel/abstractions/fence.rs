@@ -6,6 +6,7 @@
 use super::bindings as c;
 use core::{
     mem::MaybeUninit,
+    ops::Deref,
     ptr::NonNull,
     sync::atomic::{
         AtomicBool,
@@ -63,7 +64,7 @@ static OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {
 
 impl Fence {
     /// A new fence in a timeline of its own. It must be signalled before its last reference goes.
-    pub(crate) fn new() -> Result<Self> {
+    fn new() -> Result<Self> {
         let memory: KBox<MaybeUninit<bindings::dma_fence>> = KBox::new_uninit(GFP_KERNEL)?;
         let fence = KBox::into_raw(memory).cast::<bindings::dma_fence>();
         // SAFETY: `fence` is valid for writes, and `OPS` is static. Without `release` the fence is
@@ -91,13 +92,6 @@ impl Fence {
         self.0.as_ptr()
     }
 
-    /// Signals the fence, with an error if there was one. It must not be signalled yet. Callbacks
-    /// of others run now; the caller must not hold a lock that they may take.
-    pub(crate) fn signal(&self, error: Option<Error>) {
-        // SAFETY: By the type invariant the fence is valid.
-        unsafe { c::ferrite_fence_signal(self.as_raw(), error.map_or(0, |e| e.to_errno())) }
-    }
-
     /// Whether the fence is signalled.
     pub(crate) fn is_signaled(&self) -> bool {
         // SAFETY: By the type invariant the fence is valid.
@@ -108,6 +102,39 @@ impl Fence {
     pub(crate) fn has_failed(&self) -> bool {
         // SAFETY: By the type invariant the fence is valid.
         unsafe { bindings::dma_fence_get_status(self.as_raw()) < 0 }
+    }
+}
+
+/// A fence of ours, which only we signal. Signalled as cancelled when dropped before that.
+pub(crate) struct OwnFence(Fence);
+
+impl OwnFence {
+    /// A new fence in a timeline of its own.
+    pub(crate) fn new() -> Result<Self> {
+        Fence::new().map(OwnFence)
+    }
+
+    /// Signals the fence, with an error if there was one. Callbacks of others run now; the caller
+    /// must not hold a lock that they may take.
+    pub(crate) fn signal(&self, error: Option<Error>) {
+        // SAFETY: The fence is valid.
+        unsafe { c::ferrite_fence_signal(self.0.as_raw(), error.map_or(0, |e| e.to_errno())) }
+    }
+}
+
+impl Deref for OwnFence {
+    type Target = Fence;
+
+    fn deref(&self) -> &Fence {
+        &self.0
+    }
+}
+
+impl Drop for OwnFence {
+    fn drop(&mut self) {
+        if !self.0.is_signaled() {
+            self.signal(Some(super::task::cancelled()));
+        }
     }
 }
 

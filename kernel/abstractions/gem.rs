@@ -87,6 +87,12 @@ impl<T: Driver> Object<T> {
         unsafe { c::ferrite_gem_is_imported(self.as_raw()) }
     }
 
+    /// Whether the CPU's mappings are write-combined.
+    pub(crate) fn is_write_combined(&self) -> bool {
+        // SAFETY: The object is valid; this does not change after it was made.
+        unsafe { (*self.shmem.get()).map_wc() }
+    }
+
     /// Offset for `mmap` on the device node.
     pub(crate) fn mmap_offset(&self) -> u64 {
         // SAFETY: The object is valid.
@@ -197,12 +203,16 @@ impl<T: Driver> GemRef<T> {
         self.0.as_ptr()
     }
 
-    /// A new object of `size` bytes, rounded up to whole pages.
-    pub(crate) fn new(device: &Device<T>, size: usize) -> Result<Self> {
+    /// A new object of `size` bytes, rounded up to whole pages. The CPU's mappings are cached, or
+    /// else write-combined.
+    pub(crate) fn new(device: &Device<T>, size: usize, combined: bool) -> Result<Self> {
+        let size = size.checked_next_multiple_of(4096).ok_or(ENOSPC)?;
         // SAFETY: The device is valid. The object is made by `create`.
         let shmem = from_err_ptr(unsafe {
-            bindings::drm_gem_shmem_create(device.as_raw(), size.next_multiple_of(4096))
+            bindings::drm_gem_shmem_create(device.as_raw(), size)
         })?;
+        // SAFETY: Nobody else has the object yet.
+        unsafe { (*shmem).set_map_wc(combined) };
         // INVARIANT: A new object has one reference, which is ours.
         NonNull::new(shmem.cast())
             .map(|raw| GemRef(raw, PhantomData))

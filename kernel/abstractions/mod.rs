@@ -15,6 +15,7 @@ pub(crate) mod platform;
 pub(crate) mod power;
 pub(crate) mod print;
 pub(crate) mod resv;
+pub(crate) mod syncobj;
 pub(crate) mod task;
 pub(crate) mod uapi;
 pub(crate) mod work;

@@ -150,8 +150,6 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     fn suspend(&self) -> Result;
     /// The system has woken up.
     fn resume(this: &Arc<Self>);
-    /// The delay before an idle device loses power, in milliseconds.
-    fn autosuspend_ms() -> i32;
 }
 
 /// A registered driver.
@@ -198,8 +196,6 @@ impl<T: Driver> Callbacks<T> {
             // SAFETY: `dev` is valid and bound; power management starts when the data is set.
             unsafe {
                 bindings::dev_set_drvdata(dev, data.cast());
-                bindings::pm_runtime_set_autosuspend_delay(dev, T::autosuspend_ms());
-                bindings::__pm_runtime_use_autosuspend(dev, true);
                 bindings::pm_runtime_enable(dev);
             }
             // SAFETY: The data was just set.
@@ -217,7 +213,6 @@ impl<T: Driver> Callbacks<T> {
     unsafe fn tear_down(dev: *mut bindings::device) {
         // SAFETY: By the caller's promise; the box came from `KBox::into_raw`.
         unsafe {
-            bindings::__pm_runtime_use_autosuspend(dev, false);
             // Suspends the device if it is idle, so that its clocks stop.
             bindings::__pm_runtime_suspend(dev, 0);
             bindings::__pm_runtime_disable(dev, true);

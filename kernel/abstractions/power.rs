@@ -117,7 +117,7 @@ pub(crate) fn get(device: &Device) -> Result {
     to_result(unsafe { c::ferrite_pm_get(device.as_raw_device()) })
 }
 
-/// Lets the device lose power after the autosuspend delay. Does not sleep.
+/// Lets the device lose power. May sleep.
 pub(crate) fn put(device: &Device) {
     // SAFETY: The device is valid.
     unsafe { c::ferrite_pm_put(device.as_raw_device()) }

@@ -3,9 +3,15 @@
 //!
 //! C header: [`include/linux/dma-resv.h`](srctree/include/linux/dma-resv.h)
 
-use super::fence::Fence;
-use super::gem::GemRef;
-use core::ptr::NonNull;
+use super::{
+    drm::Driver,
+    fence::Fence,
+    gem::GemRef, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     error::to_result,
@@ -32,7 +38,7 @@ impl Usage {
 }
 
 /// Waits for the users of a buffer, at most `jiffies`; returns whether they are done.
-pub(crate) fn wait<T: super::drm::Driver>(
+pub(crate) fn wait<T: Driver>(
     buffer: &GemRef<T>,
     usage: Usage,
     jiffies: usize,
@@ -47,41 +53,67 @@ pub(crate) fn wait<T: super::drm::Driver>(
     Ok(left > 0)
 }
 
-/// The locked reservation objects of several buffers.
-///
-/// # Invariants
-///
-/// All of `objects` are locked with `context`, and are kept alive by the borrow `'a`.
-pub(crate) struct Reservations<'a, T: super::drm::Driver> {
+/// Locks the reservation objects of several buffers; keeps its memory from time to time.
+pub(crate) struct Locker<T> {
     objects: KVVec<*mut bindings::drm_gem_object>,
-    context: KBox<Opaque<bindings::ww_acquire_ctx>>,
-    _buffers: core::marker::PhantomData<&'a GemRef<T>>,
+    context: Option<KBox<Opaque<bindings::ww_acquire_ctx>>>,
+    _driver: PhantomData<T>,
 }
 
-impl<'a, T: super::drm::Driver> Reservations<'a, T> {
-    /// Locks the buffers, which must all be different. Interruptible.
-    pub(crate) fn lock(buffers: impl ExactSizeIterator<Item = &'a GemRef<T>>) -> Result<Self> {
-        let mut objects = KVVec::with_capacity(buffers.len(), GFP_KERNEL)?;
-        for buffer in buffers {
-            objects.push(buffer.as_raw(), GFP_KERNEL)?;
+// SAFETY: The pointers are only used while the objects are borrowed.
+unsafe impl<T> Send for Locker<T> {}
+
+impl<T> Default for Locker<T> {
+    fn default() -> Self {
+        Locker {
+            objects: KVVec::new(),
+            context: None,
+            _driver: PhantomData,
         }
-        let context = KBox::new(Opaque::uninit(), GFP_KERNEL)?;
+    }
+}
+
+impl<T: Driver> Locker<T> {
+    /// Locks the buffers, which must all be different. Interruptible.
+    pub(crate) fn lock<'a>(
+        &'a mut self,
+        buffers: impl Iterator<Item = &'a GemRef<T>>,
+    ) -> Result<Reservations<'a>> {
+        self.objects.clear();
+        for buffer in buffers {
+            self.objects.push(buffer.as_raw(), GFP_KERNEL)?;
+        }
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(KBox::new(Opaque::uninit(), GFP_KERNEL)?),
+        };
         // SAFETY: The objects are valid; the context has a stable address until it is unlocked.
         to_result(unsafe {
             bindings::drm_gem_lock_reservations(
-                objects.as_mut_ptr(),
-                objects.len() as i32,
+                self.objects.as_mut_ptr(),
+                self.objects.len() as i32,
                 context.get(),
             )
         })?;
         // INVARIANT: Just locked.
         Ok(Reservations {
-            objects,
-            context,
-            _buffers: core::marker::PhantomData,
+            objects: &mut self.objects,
+            context: context.get(),
         })
     }
+}
 
+/// The locked reservation objects of several buffers.
+///
+/// # Invariants
+///
+/// All of `objects` are locked with `context`, and are kept alive by the borrow `'a`.
+pub(crate) struct Reservations<'a> {
+    objects: &'a mut KVVec<*mut bindings::drm_gem_object>,
+    context: *mut bindings::ww_acquire_ctx,
+}
+
+impl Reservations<'_> {
     fn resv(&self, index: usize) -> *mut bindings::dma_resv {
         // SAFETY: By the type invariant the objects are valid.
         unsafe { (*self.objects[index]).resv }
@@ -131,14 +163,14 @@ impl<'a, T: super::drm::Driver> Reservations<'a, T> {
     }
 }
 
-impl<T: super::drm::Driver> Drop for Reservations<'_, T> {
+impl Drop for Reservations<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant they are locked with this context.
         unsafe {
             bindings::drm_gem_unlock_reservations(
                 self.objects.as_mut_ptr(),
                 self.objects.len() as i32,
-                self.context.get(),
+                self.context,
             )
         }
     }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The ABI's structs may be copied to and from user space byte by byte.
 
-use crate::uapi::rocket;
+use crate::uapi::{
+    ferrite,
+    rocket, //
+};
 use kernel::transmute::{AsBytes, FromBytes};
 
 macro_rules! plain {
@@ -20,4 +23,13 @@ plain!(
     rocket::Task,
     rocket::Job,
     rocket::Submit,
+    ferrite::Query,
+    ferrite::DeviceInfo,
+    ferrite::CoreInfo,
+    ferrite::CreateBuffer,
+    ferrite::BufferInfo,
+    ferrite::Job,
+    ferrite::Submit,
+    ferrite::Wait,
+    ferrite::Prepare,
 );

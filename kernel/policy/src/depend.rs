@@ -134,6 +134,14 @@ impl Graph {
         }
     }
 
+    /// Drops all edges found so far; those added with [`after`](Self::after) from now on count.
+    pub fn forget_edges(&mut self) {
+        self.edges.clear();
+        for waits in self.waits.iter_mut() {
+            *waits = 0;
+        }
+    }
+
     /// The last job that writes `buffer`.
     pub fn last_writer(&self, buffer: usize) -> Option<u32> {
         Some(self.buffers[buffer].last_writer).filter(|&job| job != NONE)

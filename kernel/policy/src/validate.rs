@@ -7,6 +7,8 @@ pub const MAX_JOBS: u32 = 1024;
 pub const MAX_TASKS: u32 = 65536;
 /// Most buffer references in one submission, over all its jobs.
 pub const MAX_USES: u32 = 65536;
+/// Most synchronisation objects in one submission.
+pub const MAX_SYNCOBJS: u32 = 256;
 /// Bytes of one register command.
 pub const COMMAND_BYTES: u64 = 8;
 /// The command fetcher's address field begins at bit 4.

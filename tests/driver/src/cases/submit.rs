@@ -295,10 +295,10 @@ fn three_cores() -> Result<(), Fail> {
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
     let before = interrupts()?;
-    let outputs: Vec<_> = (0..6)
+    let outputs: Vec<_> = (0..12)
         .map(|_| device.buffer(task::ACTIVATIONS))
         .collect::<Result<_, _>>()?;
-    let lists: Vec<_> = (0..6)
+    let lists: Vec<_> = (0..12)
         .map(|_| device.buffer(4096))
         .collect::<Result<_, _>>()?;
     let mut jobs = Jobs::new();
@@ -310,7 +310,7 @@ fn three_cores() -> Result<(), Fail> {
             ..rig.task()
         };
         jobs.add(
-            vec![task; 4],
+            vec![task; 32],
             &[list.handle, rig.constants.handle],
             &[output.handle],
         );
