@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz clean licences
+.PHONY: help run test bench fuzz kernel board install deb clean licences ferrite
 
 # rustup's default place, for shells that have not been told of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -21,6 +21,9 @@ test: licences ## run every check and test
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	$(if $(wildcard tests/board/test),tests/board/test)
 
+bench: ferrite ## time the simulator beside TFLite on this machine
+	@tests/bench/run
+
 FUZZ_SECONDS ?= 60
 fuzz: ## fuzz each target in tests/fuzz for FUZZ_SECONDS (60)
 	@tools/setup fuzz
@@ -28,6 +31,30 @@ fuzz: ## fuzz each target in tests/fuzz for FUZZ_SECONDS (60)
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit; \
 	done
+
+kernel: ## build the kernel module against the kernel tree KDIR
+	$(MAKE) -C kernel $(if $(KDIR),KDIR=$(abspath $(KDIR)))
+
+board: ## build the virtual board: QEMU plugin, kernels, root file systems
+	@tools/setup build
+	tests/board/build all
+
+PREFIX ?= /usr/local
+install: ferrite ## install the command, its manual pages and shell completions into PREFIX (/usr/local)
+	install -Dm755 -s $(RELEASE)/ferrite $(DESTDIR)$(PREFIX)/bin/ferrite
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	$(RELEASE)/ferrite man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE)/ferrite completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ferrite
+	$(RELEASE)/ferrite completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ferrite
+	$(RELEASE)/ferrite completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ferrite.fish
+
+deb: ferrite ## build a Debian package in target/
+	@tools/deb
+
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+ferrite:
+	@tools/setup build
+	cargo build --release -p ferrite-cli
 
 clean: ## remove everything that was built
 	cargo clean
