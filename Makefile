@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fuzz kernel board install deb clean licences ferrite
+.PHONY: help run test bench fuzz kernel dtbs board install deb clean licences ferrite
 
 # rustup's default place, for shells that have not been told of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
@@ -34,6 +34,9 @@ fuzz: ## fuzz each target in tests/fuzz for FUZZ_SECONDS (60)
 
 kernel: ## build the kernel module against the kernel tree KDIR
 	$(MAKE) -C kernel $(if $(KDIR),KDIR=$(abspath $(KDIR)))
+
+dtbs: ## compile the device tree overlays into target/dtbs, warnings being errors
+	$(MAKE) -C dts OUT=$(abspath target/dtbs)
 
 board: ## build the virtual board: QEMU plugin, kernels, root file systems
 	@tools/setup build
