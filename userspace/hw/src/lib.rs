@@ -3,5 +3,6 @@
 
 pub mod grade;
 pub mod rk3588;
+pub mod vivante;
 
 pub use grade::Grade;
