@@ -142,3 +142,35 @@ fn mobilenet_v2_per_axis_on_the_host() {
 fn mobilenet_v2_per_axis_on_chip() {
     check("tf2_mobilenet_v2_1.0_224_ptq", Evidence::Sibling, 28);
 }
+
+/// Jobs of several cores, run in another order than they are listed in, give what one core gives.
+#[test]
+fn cores_do_not_change_results() {
+    let all = models::public();
+    let Some(model) = all.iter().find(|m| m.name.starts_with("deeplabv3")) else {
+        return;
+    };
+    let graph = tflite::read(&model.bytes()).expect("a public model");
+    let array = &model.inputs(&model.cases[0])[0];
+    let tensor = graph.tensor(graph.inputs[0]);
+    let input = Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data).expect("fits");
+    let mut outputs = Vec::new();
+    for cores in [1, 3] {
+        let options = Options {
+            cores,
+            ..Options::new(Target::Rk3588)
+        };
+        let executable = compile(&graph, &options).expect("compiles");
+        let jobs = executable.steps.iter().map(|step| match step {
+            ferrite_compiler::executable::Step::Submit(jobs) => jobs.len(),
+            _ => 0,
+        });
+        let jobs: usize = jobs.sum();
+        println!("{cores} cores: {jobs} jobs");
+        assert_eq!(jobs > 10, cores > 1);
+        let inputs = std::slice::from_ref(&input);
+        let values = support::run(&graph, &executable, Grade::Silicon, inputs).expect("no fault");
+        outputs.push(values[&graph.outputs[0]].bytes().to_vec());
+    }
+    assert!(outputs[0] == outputs[1]);
+}

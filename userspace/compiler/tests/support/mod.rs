@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ferrite_compiler::executable::{
-    BufferId, Executable, HostRequant, Layout, Port, RelocationKind, Step,
+    BufferId, Executable, HostRequant, Job, Layout, Port, RelocationKind, Step,
 };
 use ferrite_hw::Grade;
 use ferrite_ir::{DType, Graph, TensorId};
@@ -71,7 +71,7 @@ pub fn run(
                 device.with_mut(range, |bytes| enter(port, value.bytes(), bytes));
             }
             Step::Submit(jobs) => {
-                for job in jobs {
+                for job in latest_first(jobs) {
                     for task in &job.tasks {
                         let base = buffers[task.commands.buffer.0 as usize].0;
                         let start =
@@ -100,6 +100,21 @@ pub fn run(
         }
     }
     Ok(values)
+}
+
+/// The jobs in an order as far from theirs as their dependencies allow.
+fn latest_first(jobs: &[Job]) -> Vec<&Job> {
+    let mut done = vec![false; jobs.len()];
+    let mut order = Vec::new();
+    while let Some(next) = (0..jobs.len())
+        .rev()
+        .find(|&i| !done[i] && jobs[i].after.iter().all(|&before| done[before]))
+    {
+        done[next] = true;
+        order.push(&jobs[next]);
+    }
+    assert_eq!(order.len(), jobs.len(), "jobs wait for each other");
+    order
 }
 
 /// Byte offset of an element of a cube.
