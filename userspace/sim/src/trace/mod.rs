@@ -8,10 +8,12 @@
 
 mod reader;
 mod recorder;
+mod replay;
 mod writer;
 
 pub use reader::{TraceError, TraceReader};
 pub use recorder::{Recorder, Touched};
+pub use replay::{NotStarted, Replayed, Replayer, TracedMemory};
 pub use writer::TraceWriter;
 
 /// The first bytes of a trace, with the version of its form.
