@@ -98,7 +98,7 @@ machine_run() {
     local arguments=(
         "${kind[@]}"
         -kernel "$tree/arch/arm64/boot/Image" -dtb "$work/board.dtb"
-        -append "console=ttyAMA0 root=/dev/vda ro rootfstype=squashfs init=/init quiet panic=-1 oops=panic"
+        -append "console=ttyAMA0 root=/dev/vda ro rootfstype=squashfs init=/init loglevel=$([ "$kernel" = debug ] && echo 7 || echo 5) panic=-1 oops=panic"
         -serial "file:$console" -no-reboot
         -drive "if=none,id=root,format=raw,readonly=on,file=$(escape "$image")" -device virtio-blk-device,drive=root
         -fsdev "local,id=board,security_model=none,path=$(escape "$control")"
@@ -147,7 +147,8 @@ machine_report() {
         say "the guest ended without a status (QEMU: $ended)"
         tail -n 5 "$work/qemu.log" >&2
     fi
-    if [ "$kernel" = debug ] && grep -qE "$SPLAT" "$work/console.log"; then
+    # The plain kernel is not watched, but for the test of the watching.
+    if { [ "$kernel" = debug ] || [ -n "${FERRITE_BOARD_SPLAT:-}" ]; } && grep -qE "$SPLAT" "$work/console.log"; then
         say "the kernel complained: $(grep -cE "$SPLAT" "$work/console.log") lines, the first: $(grep -m 1 -E "$SPLAT" "$work/console.log" | tr -d '\r')"
         status=126
     fi
