@@ -171,6 +171,11 @@ impl JobRef {
         &self.batch.tasks[self.job().first + task as usize]
     }
 
+    /// The number of its submission.
+    pub(crate) fn number(&self, npu: &Npu) -> u64 {
+        self.batch.progress.access(&npu.state().lock()).number
+    }
+
     /// What the job writes.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = &GemRef<Ferrite>> {
         self.batch.writes[self.job().writes.clone()]

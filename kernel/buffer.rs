@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the driver knows of a buffer besides its memory.
 
-use crate::policy::schedule::ClientId;
+use crate::policy::{
+    quota::Memory,
+    schedule::ClientId, //
+};
 use crate::space::Mapping;
-use core::sync::atomic::{AtomicI32, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -20,15 +23,41 @@ pub(crate) struct Buffer {
     homes: Homes,
     /// Error of the last job that wrote it, or 0.
     error: AtomicI32,
+    charge: Charge,
+}
+
+/// Memory that is given back when the buffer goes.
+struct Charge {
+    memory: Arc<Memory>,
+    bytes: AtomicU64,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.release(*self.bytes.get_mut());
+    }
 }
 
 impl Buffer {
     /// For a new object.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    pub(crate) fn new(memory: Arc<Memory>) -> impl PinInit<Self, Error> {
         try_pin_init!(Buffer {
             homes <- Homes::new(),
             error: AtomicI32::new(0),
+            charge: Charge {
+                memory,
+                bytes: AtomicU64::new(0),
+            },
         }? Error)
+    }
+
+    /// Charges the buffer's memory, before it is allocated.
+    pub(crate) fn charge(&self, bytes: u64) -> Result {
+        if !self.charge.memory.charge(bytes) {
+            return Err(ENOMEM);
+        }
+        self.charge.bytes.store(bytes, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the buffer is mapped.

@@ -7,6 +7,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
 #include <linux/iommu.h>
+#include <linux/mm.h>
 #include <linux/of_address.h>
 #include <linux/pm_runtime.h>
 #include <linux/reset.h>
@@ -139,7 +140,6 @@ void ferrite_pm_put(struct device *dev)
 	pm_runtime_put_sync(dev);
 }
 
-
 void ferrite_coredump(struct device *dev, void *data, size_t len)
 {
 	dev_coredumpv(dev, data, len, GFP_KERNEL);
@@ -154,6 +154,11 @@ bool ferrite_task_is_killed(void)
 {
 	return fatal_signal_pending(current) ||
 	       ((current->flags & PF_EXITING) && current->exit_code == SIGKILL);
+}
+
+u64 ferrite_ram_bytes(void)
+{
+	return (u64)totalram_pages() << PAGE_SHIFT;
 }
 
 struct workqueue_struct *ferrite_workqueue(const char *name)

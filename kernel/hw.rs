@@ -9,7 +9,10 @@ use crate::abstractions::{
     platform::Device, //
 };
 use crate::policy::validate::{Commands, DMA_ERRORS};
-use kernel::prelude::*;
+use kernel::{
+    fmt,
+    prelude::*, //
+};
 
 const WINDOW: usize = 0x1000;
 
@@ -61,6 +64,16 @@ pub(crate) struct Snapshot {
     pub(crate) amount: u32,
     /// Task counters.
     pub(crate) status: u32,
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "commands {:#x}, amount {:#x}, interrupts {:#x}, tasks {:#x}",
+            self.base, self.amount, self.interrupts, self.status
+        )
+    }
 }
 
 impl Hardware {

@@ -11,13 +11,21 @@ use crate::abstractions::{
         IrqLock, //
     },
     print::Printer,
+    task,
     work::OwnQueue, //
 };
 use crate::batch::{Batch, JobRef};
 use crate::buffer::Buffer;
 use crate::client::Client;
 use crate::core::Core;
-use crate::policy::schedule::{Claim, Scheduler, MAX_CORES};
+use crate::policy::{
+    quota::Memory,
+    schedule::{
+        Claim,
+        Scheduler,
+        MAX_CORES, //
+    }, //
+};
 use kernel::{
     new_condvar,
     prelude::*,
@@ -51,8 +59,6 @@ pub(crate) enum Cause {
     Fault(Fault),
     /// The core reported failed DMA: the raw interrupt bits.
     Dma(u32),
-    /// Asked for through debugfs.
-    Forced,
 }
 
 /// A core and what only its owner in the scheduler's sense may change.
@@ -90,6 +96,7 @@ pub(crate) struct State {
 #[pin_data]
 pub(crate) struct NpuData {
     queue: OwnQueue,
+    memory: Arc<Memory>,
     #[pin]
     state: IrqLock<State>,
     #[pin]
@@ -101,6 +108,7 @@ impl NpuData {
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(NpuData {
             queue: OwnQueue::new(c"ferrite")?,
+            memory: Arc::new(Memory::new(task::ram_bytes() / 2), GFP_KERNEL)?,
             state <- new_irq_lock!(
                 State {
                     sched: Scheduler::new(MAX_JOBS, MAX_CLIENTS)?,
@@ -117,6 +125,11 @@ impl NpuData {
     /// What the scheduler's lock protects.
     pub(crate) fn state(&self) -> &IrqLock<State> {
         &self.state
+    }
+
+    /// The memory of all buffers: at most half of the machine's.
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     /// Where the driver's work is done.
@@ -173,7 +186,8 @@ impl NpuData {
         }
     }
 
-    /// Waits until `ready` gives something, at most `jiffies`; `None` if it does not. Interruptible.
+    /// Waits until `ready` gives something, at most `jiffies`; `None` if it does not.
+    /// Interruptible.
     pub(crate) fn wait_until<R>(
         &self,
         mut jiffies: Jiffies,
@@ -224,8 +238,7 @@ impl drm::Driver for Ferrite {
     type File = Client;
     type Buffer = Buffer;
     const IOCTLS: &'static [kernel::bindings::drm_ioctl_desc] = crate::ioctl::TABLE;
-    const DEBUGFS: &'static [(&'static CStr, fn(&Npu, &kernel::seq_file::SeqFile))] =
-        crate::observe::DEBUGFS;
+    const DEBUGFS: &'static [drm::DebugfsFile<Self>] = crate::observe::DEBUGFS;
 
     fn open(device: &Npu, id: u64) -> Result<Arc<Client>> {
         Client::new(device, id)
@@ -235,8 +248,8 @@ impl drm::Driver for Ferrite {
         file.close();
     }
 
-    fn buffer(_device: &Npu) -> impl PinInit<Buffer, Error> {
-        Buffer::new()
+    fn buffer(device: &Npu) -> impl PinInit<Buffer, Error> {
+        Buffer::new(device.memory().clone())
     }
 
     fn handle_opened(file: &Client, object: &Object<Self>) -> Result {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the driver shows of itself: fdinfo and debugfs.
 
-use crate::abstractions::print::Printer;
+use crate::abstractions::{
+    drm::DebugfsFile,
+    print::Printer, //
+};
 use crate::client::Client;
-use crate::npu::Npu;
+use crate::npu::{Ferrite, Npu};
 use kernel::{
     prelude::*,
     seq_file::SeqFile,
@@ -11,7 +14,7 @@ use kernel::{
 };
 
 /// Files in the device's debugfs folder.
-pub(crate) const DEBUGFS: &[(&CStr, fn(&Npu, &SeqFile))] = &[(c"cores", cores), (c"jobs", jobs)];
+pub(crate) const DEBUGFS: &[DebugfsFile<Ferrite>] = &[(c"cores", cores), (c"jobs", jobs)];
 
 /// `drm-usage-stats` of a client; see Documentation/gpu/drm-usage-stats.rst.
 pub(crate) fn fdinfo(client: &Client, printer: &Printer) {
@@ -42,7 +45,7 @@ fn cores(npu: &Npu, file: &SeqFile) {
             file,
             "core {index}: {doing}, powered {}, attached {}, jobs {}, busy {} ns, resets {}\n",
             u32::from(lane.powered),
-            state.sched.attached(index).map_or(-1, |id| id.0 as i64),
+            state.sched.attached(index).map_or(-1, |id| i64::from(id.0)),
             usage.jobs,
             usage.busy_ns,
             lane.resets

@@ -10,6 +10,8 @@ pub(crate) mod depend;
 pub(crate) mod iova;
 #[path = "policy/src/queue.rs"]
 pub(crate) mod queue;
+#[path = "policy/src/quota.rs"]
+pub(crate) mod quota;
 #[path = "policy/src/schedule.rs"]
 pub(crate) mod schedule;
 #[path = "store.rs"]

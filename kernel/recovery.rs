@@ -2,21 +2,42 @@
 //! What happens when a job goes wrong.
 
 use crate::abstractions::{
+    coredump::Dump,
     iommu::{
         Fault,
         IommuId, //
     },
     task, //
 };
+use crate::batch::JobRef;
 use crate::core::Core;
+use crate::hw::Snapshot;
 use crate::npu::{Cause, Npu};
 use kernel::{
+    fmt,
     prelude::*,
     sync::Arc, //
 };
 
 /// Microseconds for which the resets are held: at least 32 cycles of the slowest clock.
 const RESET_US: usize = 10;
+/// Most commands in a dump.
+const MAX_DUMPED: u64 = 4096;
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Timeout => f.write_str("timed out"),
+            Cause::Fault(fault) => write!(
+                f,
+                "IOMMU fault: {} of {:#x}",
+                if fault.write { "write" } else { "read" },
+                fault.address
+            ),
+            Cause::Dma(raised) => write!(f, "DMA failed: interrupts {raised:#x}"),
+        }
+    }
+}
 
 impl Cause {
     /// What the job's fences and waiters are told.
@@ -25,7 +46,6 @@ impl Cause {
             Cause::Timeout => ETIMEDOUT,
             Cause::Fault(_) => EFAULT,
             Cause::Dma(_) => EIO,
-            Cause::Forced => task::cancelled(),
         }
     }
 }
@@ -56,14 +76,19 @@ impl Core {
     pub(crate) fn recover(self: &Arc<Self>, cause: Cause) {
         let npu = self.npu();
         let index = self.index();
-        let job = {
+        let (job, task) = {
             let mut state = npu.state().lock();
             state.lanes[index].resets += 1;
-            state.sched.on_core(index).cloned()
+            (
+                state.sched.on_core(index).cloned(),
+                state.sched.task_of(index),
+            )
         };
         let snapshot = self.hw().snapshot();
         if let Some(job) = &job {
             self.report(&cause, job, &snapshot);
+            // Without memory there is no dump; the job is over anyway.
+            let _ = self.dump(&cause, job, task, &snapshot);
         }
         // While DMA is under way the IOMMU does not stall, so the core's reset comes first.
         if let Err(error) = self.resets().pulse(RESET_US) {
@@ -89,43 +114,56 @@ impl Core {
         crate::dispatch::end_cancelled(npu);
     }
 
-    fn report(
-        &self,
-        cause: &Cause,
-        job: &crate::batch::JobRef,
-        snapshot: &crate::hw::Snapshot,
-    ) {
+    fn report(&self, cause: &Cause, job: &JobRef, snapshot: &Snapshot) {
         let client = job.batch.client.number();
         let dev = self.device().as_ref();
+        let (number, index) = (job.index, self.index());
         match cause {
             Cause::Timeout => dev_err!(
                 dev,
-                "client {client}, job {}: timed out on core {} (commands {:#x}, interrupts {:#x})\n",
-                job.index,
-                self.index(),
-                snapshot.base,
-                snapshot.interrupts
+                "client {client}, job {number}: timed out on core {index} ({snapshot})\n"
             ),
             Cause::Fault(fault) => dev_err!(
                 dev,
-                "client {client}, job {}: {} of {:#x} on core {} refused by the IOMMU\n",
-                job.index,
+                "client {client}, job {number}: {} of {:#x} on core {index} refused by the IOMMU\n",
                 if fault.write { "write" } else { "read" },
-                fault.address,
-                self.index()
+                fault.address
             ),
-            Cause::Dma(raised) => dev_err!(
+            Cause::Dma(_) => dev_err!(
                 dev,
-                "client {client}, job {}: DMA failed on core {} (interrupts {raised:#x})\n",
-                job.index,
-                self.index()
-            ),
-            Cause::Forced => dev_err!(
-                dev,
-                "client {client}, job {}: ended by request on core {}\n",
-                job.index,
-                self.index()
+                "client {client}, job {number}: DMA failed on core {index} ({snapshot})\n"
             ),
         }
+    }
+
+    /// Keeps the hanging job's commands and the core's registers for whoever wants to know why.
+    fn dump(&self, cause: &Cause, job: &JobRef, task: u32, snapshot: &Snapshot) -> Result {
+        let mut dump = Dump::new()?;
+        dump.line(fmt!(
+            "ferrite: core {}, {cause}\n{snapshot}\nclient {}, submission {}, job {}, task {task}\n",
+            self.index(),
+            job.batch.client.number(),
+            job.number(self.npu()),
+            job.index
+        ))?;
+        let commands = job.commands(task);
+        let address = u64::from(commands.address);
+        for used in &job.batch.buffers {
+            let range = used.mapping.range();
+            dump.line(fmt!("buffer {:#x} +{:#x}\n", range.start, range.len))?;
+            if !(range.start..range.end()).contains(&address) {
+                continue;
+            }
+            let first = address - range.start;
+            let words = u64::from(commands.amount + 1) * 2;
+            for word in 0..words.min(MAX_DUMPED) {
+                let Some(value) = used.buffer.peek(first + word * 8) else {
+                    break;
+                };
+                dump.line(fmt!("{:#010x}: {value:#018x}\n", address + word * 8))?;
+            }
+        }
+        dump.submit(self.device());
+        Ok(())
     }
 }

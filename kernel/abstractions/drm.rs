@@ -25,6 +25,8 @@ use kernel::{
         to_result, //
     },
     prelude::*,
+    seq_file::SeqFile,
+    str::as_char_ptr_in_const_context,
     sync::{
         aref::{
             ARef,
@@ -34,6 +36,9 @@ use kernel::{
     },
     types::Opaque, //
 };
+
+/// A file in a device's debugfs folder: its name, and what prints it.
+pub(crate) type DebugfsFile<T> = (&'static CStr, fn(&Device<T>, &SeqFile));
 
 /// A driver of compute accelerators.
 pub(crate) trait Driver: Sized + 'static {
@@ -48,7 +53,7 @@ pub(crate) trait Driver: Sized + 'static {
     /// The ioctls, from [`ioctls!`].
     const IOCTLS: &'static [bindings::drm_ioctl_desc];
     /// Files in the device's debugfs folder.
-    const DEBUGFS: &'static [(&'static CStr, fn(&Device<Self>, &kernel::seq_file::SeqFile))];
+    const DEBUGFS: &'static [DebugfsFile<Self>];
 
     /// A file is opened.
     fn open(device: &Device<Self>, id: u64) -> Result<Arc<Self::File>>;
@@ -109,8 +114,8 @@ impl<T: Driver> Device<T> {
         show_fdinfo: Some(Callbacks::<T>::show_fdinfo),
         gem_create_object: Some(gem::Functions::<T>::create),
         gem_prime_import_sg_table: Some(bindings::drm_gem_shmem_prime_import_sg_table),
-        name: T::INFO.0.as_ptr().cast_mut().cast(),
-        desc: T::INFO.1.as_ptr().cast_mut().cast(),
+        name: as_char_ptr_in_const_context(T::INFO.0).cast_mut(),
+        desc: as_char_ptr_in_const_context(T::INFO.1).cast_mut(),
         major: T::INFO.2[0],
         minor: T::INFO.2[1],
         patchlevel: T::INFO.2[2],
@@ -178,7 +183,7 @@ impl<T: Driver> Device<T> {
             unsafe {
                 c::drm_debugfs_add_file(
                     self.as_raw(),
-                    name.as_ptr().cast(),
+                    name.as_char_ptr(),
                     Some(Callbacks::<T>::debugfs),
                     index as *mut kernel::ffi::c_void,
                 )
@@ -276,7 +281,7 @@ static FOPS: Fops = {
 struct Callbacks<T>(PhantomData<T>);
 
 impl<T: Driver> Callbacks<T> {
-    unsafe extern "C" fn open(
+    extern "C" fn open(
         device: *mut bindings::drm_device,
         file: *mut bindings::drm_file,
     ) -> i32 {
@@ -290,17 +295,17 @@ impl<T: Driver> Callbacks<T> {
         })
     }
 
-    unsafe extern "C" fn postclose(_: *mut bindings::drm_device, file: *mut bindings::drm_file) {
+    extern "C" fn postclose(_: *mut bindings::drm_device, file: *mut bindings::drm_file) {
         // SAFETY: `open` put the reference there, and nobody uses the file any more.
         T::close(unsafe { Arc::from_raw((*file).driver_priv.cast_const().cast()) })
     }
 
-    unsafe extern "C" fn release(device: *mut bindings::drm_device) {
+    extern "C" fn release(device: *mut bindings::drm_device) {
         // SAFETY: The last reference is gone; the DRM core frees the memory afterwards.
         unsafe { core::ptr::drop_in_place(&raw mut (*device.cast::<Device<T>>()).data) }
     }
 
-    unsafe extern "C" fn show_fdinfo(
+    extern "C" fn show_fdinfo(
         printer: *mut bindings::drm_printer,
         file: *mut bindings::drm_file,
     ) {
@@ -311,7 +316,7 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
-    unsafe extern "C" fn debugfs(
+    extern "C" fn debugfs(
         seq: *mut bindings::seq_file,
         _: *mut kernel::ffi::c_void,
     ) -> i32 {
@@ -320,7 +325,7 @@ impl<T: Driver> Callbacks<T> {
             let entry = (*seq).private.cast::<c::drm_debugfs_entry>();
             let device = Device::<T>::from_raw((*entry).dev);
             let index = (*entry).file.data as usize;
-            (T::DEBUGFS[index].1)(device, kernel::seq_file::SeqFile::from_raw(seq));
+            (T::DEBUGFS[index].1)(device, SeqFile::from_raw(seq));
         }
         0
     }
@@ -340,7 +345,7 @@ pub(crate) const fn ioctl(
         cmd,
         flags: 0,
         func: Some(func),
-        name: name.as_ptr().cast(),
+        name: as_char_ptr_in_const_context(name),
     }
 }
 
@@ -384,7 +389,7 @@ macro_rules! ioctls {
     ($driver:ty, $size:expr; $(($cmd:expr, $arg:ty => $handler:path),)*) => {{
         let mut table = [$crate::abstractions::drm::NO_IOCTL; $size];
         $({
-            unsafe extern "C" fn call(
+            extern "C" fn call(
                 device: *mut ::kernel::bindings::drm_device,
                 data: *mut ::kernel::ffi::c_void,
                 file: *mut ::kernel::bindings::drm_file,

@@ -46,12 +46,12 @@ impl Drop for Fence {
     }
 }
 
-unsafe extern "C" fn driver_name(_: *mut bindings::dma_fence) -> *const kernel::ffi::c_char {
-    c"rocket".as_ptr().cast()
+extern "C" fn driver_name(_: *mut bindings::dma_fence) -> *const kernel::ffi::c_char {
+    c"rocket".as_char_ptr()
 }
 
-unsafe extern "C" fn timeline_name(_: *mut bindings::dma_fence) -> *const kernel::ffi::c_char {
-    c"rockchip-npu".as_ptr().cast()
+extern "C" fn timeline_name(_: *mut bindings::dma_fence) -> *const kernel::ffi::c_char {
+    c"rockchip-npu".as_char_ptr()
 }
 
 /// Without `release` and `wait` a fence lets go of these once it is signalled, so that fences may
@@ -217,7 +217,7 @@ impl<T: OnSignal> Wait<T> {
         self.armed.store(true, Ordering::Release);
     }
 
-    unsafe extern "C" fn run(
+    extern "C" fn run(
         fence: *mut bindings::dma_fence,
         callback: *mut bindings::dma_fence_cb,
     ) {

@@ -261,7 +261,7 @@ impl<T: Driver> Functions<T> {
     };
 
     /// `drm_driver::gem_create_object`.
-    pub(super) unsafe extern "C" fn create(
+    pub(super) extern "C" fn create(
         device: *mut bindings::drm_device,
         _size: usize,
     ) -> *mut bindings::drm_gem_object {
@@ -295,7 +295,7 @@ impl<T: Driver> Functions<T> {
         }
     }
 
-    unsafe extern "C" fn free(raw: *mut bindings::drm_gem_object) {
+    extern "C" fn free(raw: *mut bindings::drm_gem_object) {
         let object = raw.cast::<Object<T>>();
         // SAFETY: The last reference is gone. The C helper frees the memory, which came from
         // `kmalloc`, after we dropped what it does not know.
@@ -305,7 +305,7 @@ impl<T: Driver> Functions<T> {
         }
     }
 
-    unsafe extern "C" fn open(
+    extern "C" fn open(
         raw: *mut bindings::drm_gem_object,
         file: *mut bindings::drm_file,
     ) -> i32 {
@@ -316,7 +316,7 @@ impl<T: Driver> Functions<T> {
         })
     }
 
-    unsafe extern "C" fn close(
+    extern "C" fn close(
         raw: *mut bindings::drm_gem_object,
         file: *mut bindings::drm_file,
     ) {
@@ -325,7 +325,7 @@ impl<T: Driver> Functions<T> {
         T::handle_closed(file.data(), object);
     }
 
-    unsafe extern "C" fn print_info(
+    extern "C" fn print_info(
         printer: *mut bindings::drm_printer,
         indent: u32,
         raw: *const bindings::drm_gem_object,
@@ -334,24 +334,24 @@ impl<T: Driver> Functions<T> {
         unsafe { bindings::drm_gem_shmem_print_info(raw.cast(), printer, indent) }
     }
 
-    unsafe extern "C" fn pin(raw: *mut bindings::drm_gem_object) -> i32 {
+    extern "C" fn pin(raw: *mut bindings::drm_gem_object) -> i32 {
         // SAFETY: All objects are shmem objects; the caller holds the reservation.
         unsafe { bindings::drm_gem_shmem_pin_locked(raw.cast()) }
     }
 
-    unsafe extern "C" fn unpin(raw: *mut bindings::drm_gem_object) {
+    extern "C" fn unpin(raw: *mut bindings::drm_gem_object) {
         // SAFETY: As in `pin`.
         unsafe { bindings::drm_gem_shmem_unpin_locked(raw.cast()) }
     }
 
-    unsafe extern "C" fn get_sg_table(
+    extern "C" fn get_sg_table(
         raw: *mut bindings::drm_gem_object,
     ) -> *mut bindings::sg_table {
         // SAFETY: All objects are shmem objects.
         unsafe { bindings::drm_gem_shmem_get_sg_table(raw.cast()) }
     }
 
-    unsafe extern "C" fn vmap(
+    extern "C" fn vmap(
         raw: *mut bindings::drm_gem_object,
         map: *mut bindings::iosys_map,
     ) -> i32 {
@@ -359,7 +359,7 @@ impl<T: Driver> Functions<T> {
         unsafe { bindings::drm_gem_shmem_vmap_locked(raw.cast(), map) }
     }
 
-    unsafe extern "C" fn vunmap(
+    extern "C" fn vunmap(
         raw: *mut bindings::drm_gem_object,
         map: *mut bindings::iosys_map,
     ) {
@@ -367,7 +367,7 @@ impl<T: Driver> Functions<T> {
         unsafe { bindings::drm_gem_shmem_vunmap_locked(raw.cast(), map) }
     }
 
-    unsafe extern "C" fn mmap(
+    extern "C" fn mmap(
         raw: *mut bindings::drm_gem_object,
         vma: *mut bindings::vm_area_struct,
     ) -> i32 {
@@ -375,7 +375,7 @@ impl<T: Driver> Functions<T> {
         unsafe { bindings::drm_gem_shmem_mmap(raw.cast(), vma) }
     }
 
-    unsafe extern "C" fn status(
+    extern "C" fn status(
         raw: *mut bindings::drm_gem_object,
     ) -> bindings::drm_gem_object_status {
         // SAFETY: The object is valid.

@@ -66,7 +66,7 @@ impl<T: Handler> Registration<T> {
         })
     }
 
-    unsafe extern "C" fn run(_irq: i32, data: *mut kernel::ffi::c_void) -> bindings::irqreturn_t {
+    extern "C" fn run(_irq: i32, data: *mut kernel::ffi::c_void) -> bindings::irqreturn_t {
         // SAFETY: `data` is from `Arc::into_raw`, and its owner frees it after the handler. The
         // reference is not given up here.
         let this = core::mem::ManuallyDrop::new(unsafe { Arc::from_raw(data.cast_const().cast()) });

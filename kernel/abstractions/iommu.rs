@@ -74,7 +74,7 @@ impl<S: FaultSink> Domain<S> {
             .ok_or(ENOMEM)
     }
 
-    unsafe extern "C" fn handle(
+    extern "C" fn handle(
         _: *mut bindings::iommu_domain,
         iommu: *mut bindings::device,
         address: usize,

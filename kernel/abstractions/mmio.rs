@@ -43,8 +43,9 @@ impl<const SIZE: usize> Mmio<SIZE> {
             return Err(EINVAL);
         }
         // SAFETY: The device is bound and the resource is one of its own.
-        let base =
-            unsafe { bindings::devm_ioremap_resource(device.as_raw_device(), resource.cast_const()) };
+        let base = unsafe {
+            bindings::devm_ioremap_resource(device.as_raw_device(), resource.cast_const())
+        };
         let base = NonNull::new(from_err_ptr(base)?).ok_or(ENOMEM)?;
         // INVARIANT: Just mapped, and long enough.
         Ok(Mmio { base: base.cast() })

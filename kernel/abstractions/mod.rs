@@ -4,6 +4,7 @@
 //! All of the module's unsafe code is here. Each file covers one subsystem and knows nothing of the
 //! NPU, so that it could move into the `kernel` crate.
 
+pub(crate) mod coredump;
 pub(crate) mod drm;
 pub(crate) mod fence;
 pub(crate) mod gem;

@@ -186,7 +186,7 @@ impl<T: Driver> Callbacks<T> {
         unsafe { &*bindings::dev_get_drvdata(device).cast::<Arc<T>>() }
     }
 
-    unsafe extern "C" fn probe(raw: *mut bindings::platform_device) -> i32 {
+    extern "C" fn probe(raw: *mut bindings::platform_device) -> i32 {
         from_result(|| {
             // SAFETY: The driver core probes valid devices.
             let dev = unsafe { &raw mut (*raw).dev };
@@ -222,7 +222,7 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
-    unsafe extern "C" fn remove(raw: *mut bindings::platform_device) {
+    extern "C" fn remove(raw: *mut bindings::platform_device) {
         // SAFETY: The driver core removes devices that were probed.
         unsafe {
             let dev = &raw mut (*raw).dev;
@@ -231,17 +231,17 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
-    unsafe extern "C" fn runtime_suspend(dev: *mut bindings::device) -> i32 {
+    extern "C" fn runtime_suspend(dev: *mut bindings::device) -> i32 {
         // SAFETY: Power management is enabled only while there is driver data.
         from_result(|| unsafe { Self::data(dev) }.power_off().map(|()| 0))
     }
 
-    unsafe extern "C" fn runtime_resume(dev: *mut bindings::device) -> i32 {
+    extern "C" fn runtime_resume(dev: *mut bindings::device) -> i32 {
         // SAFETY: Power management is enabled only while there is driver data.
         from_result(|| unsafe { Self::data(dev) }.power_on().map(|()| 0))
     }
 
-    unsafe extern "C" fn suspend(dev: *mut bindings::device) -> i32 {
+    extern "C" fn suspend(dev: *mut bindings::device) -> i32 {
         // SAFETY: The system suspends bound devices.
         from_result(|| unsafe {
             Self::data(dev).suspend()?;
@@ -252,7 +252,7 @@ impl<T: Driver> Callbacks<T> {
         })
     }
 
-    unsafe extern "C" fn resume(dev: *mut bindings::device) -> i32 {
+    extern "C" fn resume(dev: *mut bindings::device) -> i32 {
         // SAFETY: The system resumes bound devices.
         from_result(|| unsafe {
             to_result(bindings::pm_runtime_force_resume(dev))?;

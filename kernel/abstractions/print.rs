@@ -4,7 +4,8 @@
 use super::bindings as c;
 use kernel::{
     bindings,
-    fmt, //
+    fmt,
+    prelude::*, //
 };
 
 /// Where fdinfo and dumps are printed to.
@@ -24,7 +25,7 @@ impl Printer {
         unsafe {
             c::drm_printf(
                 self.0,
-                c"%pA".as_ptr().cast(),
+                c"%pA".as_char_ptr(),
                 core::ptr::from_ref(&args).cast::<kernel::ffi::c_void>(),
             )
         }

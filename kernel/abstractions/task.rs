@@ -50,3 +50,9 @@ pub(crate) fn wait_for_rcu() {
 pub(crate) fn cancelled() -> Error {
     Error::from_errno(-(bindings::ECANCELED as i32))
 }
+
+/// Bytes of memory that the machine has.
+pub(crate) fn ram_bytes() -> u64 {
+    // SAFETY: No requirements.
+    unsafe { c::ferrite_ram_bytes() }
+}

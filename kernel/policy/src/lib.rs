@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod depend;
 pub mod iova;
 pub mod queue;
+pub mod quota;
 pub mod schedule;
 pub mod store;
 pub mod validate;

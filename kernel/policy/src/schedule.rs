@@ -561,6 +561,11 @@ impl<T> Scheduler<T> {
         }
     }
 
+    /// Index of the task that a core's job is at.
+    pub fn task_of(&self, core: usize) -> u32 {
+        self.cores[core].task
+    }
+
     /// The claimed job's first task was started at `now`.
     pub fn started(&mut self, core: usize, now: u64) {
         let this = &mut self.cores[core];

@@ -93,10 +93,11 @@ fn call(
     match random.below(12) {
         0 | 1 => {
             let mut arg = rocket::CreateBo {
-                size: if random.one_in(30) {
-                    random.next() as u32
-                } else {
-                    1 + random.below(32768) as u32
+                size: match random.below(3000) {
+                    // Too large for the machine, or large enough to take a while.
+                    0..100 => random.next() as u32 | 1 << 31,
+                    100 => random.next() as u32 >> 6,
+                    _ => 1 + random.below(32768) as u32,
                 },
                 ..Default::default()
             };

@@ -1,5 +1,6 @@
 //! The cases: what a driver must do, each a weakness of mainline's C driver unless it says otherwise.
 
+mod extensions;
 mod faults;
 mod life;
 mod rig;
@@ -19,7 +20,7 @@ pub struct Case {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [submit::CASES, faults::CASES, life::CASES]
+    [submit::CASES, faults::CASES, life::CASES, extensions::CASES]
         .into_iter()
         .flatten()
         .map(|&(name, expects, run)| Case { name, expects, run })
