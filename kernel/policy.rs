@@ -16,6 +16,10 @@ pub(crate) mod quota;
 pub(crate) mod schedule;
 #[path = "store.rs"]
 pub(crate) mod store;
+#[path = "policy/src/seat.rs"]
+mod seat;
+#[path = "policy/src/terms.rs"]
+pub(crate) mod terms;
 #[path = "policy/src/validate.rs"]
 pub(crate) mod validate;
 

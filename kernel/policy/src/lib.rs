@@ -14,5 +14,7 @@ pub mod iova;
 pub mod queue;
 pub mod quota;
 pub mod schedule;
+mod seat;
 pub mod store;
+pub mod terms;
 pub mod validate;

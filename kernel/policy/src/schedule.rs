@@ -24,57 +24,16 @@
 //! [`SLICE_NS`] ahead.
 
 use super::queue::{List, Slab};
+use super::seat::{Core, State};
 use super::store::{OutOfMemory, Store};
+pub use super::terms::*;
 
-/// Most cores of one NPU.
-pub const MAX_CORES: usize = 4;
-/// Any core.
-pub const ANY_CORE: u32 = (1 << MAX_CORES) - 1;
 /// How far a client may get ahead of others before its core changes hands, in nanoseconds.
 pub const SLICE_NS: u64 = 2_000_000;
 /// How many jobs of a queue are looked at for one that suits a core.
 const LOOKAHEAD: usize = 16;
 /// First guess of a job's duration in nanoseconds.
 const FIRST_ESTIMATE_NS: u64 = 100_000;
-/// Number of [`Priority`] levels.
-pub const PRIORITIES: usize = 3;
-
-/// Priority levels; a higher one is served first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Only when nothing else wants to run.
-    Low = 0,
-    /// The usual level.
-    Normal = 1,
-    /// Before all others.
-    High = 2,
-}
-
-/// A client's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientId(pub u32);
-
-/// A job's number, valid until it finishes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobId(pub u32);
-
-/// What the scheduler must know of a job.
-#[derive(Clone, Copy, Debug)]
-pub struct Spec {
-    /// Whose job.
-    pub client: ClientId,
-    /// How urgent.
-    pub priority: Priority,
-    /// Bit mask of the cores that may run it.
-    pub cores: u32,
-    /// Jobs of equal, non-zero affinity prefer the same core, for what is left in its buffers.
-    pub affinity: u32,
-    /// Number of calls of [`Scheduler::satisfy`] before it may run.
-    pub waits: u32,
-    /// Number of its tasks.
-    pub tasks: u32,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
@@ -90,15 +49,6 @@ struct Job<T> {
     waits: u32,
     stage: Stage,
     failed: bool,
-}
-
-/// What a client has used so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Time on cores, in nanoseconds.
-    pub busy_ns: u64,
-    /// Jobs that ended.
-    pub jobs: u64,
 }
 
 #[derive(Debug)]
@@ -117,101 +67,6 @@ impl Client {
     fn idle(&self) -> bool {
         self.queues.iter().all(List::is_empty)
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Absent,
-    Idle,
-    Reserved,
-    Claimed(JobId),
-    Running(JobId),
-    Recovering(JobId),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Core {
-    state: State,
-    accepting: bool,
-    attached: Option<ClientId>,
-    affinity: u32,
-    task: u32,
-    job_started: u64,
-    task_started: u64,
-    charged: u64,
-    usage: Usage,
-}
-
-impl Core {
-    const fn absent() -> Self {
-        Core {
-            state: State::Absent,
-            accepting: false,
-            attached: None,
-            affinity: 0,
-            task: 0,
-            job_started: 0,
-            task_started: 0,
-            charged: 0,
-            usage: Usage {
-                busy_ns: 0,
-                jobs: 0,
-            },
-        }
-    }
-}
-
-/// A job that was chosen for a core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The job.
-    pub job: JobId,
-    /// Its client.
-    pub client: ClientId,
-    /// Whether the core's IOMMU holds another address space, or none.
-    pub switch: bool,
-}
-
-/// What follows a completion interrupt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The core was not running anything.
-    Spurious,
-    /// Start the job's task of this index.
-    Task(u32),
-    /// It was the last task: call [`Scheduler::finish`].
-    Done,
-}
-
-/// A job's answer to one thing less to wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// There is more to wait for.
-    Waiting,
-    /// It can run now.
-    Ready,
-    /// It must not run because something it waited for failed: see [`Scheduler::next_cancelled`].
-    Cancelled,
-}
-
-/// A job that has left the scheduler.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finished<T> {
-    /// What was given to [`Scheduler::submit`].
-    pub token: T,
-    /// Time on the core in nanoseconds.
-    pub busy_ns: u64,
-}
-
-/// How a core's current task stands against its time budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overdue {
-    /// Nothing is running.
-    Idle,
-    /// Look again after this many nanoseconds.
-    After(u64),
-    /// The budget is used up.
-    Now(JobId),
 }
 
 /// The scheduler of one NPU. `T` stands for the driver's job.
