@@ -37,6 +37,7 @@ kernel: ## build the kernel module against the kernel tree KDIR
 	$(MAKE) -C kernel $(if $(KDIR),KDIR=$(abspath $(KDIR)))
 
 dtbs: ## compile the device tree overlays into target/dtbs, warnings being errors
+	@tools/setup dtbs
 	$(MAKE) -C dts OUT=$(abspath target/dtbs)
 
 board: ## build the virtual board: QEMU plugin, kernels, root file systems
