@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: GPL-2.0-only
 //! The address allocator against a naive model.
 
 use ferrite_policy::iova::{Allocator, Error, PAGE, Range};

@@ -1,4 +1,3 @@
-// SPDX-License-Identifier: GPL-2.0-only
 //! The scheduler as the driver uses it.
 
 use ferrite_policy::schedule::*;

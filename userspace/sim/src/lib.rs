@@ -5,6 +5,7 @@ pub mod flat;
 pub mod memory;
 pub mod rk3588;
 pub mod trace;
+pub mod vivante;
 
 pub use flat::{Buffer, FlatMemory};
 pub use memory::{Memory, MemoryFault, Refusal};

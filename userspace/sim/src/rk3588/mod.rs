@@ -12,11 +12,11 @@ mod dpu;
 pub mod fault;
 mod flying;
 pub mod iommu;
-mod mac;
+pub(crate) mod mac;
 pub mod mmio;
 mod pc;
 mod ppu;
-mod simd;
+pub(crate) mod simd;
 pub mod simulator;
 mod state;
 

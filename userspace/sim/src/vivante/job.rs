@@ -1,0 +1,66 @@
+//! A job of the NN or a TP unit, from its start to its end.
+
+use super::config::Config;
+use super::counters::Counters;
+use super::fault::{FaultKind, Unit};
+use super::{nn, tp};
+use crate::memory::Memory;
+use ferrite_hw::vivante::disasm::Kind;
+use ferrite_hw::vivante::field::{self, DESCRIPTOR_BYTES};
+
+/// A job that the front end has started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Job {
+    /// The unit.
+    pub kind: Kind,
+    /// Address of its descriptor.
+    pub descriptor: u32,
+    /// Synchronisation id it was started with.
+    pub id: u8,
+}
+
+/// What a job ended with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// The job.
+    pub job: Job,
+    /// Its counts.
+    pub counters: Counters,
+    /// Why it did not finish.
+    pub fault: Option<FaultKind>,
+}
+
+impl Job {
+    /// Runs the job to its end.
+    pub fn run(self, memory: &dyn Memory, config: &Config) -> Done {
+        let (counters, fault) = match self.try_run(memory, config) {
+            Ok(counters) => (counters, None),
+            Err(fault) => (
+                Counters {
+                    faults: 1,
+                    ..Counters::default()
+                },
+                Some(fault),
+            ),
+        };
+        Done {
+            job: self,
+            counters,
+            fault,
+        }
+    }
+
+    fn try_run(self, memory: &dyn Memory, config: &Config) -> Result<Counters, FaultKind> {
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        memory
+            .read(self.descriptor.into(), &mut bytes)
+            .map_err(FaultKind::memory(Unit::Descriptor))?;
+        let words = field::from_bytes(&bytes);
+        let mut counters = match self.kind {
+            Kind::Nn => nn::run(memory, &words, config)?,
+            Kind::Tp => tp::run(memory, &words, config)?,
+        };
+        counters.descriptor_bytes += DESCRIPTOR_BYTES as u64;
+        Ok(counters)
+    }
+}

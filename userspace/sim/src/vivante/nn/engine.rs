@@ -1,0 +1,258 @@
+//! The arithmetic of a convolution, over all pixels and kernels.
+//!
+//! Kernels are taken 32 at a time. For each such group only the taps and the range of channels
+//! count that have a weight other than zero: a depthwise convolution, which this NPU runs as a
+//! dense one, costs a thirty-second of its channels.
+
+use super::decode::Layer;
+use super::stream::Kernel;
+use crate::memory::Memory;
+use crate::rk3588::mac::{LANES, PIXELS, Window, tiles};
+use crate::vivante::fault::{Check, FaultKind, Unit};
+use rayon::prelude::*;
+
+/// Largest input with its border, in bytes; the descriptor's fields would allow far more.
+const MAX_IMAGE_BYTES: u64 = 1 << 28;
+
+/// Output pixels that one thread takes at a time.
+const BAND: usize = 1024;
+
+/// An input with its border, pixel by pixel: pairs of channels in 32-bit words.
+pub(super) struct Image {
+    data: Vec<i32>,
+    /// Pairs of channels.
+    pairs: usize,
+    /// Pixels of a row, border included.
+    width: usize,
+}
+
+impl Image {
+    pub(super) fn read(memory: &dyn Memory, layer: &Layer) -> Check<Image> {
+        let input = &layer.input;
+        let width = (layer.output.width * layer.stride + layer.kernel_x - 1) as usize;
+        let height = (layer.output.height * layer.stride + layer.kernel_y - 1) as usize;
+        let pairs = layer.kernel_z.div_ceil(2) as usize;
+        let depth = u64::from(layer.kernel_z);
+        let size = (width as u64 * height as u64)
+            .max(u64::from(input.width) * u64::from(input.height))
+            .saturating_mul(depth);
+        if size > MAX_IMAGE_BYTES {
+            return Err(FaultKind::NotModelled("images of more than 2^28 bytes"));
+        }
+        let planes = read_planes(memory, layer)?;
+        let (columns, rows) = (input.width as usize, input.height as usize);
+        let border = i32::from(layer.border);
+        let mut data = vec![border | border << 16; width * height * pairs];
+        if layer.kernel_z % 2 == 1 {
+            // The missing channel must not count: its weight is 0.
+            data.iter_mut()
+                .skip(pairs - 1)
+                .step_by(pairs)
+                .for_each(|word| *word &= 0xffff);
+        }
+        let first = (layer.x_offset.min(0).unsigned_abs() as usize).min(width);
+        let skip = layer.x_offset.max(0) as usize;
+        let count = columns.saturating_sub(skip).min(width - first);
+        data.par_chunks_mut(width * pairs)
+            .enumerate()
+            .for_each(|(row, out)| {
+                let y = row as i64 + i64::from(layer.y_offset);
+                if y < 0 || y >= rows as i64 || count == 0 {
+                    return;
+                }
+                let out = &mut out[first * pairs..];
+                for (pair, two) in planes.chunks(2 * rows * columns).enumerate() {
+                    let at = y as usize * columns + skip;
+                    let low = &two[at..at + count];
+                    let words = out[pair..].iter_mut().step_by(pairs);
+                    match two.get(rows * columns + at..rows * columns + at + count) {
+                        Some(high) => {
+                            for ((word, &a), &b) in words.zip(low).zip(high) {
+                                *word = i32::from(a) | i32::from(b) << 16;
+                            }
+                        }
+                        None => {
+                            for (word, &a) in words.zip(low) {
+                                *word = i32::from(a);
+                            }
+                        }
+                    }
+                }
+            });
+        Ok(Image { data, pairs, width })
+    }
+}
+
+/// All planes of the input, without gaps.
+fn read_planes(memory: &dyn Memory, layer: &Layer) -> Check<Vec<u8>> {
+    let input = &layer.input;
+    let plane = input.width as usize * input.height as usize;
+    let mut bytes = vec![0; plane * layer.kernel_z as usize];
+    let fault = FaultKind::memory(Unit::Image);
+    if input.is_tight() {
+        memory
+            .read(input.address.into(), &mut bytes)
+            .map_err(fault)?;
+        return Ok(bytes);
+    }
+    for (z, plane) in bytes.chunks_exact_mut(plane).enumerate() {
+        for (y, row) in plane.chunks_exact_mut(input.width as usize).enumerate() {
+            memory
+                .read(input.row(y as u32, z as u32), row)
+                .map_err(&fault)?;
+        }
+    }
+    Ok(bytes)
+}
+
+/// Weights of up to 32 kernels, for the part of the window where any is not zero.
+struct Group<'a> {
+    kernels: &'a [Kernel],
+    /// `[run][pair][kernel]`.
+    weights: Vec<i32>,
+    /// Start of each tap that counts, relative to the window's first pair.
+    runs: Vec<usize>,
+    /// Pairs of channels that count.
+    run: usize,
+}
+
+impl<'a> Group<'a> {
+    fn new(layer: &Layer, image: &Image, kernels: &'a [Kernel]) -> Self {
+        let depth = layer.kernel_z as usize;
+        let taps = (layer.kernel_x * layer.kernel_y) as usize;
+        let mut used = vec![false; taps];
+        let (mut low, mut high) = (usize::MAX, 0);
+        for &(position, _) in kernels.iter().flat_map(|k| &k.weights) {
+            let (tap, z) = (position as usize / depth, position as usize % depth);
+            used[tap] = true;
+            low = low.min(z / 2);
+            high = high.max(z / 2 + 1);
+        }
+        let low = low.min(high);
+        let run = high - low;
+        let mut slot = vec![0; taps];
+        let mut runs = Vec::new();
+        for tap in (0..taps).filter(|&tap| used[tap]) {
+            let (x, y) = (tap % layer.kernel_x as usize, tap / layer.kernel_x as usize);
+            slot[tap] = runs.len();
+            runs.push((y * image.width + x) * image.pairs + low);
+        }
+        let mut words = vec![0i32; runs.len() * run * LANES];
+        let pairs: &mut [[i16; 2]] = bytemuck::cast_slice_mut(&mut words);
+        for (lane, kernel) in kernels.iter().enumerate() {
+            for &(position, weight) in &kernel.weights {
+                let (tap, z) = (position as usize / depth, position as usize % depth);
+                pairs[(slot[tap] * run + z / 2 - low) * LANES + lane][z % 2] = weight;
+            }
+        }
+        Group {
+            kernels,
+            weights: words,
+            runs,
+            run,
+        }
+    }
+}
+
+/// Computes the output plane of each kernel.
+pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Vec<Vec<u8>> {
+    let pixels = layer.output.width as usize * layer.output.height as usize;
+    let groups: Vec<Group> = kernels
+        .par_chunks(LANES)
+        .map(|kernels| Group::new(layer, image, kernels))
+        .collect();
+    let parts: Vec<(usize, usize)> = (0..groups.len())
+        .flat_map(|group| (0..pixels).step_by(BAND).map(move |first| (group, first)))
+        .collect();
+    let computed: Vec<Vec<u8>> = parts
+        .par_iter()
+        .map(|&(group, first)| {
+            band(
+                layer,
+                image,
+                &groups[group],
+                first..pixels.min(first + BAND),
+            )
+        })
+        .collect();
+    let mut planes: Vec<Vec<u8>> = kernels.iter().map(|_| Vec::with_capacity(pixels)).collect();
+    for (&(group, first), bytes) in parts.iter().zip(&computed) {
+        let len = pixels.min(first + BAND) - first;
+        let planes = &mut planes[group * LANES..];
+        for (plane, row) in planes.iter_mut().zip(bytes.chunks_exact(len)) {
+            plane.extend_from_slice(row);
+        }
+    }
+    planes
+}
+
+/// Output of some pixels, `[kernel][pixel]`.
+fn band(
+    layer: &Layer,
+    image: &Image,
+    group: &Group<'_>,
+    pixels: std::ops::Range<usize>,
+) -> Vec<u8> {
+    let len = pixels.len();
+    let width = layer.output.width as usize;
+    let stride = layer.stride as usize;
+    let scale = Scale::new(layer);
+    let mut out = vec![0u8; group.kernels.len() * len];
+    let mut biases = [0; LANES];
+    for (bias, kernel) in biases.iter_mut().zip(group.kernels) {
+        *bias = kernel.bias;
+    }
+    let windows = (0..len).step_by(PIXELS).map(|start| Window {
+        data: &image.data,
+        pixels: std::array::from_fn(|p| {
+            let pixel = pixels.start + (start + p).min(len - 1);
+            let (x, y) = (pixel % width * stride, pixel / width * stride);
+            (y * image.width + x) * image.pairs
+        }),
+        runs: &group.runs,
+        run: group.run,
+    });
+    tiles(&group.weights, windows, |index, tile| {
+        let start = index * PIXELS;
+        for (p, sums) in tile.iter().enumerate().take(len - start) {
+            let values: [u8; LANES] =
+                std::array::from_fn(|lane| scale.apply(sums[lane].wrapping_add(biases[lane])));
+            for (lane, &value) in values.iter().enumerate().take(group.kernels.len()) {
+                out[lane * len + start + p] = value;
+            }
+        }
+    });
+    out
+}
+
+/// From accumulator to output byte.
+struct Scale {
+    least: i32,
+    multiplier: i64,
+    half: i64,
+    shift: u32,
+    zero_point: i64,
+}
+
+impl Scale {
+    fn new(layer: &Layer) -> Self {
+        // The product has at most 48 bits: larger shifts leave nothing either.
+        let shift = layer.shift.min(62);
+        Scale {
+            least: if layer.relu { 0 } else { i32::MIN },
+            multiplier: layer.multiplier.into(),
+            half: (1 << shift) >> 1,
+            shift,
+            zero_point: layer.out_zero_point.into(),
+        }
+    }
+
+    /// Rounds to nearest, ties away from zero.
+    #[inline(always)]
+    fn apply(&self, sum: i32) -> u8 {
+        let product = i64::from(sum.max(self.least)) * self.multiplier;
+        let sign = product >> 63;
+        let rounded = ((product ^ sign) - sign + self.half) >> self.shift;
+        ((rounded ^ sign) - sign + self.zero_point).clamp(0, 255) as u8
+    }
+}
