@@ -184,7 +184,11 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
             }))
         }
         Weights::Identity(value) => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
-            if oc == ic { value } else { 0 }
+            if oc == ic {
+                (value + layer.weight_zero) as i8
+            } else {
+                zero
+            }
         })),
     }
 }

@@ -10,9 +10,8 @@ use super::program::{Addend, Layer, Mode, Side, Stage, Taps, Weights};
 use super::requant;
 use crate::Unsupported;
 
-/// Weight on the diagonal: the accumulator counts in 64ths of the first operand's step, which
-/// leaves the rounding of the second operand invisible.
-const DIAGONAL: i8 = 64;
+/// Weight of the operand when the other is a constant, which the bias takes: the larger, the finer.
+const WEIGHT: i8 = 127;
 /// Up to this many channels one task with a full matrix is cheaper than several with slices of it.
 const WHOLE: usize = 256;
 /// Channels of a slice otherwise.
@@ -55,13 +54,14 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
     } else {
         (first, second)
     };
-    let diagonal = if subtract { -DIAGONAL } else { DIAGONAL };
     let (a, b, to) = (ctx.stored(main)?, ctx.stored(other)?, ctx.stored(output)?);
-    let unit = a.scale / f64::from(DIAGONAL);
+    let (weight, ratio) = diagonal(b.scale / a.scale);
+    let diagonal = if subtract { -weight } else { weight };
+    let unit = a.scale / f64::from(weight);
     let range = requant::clamp_of(ctx, output, to.range(activation));
     let (offset, shifts) = requant::clamp_shifts(to.zero, range);
     let multiplier = requant::multiplier(unit / to.scale)?;
-    let operand = requant::multiplier(b.scale / unit)?;
+    let operand = requant::multiplier(ratio)?;
     if b.scale / unit > f64::from(1 << 22) {
         return Err(Unsupported::new(format!(
             "operand scales {} and {} are too far apart",
@@ -94,7 +94,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
             pad_value: 0,
             weights: Weights::Identity(diagonal),
             taps: Taps::all(one),
-            weight_zero: 0,
+            weight_zero: if subtract { 127 } else { -128 },
             bias: vec![-a.zero * i32::from(diagonal); count],
             stage: Stage::Narrow { multiplier, offset },
             addend: Some(Addend {
@@ -116,6 +116,33 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
     Ok((vec![main, other], lowered))
+}
+
+/// Weight of the first operand, 1 to 255, and factor of the second to the same unit, `first / weight`.
+///
+/// `ratio` is the second operand's step in steps of the first. The converter
+/// rounds the second operand to whole units unless the factor is an integer, so the choice is
+/// between the finest unit and one of which the ratio is nearly a multiple: whichever leaves the
+/// smaller mean error in the sum.
+fn diagonal(ratio: f64) -> (i16, f64) {
+    /// Mean magnitude of a rounding error, in units.
+    const ROUNDING: f64 = 0.25;
+    /// Mean magnitude of a value, in steps.
+    const VALUE: f64 = 64.0;
+    let finest = (ROUNDING / 255.0, 255, ratio * 255.0);
+    let multiples = (128..=255_i16).filter_map(|weight| {
+        let exact = ratio * f64::from(weight);
+        let whole = exact.round_ties_even();
+        let error = VALUE * (whole / f64::from(weight) - ratio).abs();
+        (1.0..32_768.0)
+            .contains(&whole)
+            .then_some((error, weight, whole))
+    });
+    let (_, weight, factor) = multiples
+        .chain([finest])
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .unwrap_or(finest);
+    (weight, factor)
 }
 
 /// One value, or one for each channel, added to or subtracted from a map: the bias of a depthwise
@@ -154,8 +181,8 @@ fn add_constant(
         } => -1.0,
         _ => 1.0,
     };
-    let unit = a.scale / f64::from(DIAGONAL);
-    let main = -f64::from(a.zero * i32::from(DIAGONAL));
+    let unit = a.scale / f64::from(WEIGHT);
+    let main = -f64::from(a.zero * i32::from(WEIGHT));
     let bias = (0..target.channels)
         .map(|channel| {
             let value = values[channel % values.len()] as f64 - f64::from(b.zero + b.offset);
@@ -169,7 +196,7 @@ fn add_constant(
     let range = requant::clamp_of(ctx, output, to.range(activation));
     let (offset, shifts) = requant::clamp_shifts(to.zero, range);
     let mut layer = requant::pointwise(op, source, target, "add");
-    layer.weights = Weights::Constant(DIAGONAL);
+    layer.weights = Weights::Constant(WEIGHT);
     layer.bias = bias;
     layer.stage = Stage::Narrow {
         multiplier: requant::multiplier(unit / to.scale)?,

@@ -120,8 +120,9 @@ pub enum Weights {
     },
     /// The same weight for every tap of every channel of a depthwise layer.
     Constant(i8),
-    /// A dense 1x1 filter with `value` on the diagonal.
-    Identity(i8),
+    /// A dense 1x1 filter with this value above the weight zero point on the diagonal. With a zero
+    /// point at an end of int8 it may be as large as 255.
+    Identity(i16),
 }
 
 /// Relation of the kernel that the hardware runs to the filter of the model. Taps of the kernel that
