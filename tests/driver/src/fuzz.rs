@@ -10,9 +10,14 @@ use crate::device::{CREATE_BO, Device, FINI_BO, PREP_BO, SUBMIT, ioctl, now};
 use crate::task;
 
 /// xorshift64*.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    /// A sequence of its own for each seed.
+    pub fn new(seed: u64) -> Self {
+        Random((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -20,7 +25,8 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    /// Below `limit`, or 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
         (self.next() >> 32) % limit.max(1)
     }
 
@@ -238,7 +244,7 @@ pub fn run(calls: u64, seed: u64, processes: u64) -> ExitCode {
         // SAFETY: There are no other threads.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let random = Random((seed << 16 | process).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let random = Random::new(seed << 16 | process);
             let (made, good) = work(random, calls.div_ceil(processes));
             println!(
                 "{{\"process\": {process}, \"seed\": {seed}, \"calls\": {made}, \"succeeded\": {good}}}"

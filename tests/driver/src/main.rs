@@ -1,9 +1,10 @@
 //! Tests of NPU kernel drivers, run on the board: `driver-tests list`, `driver-tests run [CASE...]`,
-//! `driver-tests bench [RUNS]`, `driver-tests fuzz [IOCTLS [SEED [PROCESSES]]]`.
+//! `driver-tests bench [RUNS]`, `driver-tests campaign [FAULTS [SEED]]`, `driver-tests fuzz [IOCTLS [SEED [PROCESSES]]]`.
 //!
 //! Each case prints one JSON object. The same program runs on Ferrite's driver and on mainline's.
 
 mod bench;
+mod campaign;
 mod cases;
 mod device;
 mod fuzz;
@@ -82,10 +83,11 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Some("campaign") => campaign::run(number(1, 100), number(2, 1)),
         Some("fuzz") => fuzz::run(number(1, 10_000), number(2, 1), number(3, 4)),
         _ => {
             eprintln!(
-                "usage: driver-tests list | run [CASE...] | bench [RUNS] | fuzz [IOCTLS [SEED [PROCESSES]]]"
+                "usage: driver-tests list | run [CASE...] | bench [RUNS] | campaign [FAULTS [SEED]] | fuzz [IOCTLS [SEED [PROCESSES]]]"
             );
             ExitCode::from(2)
         }

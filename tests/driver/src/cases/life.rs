@@ -112,7 +112,7 @@ fn kill_while_running() -> Result<(), Fail> {
 }
 
 /// The driver's folder in sysfs, and the names of its cores.
-fn bound() -> Result<(PathBuf, Vec<String>), Fail> {
+pub fn bound() -> Result<(PathBuf, Vec<String>), Fail> {
     for driver in ["ferrite", "rocket"] {
         let folder = PathBuf::from("/sys/bus/platform/drivers").join(driver);
         let Ok(entries) = std::fs::read_dir(&folder) else {

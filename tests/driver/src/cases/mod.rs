@@ -6,7 +6,8 @@ mod life;
 mod rig;
 mod submit;
 
-pub use rig::{Fail, Rig};
+pub use life::bound;
+pub use rig::{Fail, Jobs, Rig};
 
 /// A case.
 pub struct Case {
