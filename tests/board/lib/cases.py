@@ -3,7 +3,7 @@
 usage: cases.py SHARED OUT SELECTION...
 
 SHARED is the folder of reference models (models/, ops/, each with a manifest.json). A SELECTION is
-`model:NAME` or `op:PREFIX` (`op:conv2d` takes all single convolutions). Writes OUT/cases.json; says
+`model:NAME` or `op:PREFIX` (`op:conv2d` takes all single convolutions, `op:000` that case). Writes OUT/cases.json; says
 on standard error what there is none of.
 SPDX-License-Identifier: MIT
 """
@@ -42,7 +42,7 @@ def op_cases(shared, out, wanted):
     with open(os.path.join(source, "manifest.json")) as stream:
         cases = json.load(stream)["cases"]
     for case in cases:
-        if not case["id"].partition("_")[2].startswith(wanted):
+        if not case["id"].startswith(wanted) and not case["id"].partition("_")[2].startswith(wanted):
             continue
         model, npz = take(source, out, [case["file"], case["data"]])
         yield {

@@ -1,11 +1,13 @@
 //! `ferrite disasm`
 
+use super::trace_listing;
 use crate::args::DisasmArgs;
 use crate::error::CliError;
 use crate::report::Report;
 use ferrite_compiler::executable::{Executable, Step, Target, Task};
 use ferrite_compiler::file;
 use ferrite_hw::rk3588::{asm, disasm};
+use ferrite_sim::trace;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -19,6 +21,8 @@ pub fn run(args: &DisasmArgs) -> Result<Report, CliError> {
         let text = disasm::disassemble(&words(&args.file, &bytes)?);
         let json = json!({ "commands": text.lines().collect::<Vec<_>>() });
         (text, json)
+    } else if bytes.starts_with(&trace::MAGIC) {
+        trace_listing::listing(&args.file, &bytes)?
     } else {
         let executable = file::from_bytes(&bytes).map_err(CliError::file(&args.file))?;
         listing(&args.file, &executable)?

@@ -10,3 +10,4 @@ pub mod info;
 pub mod layers;
 pub mod manual;
 pub mod run;
+mod trace_listing;
