@@ -1,12 +1,12 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fuzz kernel dtbs board install deb clean licences ferrite
+.PHONY: help run test bench fuzz kernel dtbs board clean licences ferrite
 
 # rustup's default place, for shells that have not been told of it.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 23
 
 run: ## classify handwritten digits on the simulated RK3588 NPU
 	@tools/setup build
@@ -19,6 +19,7 @@ test: licences ## run every check and test
 	cargo nextest run --workspace
 	cargo test --workspace --doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	tests/delegate/test
 	$(if $(wildcard tests/board/test),tests/board/test)
 
 bench: ferrite ## time the simulator beside TFLite on this machine
@@ -36,23 +37,12 @@ kernel: ## build the kernel module against the kernel tree KDIR
 	$(MAKE) -C kernel $(if $(KDIR),KDIR=$(abspath $(KDIR)))
 
 dtbs: ## compile the device tree overlays into target/dtbs, warnings being errors
+	@tools/setup dtbs
 	$(MAKE) -C dts OUT=$(abspath target/dtbs)
 
 board: ## build the virtual board: QEMU plugin, kernels, root file systems
 	@tools/setup build
 	tests/board/build all
-
-PREFIX ?= /usr/local
-install: ferrite ## install the command, its manual pages and shell completions into PREFIX (/usr/local)
-	install -Dm755 -s $(RELEASE)/ferrite $(DESTDIR)$(PREFIX)/bin/ferrite
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
-	$(RELEASE)/ferrite man $(DESTDIR)$(PREFIX)/share/man/man1
-	$(RELEASE)/ferrite completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ferrite
-	$(RELEASE)/ferrite completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ferrite
-	$(RELEASE)/ferrite completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ferrite.fish
-
-deb: ferrite ## build a Debian package in target/
-	@tools/deb
 
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 ferrite:
@@ -65,3 +55,5 @@ clean: ## remove everything that was built
 
 licences: # the source trees that others build from carry their licence in each file
 	@tools/check-licences
+
+include packaging/install.mk

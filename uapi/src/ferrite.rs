@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT
 //! Extensions of the Ferrite driver to mainline's `rocket` interface, since version 1.1.
 //!
 //! A client asks for the driver's version first (`drm::IOCTL_VERSION`): these calls exist from 1.1

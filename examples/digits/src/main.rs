@@ -123,6 +123,9 @@ fn demonstrate() -> Result<Vec<String>, Box<dyn Error>> {
         print_counters(run.npu.counters.as_ref());
     }
     println!(
+        "\n  (macs: with those of padded channels; estimated_ns: an estimate from the counts)"
+    );
+    println!(
         "\nTime per image: {:.2?} on the NPU model, {:.2?} with the CPU kernels.",
         table[0].4.npu.per_image(),
         table[0].4.cpu.per_image()

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
 //! The address allocator against a naive model.
 
 use ferrite_policy::iova::{Allocator, Error, PAGE, Range};

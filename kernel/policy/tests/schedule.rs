@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
 //! The scheduler as the driver uses it.
 
 use ferrite_policy::schedule::*;

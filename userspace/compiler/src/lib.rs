@@ -95,6 +95,14 @@ pub enum CompileError {
     Target(Target),
 }
 
+/// Where each operator of `graph` would run: [`Executable::placements`] without the rest.
+pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, CompileError> {
+    match options.target {
+        Target::Rk3588 => rk3588::place(graph, options),
+        Target::A311d => Err(CompileError::Target(options.target)),
+    }
+}
+
 /// Compiles `graph`.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
     match options.target {

@@ -73,6 +73,11 @@ fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, Compi
     })
 }
 
+/// Where each operator of a graph would run, without the work of writing constants and commands.
+pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, CompileError> {
+    plan(graph, options).map(|planned| planned.placements())
+}
+
 /// Compiles a graph.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
     let planned = plan(graph, options)?;

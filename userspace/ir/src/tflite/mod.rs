@@ -15,6 +15,7 @@ mod tensors;
 use crate::flatbuffer::Table;
 use crate::graph::{Graph, TensorId};
 pub use error::{OpFault, ReadError, TensorFault};
+pub use names::builtin_name;
 
 /// Reads the first subgraph of a `.tflite` file.
 ///

@@ -1,7 +1,7 @@
 //! Names of the builtin operators, by code (schema `BuiltinOperator`).
 
 /// TFLite's name of a builtin operator code, `None` for a code no schema version defines.
-pub(super) fn builtin_name(code: i32) -> Option<&'static str> {
+pub fn builtin_name(code: i32) -> Option<&'static str> {
     usize::try_from(code)
         .ok()
         .and_then(|i| NAMES.get(i).copied())

@@ -1,0 +1,330 @@
+//! From the host's nodes and tensors to a [`Graph`], the same that the file reader makes of them.
+//!
+//! What the graph cannot hold stays with the host: such an operator becomes
+//! [`OpKind::Unknown`], with the reason kept, and an odd tensor a placeholder that only such
+//! operators touch.
+
+use crate::abi::element;
+use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
+use crate::kinds;
+use ferrite_ir::{DType, Graph, Node, OpId, OpKind, Quant, Tensor, TensorId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Largest rank; TFLite's own kernels end at 8.
+const MAX_RANK: usize = 8;
+
+/// A graph and where its parts come from.
+#[derive(Debug)]
+pub struct Imported {
+    /// The operators that were asked for, with the tensors they touch.
+    pub graph: Graph,
+    /// The host's index of each tensor.
+    pub tensors: Vec<i32>,
+    /// The host's index of each operator.
+    pub nodes: Vec<i32>,
+    /// Why an operator became [`OpKind::Unknown`], by operator.
+    pub refused: Vec<Option<String>>,
+}
+
+/// Reads `nodes`, which are in execution order. The graph's outputs are `outputs`, or without such
+/// a list all results that none of the nodes reads.
+pub fn import(
+    host: &Host<'_>,
+    nodes: &[i32],
+    outputs: Option<&[i32]>,
+) -> Result<Imported, HostError> {
+    let mut import = Import {
+        host,
+        imported: Imported {
+            graph: Graph::default(),
+            tensors: Vec::new(),
+            nodes: nodes.to_vec(),
+            refused: Vec::with_capacity(nodes.len()),
+        },
+        ids: HashMap::new(),
+        odd: HashMap::new(),
+    };
+    for &index in nodes {
+        import.node(index)?;
+    }
+    let mut imported = import.finish(outputs)?;
+    imported.refuse_inconsistent();
+    Ok(imported)
+}
+
+struct Import<'h, 'a> {
+    host: &'h Host<'a>,
+    imported: Imported,
+    ids: HashMap<i32, TensorId>,
+    /// Tensors that the graph cannot hold, and why.
+    odd: HashMap<TensorId, String>,
+}
+
+impl Import<'_, '_> {
+    fn node(&mut self, index: i32) -> Result<(), HostError> {
+        let node = self.host.node(index)?;
+        let operand = |&tensor: &i32| match tensor {
+            ..0 => Ok(None),
+            _ => self.tensor(tensor).map(Some),
+        };
+        let inputs: Vec<Option<TensorId>> =
+            node.inputs.iter().map(operand).collect::<Result<_, _>>()?;
+        let result = |&tensor: &i32| self.tensor(tensor);
+        let outputs: Vec<TensorId> = node.outputs.iter().map(result).collect::<Result<_, _>>()?;
+
+        let name = match &node.custom_name {
+            Some(name) => name.clone(),
+            None => ferrite_ir::tflite::builtin_name(node.builtin_code).map_or_else(
+                || format!("operator code {}", node.builtin_code),
+                str::to_owned,
+            ),
+        };
+        let touched = inputs.iter().flatten().chain(&outputs);
+        let odd = touched.filter_map(|id| {
+            let name = &self.imported.graph.tensor(*id).name;
+            self.odd
+                .get(id)
+                .map(|why| format!("tensor `{name}`: {why}"))
+        });
+        let obstacle = match node.delegated {
+            true => Some("another delegate has it".to_owned()),
+            false => odd.into_iter().next(),
+        };
+        let graph = &mut self.imported.graph;
+        graph.nodes.push(Node {
+            kind: OpKind::Unknown { name: name.clone() },
+            inputs,
+            outputs,
+        });
+        let op = OpId(graph.nodes.len() as u32 - 1);
+        let kind = match obstacle {
+            Some(obstacle) => Err(obstacle),
+            None => kinds::kind(&name, &node, graph, op),
+        };
+        let kind = kind.and_then(|kind| match computed_operand(&kind, graph, op) {
+            None => Ok(kind),
+            Some(index) => Err(format!(
+                "operand {index}, which decides shapes, is not constant"
+            )),
+        });
+        let refused = match kind {
+            Ok(kind) => {
+                graph.nodes[op.0 as usize].kind = kind;
+                None
+            }
+            Err(why) => Some(why),
+        };
+        self.imported.refused.push(refused);
+        Ok(())
+    }
+
+    fn tensor(&mut self, index: i32) -> Result<TensorId, HostError> {
+        if let Some(&id) = self.ids.get(&index) {
+            return Ok(id);
+        }
+        let id = TensorId(self.imported.tensors.len() as u32);
+        let tensor = self.host.tensor(index)?;
+        let imported = self::tensor(&tensor).unwrap_or_else(|why| {
+            self.odd.insert(id, why);
+            Tensor {
+                name: tensor.name(),
+                shape: vec![1],
+                dtype: DType::U8,
+                quant: None,
+                data: None,
+                variable: false,
+            }
+        });
+        self.imported.graph.tensors.push(imported);
+        self.imported.tensors.push(index);
+        self.ids.insert(index, id);
+        Ok(id)
+    }
+
+    fn finish(mut self, outputs: Option<&[i32]>) -> Result<Imported, HostError> {
+        let outputs = match outputs {
+            Some(outputs) => Some(
+                outputs
+                    .iter()
+                    .map(|&index| self.tensor(index))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
+            None => None,
+        };
+        let graph = &mut self.imported.graph;
+        let uses = graph.uses();
+        let ids = || (0..graph.tensors.len() as u32).map(TensorId);
+        let made = |id: &TensorId| uses.producer(*id).is_some();
+        let read = |id: &TensorId| !uses.consumers(*id).is_empty();
+        let given = |id: &TensorId| {
+            let tensor = graph.tensor(*id);
+            !tensor.is_constant() && !tensor.variable
+        };
+        let inputs = ids().filter(|id| read(id) && !made(id) && given(id));
+        let inputs: Vec<TensorId> = inputs.collect();
+        let outputs = outputs.unwrap_or_else(|| ids().filter(|id| made(id) && !read(id)).collect());
+        graph.inputs = inputs;
+        graph.outputs = outputs;
+        Ok(self.imported)
+    }
+}
+
+impl Imported {
+    /// Leaves operators that contradict their tensors to the host, which may know better.
+    fn refuse_inconsistent(&mut self) {
+        while let Err(errors) = ferrite_ir::verify(&self.graph) {
+            let mut any = false;
+            for error in errors {
+                let Some((op, name)) = error.op else { continue };
+                let node = &mut self.graph.nodes[op.0 as usize];
+                if !matches!(node.kind, OpKind::Unknown { .. }) {
+                    node.kind = OpKind::Unknown { name };
+                    self.refused[op.0 as usize] = Some(error.fault.to_string());
+                    any = true;
+                }
+            }
+            if !any {
+                break;
+            }
+        }
+    }
+}
+
+/// The first operand that decides the shape of a result and is known only when the model runs:
+/// the host then gives the result a shape of its own at each run.
+fn computed_operand(kind: &OpKind, graph: &Graph, op: OpId) -> Option<usize> {
+    let operands: &[usize] = match kind {
+        OpKind::Reshape
+        | OpKind::ExpandDims
+        | OpKind::Transpose
+        | OpKind::Pad
+        | OpKind::MirrorPad { .. }
+        | OpKind::ResizeBilinear { .. }
+        | OpKind::ResizeNearest { .. }
+        | OpKind::Reduce { .. }
+        | OpKind::ArgMax { .. } => &[1],
+        OpKind::StridedSlice { .. } => &[1, 2, 3],
+        OpKind::Slice | OpKind::SplitV => &[1, 2],
+        OpKind::Split | OpKind::TransposeConv { .. } => &[0],
+        _ => &[],
+    };
+    let computed = |&&index: &&usize| graph.input(op, index).is_some_and(|t| !t.is_constant());
+    operands.iter().find(computed).copied()
+}
+
+fn tensor(tensor: &HostTensor<'_>) -> Result<Tensor, String> {
+    let dtype = dtype(tensor.kind())
+        .ok_or_else(|| format!("element type {} is not supported", tensor.kind()))?;
+    if tensor.is_sparse() {
+        return Err("sparse storage is not supported".to_owned());
+    }
+    if tensor.is_variable() {
+        return Err("it keeps its value from run to run".to_owned());
+    }
+    if tensor.is_dynamic() {
+        return Err("its shape is known only when the model runs".to_owned());
+    }
+    let shape = tensor.shape().ok_or("its shape is not known")?;
+    if shape.len() > MAX_RANK || (shape.len() > 1 && shape.contains(&0)) {
+        return Err(format!("shape {shape:?} is not supported"));
+    }
+    let bytes = shape
+        .iter()
+        .try_fold(dtype.size(), |bytes, &d| bytes.checked_mul(d))
+        .filter(|&bytes| bytes <= i32::MAX as usize)
+        .ok_or_else(|| format!("shape {shape:?} is too large"))?;
+    let quant = match tensor.quantization() {
+        Ok(found) => quant(found, dtype, &shape)?,
+        Err(kind) => return Err(format!("quantisation of kind {kind} is not supported")),
+    };
+    let data: Option<Arc<[u8]>> = match tensor.is_constant() {
+        _ if bytes == 0 => Some(Arc::from([])),
+        false => None,
+        true => {
+            let mut data = vec![0; bytes];
+            if !tensor.read(&mut data) {
+                let found = tensor.bytes().unwrap_or(0);
+                return Err(format!(
+                    "it has {found} bytes, but shape {shape:?} takes {bytes}"
+                ));
+            }
+            Some(data.into())
+        }
+    };
+    Ok(Tensor {
+        name: tensor.name(),
+        shape,
+        dtype,
+        quant,
+        data,
+        variable: false,
+    })
+}
+
+/// The element type of a `TfLiteType`.
+pub fn dtype(kind: std::ffi::c_int) -> Option<DType> {
+    Some(match kind {
+        element::FLOAT32 => DType::F32,
+        element::INT32 => DType::I32,
+        element::UINT8 => DType::U8,
+        element::INT64 => DType::I64,
+        element::BOOL => DType::Bool,
+        element::INT16 => DType::I16,
+        element::INT8 => DType::I8,
+        element::FLOAT16 => DType::F16,
+        _ => return None,
+    })
+}
+
+/// The file reader's view of quantisation.
+fn quant(
+    found: Option<Quantization>,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<Option<Quant>, String> {
+    let range = dtype.range().filter(|_| dtype != DType::I64);
+    let (Some((low, high)), Some(found)) = (range, found) else {
+        return Ok(None);
+    };
+    let count = found.scales.len();
+    if count == 0 {
+        return Ok(None);
+    }
+    // The scale of a bias is the product of two others and may underflow; nothing computes with it.
+    let usable = |scale: f32| match dtype {
+        _ if !scale.is_finite() => false,
+        DType::I32 => scale >= 0.0,
+        _ => scale > 0.0,
+    };
+    if let Some(scale) = found.scales.iter().find(|&&scale| !usable(scale)) {
+        return Err(format!("scale {scale}"));
+    }
+    let axis = match usize::try_from(found.axis) {
+        _ if count == 1 => 0,
+        Ok(axis) if shape.get(axis) == Some(&count) => axis,
+        _ => {
+            let axis = found.axis;
+            return Err(format!(
+                "{count} scales along dimension {axis} of {shape:?}"
+            ));
+        }
+    };
+    let zero_points = match found.zero_points.len() {
+        0 => vec![0; count],
+        1 => vec![found.zero_points[0]; count],
+        n if n >= count => found.zero_points[..count].to_vec(),
+        n => return Err(format!("{n} zero points for {count} scales")),
+    };
+    if let Some(z) = zero_points
+        .iter()
+        .find(|&&z| !(low..=high).contains(&z.into()))
+    {
+        return Err(format!("zero point {z} of {dtype} elements"));
+    }
+    Ok(Some(Quant {
+        scales: found.scales,
+        zero_points,
+        axis,
+    }))
+}

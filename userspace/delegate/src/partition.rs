@@ -1,0 +1,77 @@
+//! Which operators to take from the host.
+
+use ferrite_compiler::Placement;
+use ferrite_ir::{Graph, OpId};
+
+/// The operators of `graph` that its `placements` put on the NPU, and those folded into them.
+/// What is folded into nothing on the NPU (nobody needs its result) is the host's.
+pub fn choose(graph: &Graph, placements: &[Placement]) -> Vec<OpId> {
+    let at = |op: OpId| &placements[op.0 as usize];
+    let candidate = |op: OpId| !matches!(at(op), Placement::Cpu { .. });
+    let uses = graph.uses();
+    let mut chosen = vec![false; graph.nodes.len()];
+    let mut open: Vec<OpId> = graph
+        .op_ids()
+        .filter(|&op| matches!(at(op), Placement::Npu { .. }))
+        .collect();
+    while let Some(op) = open.pop() {
+        if std::mem::replace(&mut chosen[op.0 as usize], true) {
+            continue;
+        }
+        let node = graph.node(op);
+        let before = node
+            .inputs
+            .iter()
+            .flatten()
+            .filter_map(|&id| uses.producer(id));
+        let after = node
+            .outputs
+            .iter()
+            .flat_map(|&id| uses.consumers(id).iter().copied());
+        open.extend(before.chain(after).filter(|&op| candidate(op)));
+    }
+    graph.op_ids().filter(|op| chosen[op.0 as usize]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrite_compiler::Evidence;
+    use ferrite_ir::op::Unary;
+    use ferrite_ir::{DType, Node, OpKind, Tensor, TensorId};
+
+    #[test]
+    fn folded_operators_come_with_their_neighbours_only() {
+        let tensor = || Tensor {
+            name: String::new(),
+            shape: vec![1],
+            dtype: DType::U8,
+            quant: None,
+            data: None,
+            variable: false,
+        };
+        let node = |from, to| Node {
+            kind: OpKind::Unary(Unary::Relu),
+            inputs: vec![Some(TensorId(from))],
+            outputs: vec![TensorId(to)],
+        };
+        // 0 -> NPU -> 1 -> folded -> 2 -> CPU -> 3 -> folded -> 4
+        let graph = Graph {
+            tensors: (0..5).map(|_| tensor()).collect(),
+            nodes: (0..4).map(|i| node(i, i + 1)).collect(),
+            inputs: vec![TensorId(0)],
+            outputs: vec![TensorId(4)],
+            ..Graph::default()
+        };
+        let npu = Placement::Npu {
+            lowering: String::new(),
+            evidence: Evidence::Silicon,
+        };
+        let cpu = Placement::Cpu {
+            reason: String::new(),
+            remedy: None,
+        };
+        let placements = [npu, Placement::Folded, cpu, Placement::Folded];
+        assert_eq!(choose(&graph, &placements), [OpId(0), OpId(1)]);
+    }
+}
