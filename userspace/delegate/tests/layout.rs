@@ -206,14 +206,24 @@ fn builtin_parameters() -> String {
 
 /// Compiles assertions against a header of a source tree; `Err` has the compiler's words.
 fn compile(tree: &Path, header: &str, assertions: &str) -> Result<(), String> {
+    // Some releases have headers that only C++ takes.
+    let plain = compile_as("c", tree, header, "").is_ok();
+    compile_as(if plain { "c" } else { "c++" }, tree, header, assertions)
+}
+
+fn compile_as(language: &str, tree: &Path, header: &str, assertions: &str) -> Result<(), String> {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let name = format!("ferrite-layout-{}-{number}.c", std::process::id());
     let file = std::env::temp_dir().join(name);
-    let source = format!("#include <stddef.h>\n#include \"{header}\"\n{assertions}\n");
+    let words = match language {
+        "c" => "",
+        _ => "#define _Static_assert static_assert\n#define _Alignof alignof\n",
+    };
+    let source = format!("#include <stddef.h>\n#include \"{header}\"\n{words}{assertions}\n");
     std::fs::write(&file, source).unwrap();
     let output = Command::new("cc")
-        .args(["-std=c11", "-fsyntax-only", "-I"])
+        .args(["-fsyntax-only", "-x", language, "-I"])
         .arg(tree)
         .args(
             trees()
