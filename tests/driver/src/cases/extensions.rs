@@ -39,6 +39,11 @@ pub const CASES: &[Entry] = &[
         syncobjs,
     ),
     (
+        "fair_shares",
+        "three clients get shares within 10 % of equal, whatever their jobs' sizes",
+        fair_shares,
+    ),
+    (
         "bad_extensions",
         "what makes no sense is refused",
         bad_extensions,
@@ -340,6 +345,57 @@ fn syncobjs() -> Result<(), Fail> {
         format!("the job that waited: {end:?}"),
     )?;
     rig.check_works()
+}
+
+/// Time that a file's jobs ran, from its fdinfo.
+fn busy_ns(device: &Device) -> Result<u64, Fail> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", device.as_raw_fd()))?;
+    info.lines()
+        .find_map(|line| line.strip_prefix("drm-engine-npu:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| Fail(format!("no engine time in fdinfo: {info:?}")))
+}
+
+fn fair_shares() -> Result<(), Fail> {
+    let devices = [Device::open()?, Device::open()?, Device::open()?];
+    // More work for each than is done before the shares are read.
+    let sizes = [(1000, 16), (400, 40), (100, 160)];
+    let mut rigs = Vec::new();
+    let mut kept = Vec::new();
+    for device in &devices {
+        rigs.push(Rig::new(device)?);
+    }
+    for ((device, rig), (count, tasks)) in devices.iter().zip(&rigs).zip(sizes) {
+        let mut plain = Jobs::new();
+        for _ in 0..count {
+            plain.add(
+                vec![rig.task(); tasks],
+                &rig.inputs(),
+                &[rig.activations.handle],
+            );
+        }
+        let list: Vec<ferrite::Job> = (0..count).map(|index| job(&plain, index)).collect();
+        let mut arg = submission(&list);
+        arg.flags = ferrite::SUBMIT_EXPLICIT;
+        ioctl(device, ferrite::IOCTL_SUBMIT, &mut arg)?;
+        kept.push((plain, list));
+    }
+    let before: Vec<u64> = devices.iter().map(busy_ns).collect::<Result<_, _>>()?;
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let shares: Vec<u64> = devices
+        .iter()
+        .zip(&before)
+        .map(|(device, before)| Ok(busy_ns(device)? - before))
+        .collect::<Result<_, Fail>>()?;
+    for rig in &rigs {
+        let still = rig.activations.prep(0);
+        check(still == Err(libc::EBUSY), "a client ran out of work")?;
+    }
+    let mean = shares.iter().sum::<u64>() / 3;
+    check(
+        shares.iter().all(|share| share.abs_diff(mean) * 10 <= mean),
+        format!("{shares:?} ns"),
+    )
 }
 
 fn bad_extensions() -> Result<(), Fail> {
