@@ -149,7 +149,7 @@ impl Command {
                 let count = (data.len() & MAX_LOAD) as u32;
                 words.push(LOAD_STATE | count << 16 | state >> 2 & 0xffff);
                 words.extend(&data[..count as usize]);
-                if count % 2 == 0 {
+                if count.is_multiple_of(2) {
                     words.push(0);
                 }
             }

@@ -69,7 +69,7 @@ impl Entry {
         self.present as u32
             | (self.exception as u32) << 1
             | (self.writeable as u32) << 2
-            | (self.address >> 32 & 0xff) as u32 * 16
+            | ((self.address >> 32 & 0xff) as u32) << 4
             | self.address as u32 & 0xffff_f000
     }
 }

@@ -166,7 +166,7 @@ impl FrontEnd {
             config.usual(id <= 1, "TP jobs of ids other than 0 and 1")?;
         }
         let size = u64::from(self.window.1).checked_sub(self.window.0.into());
-        if !size.is_some_and(|size| size <= config.chip.axi_sram_bytes.into()) {
+        if size.is_none_or(|size| size > config.chip.axi_sram_bytes.into()) {
             return Err(FaultKind::State {
                 state: state::GL_OCB_REMAP_END,
                 value: self.window.1,

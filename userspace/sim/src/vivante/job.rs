@@ -24,7 +24,7 @@ pub struct Job {
 pub struct Done {
     /// The job.
     pub job: Job,
-    /// Its counts.
+    /// Its counts; nothing if it did not finish.
     pub counters: Counters,
     /// Why it did not finish.
     pub fault: Option<FaultKind>,
@@ -35,13 +35,7 @@ impl Job {
     pub fn run(self, memory: &dyn Memory, config: &Config) -> Done {
         let (counters, fault) = match self.try_run(memory, config) {
             Ok(counters) => (counters, None),
-            Err(fault) => (
-                Counters {
-                    faults: 1,
-                    ..Counters::default()
-                },
-                Some(fault),
-            ),
+            Err(fault) => (Counters::default(), Some(fault)),
         };
         Done {
             job: self,

@@ -140,7 +140,7 @@ impl Case {
         let per_core = self.kernels.div_ceil(cores);
         let mut header = [0u32; 16];
         let mut blocks = Vec::new();
-        for core in 0..cores {
+        for (core, size) in header.iter_mut().enumerate().take(cores) {
             let mut block = Bits::default();
             block.put(self.run_bits.into(), 8);
             block.put(per_core as u64, 16);
@@ -153,7 +153,7 @@ impl Case {
             }
             let mut block = block.bytes;
             block.resize(block.len().next_multiple_of(64), 0);
-            header[core] = block.len() as u32;
+            *size = block.len() as u32;
             blocks.extend(block);
         }
         let mut stream = bytes(&header);

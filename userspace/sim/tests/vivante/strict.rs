@@ -126,7 +126,8 @@ fn damaged_streams_are_refused() {
             .map(|f| f.to_string())
     };
     assert_eq!(outcome(&|_| {}), None);
-    let edits: [(&str, fn(&mut Vec<u8>)); 7] = [
+    type Edit = fn(&mut Vec<u8>);
+    let edits: [(&str, Edit); 7] = [
         ("multiple of 64", |s| s[0] += 1),
         ("longer than", |s| {
             s[0] += 64;

@@ -69,7 +69,7 @@ pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
             }
             continue;
         }
-        if size == 0 || size % ALIGN as u32 != 0 {
+        if size == 0 || !size.is_multiple_of(ALIGN as u32) {
             return Err(fault("the block's size is no multiple of 64"));
         }
         if size > MAX_BLOCK {

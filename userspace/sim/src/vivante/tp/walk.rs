@@ -117,7 +117,7 @@ impl<'a> Odometer<'a> {
             }
         }
         if loops[1].count == 0 {
-            if columns % loops[0].count != 0 {
+            if !columns.is_multiple_of(loops[0].count) {
                 return Err(fault("OUT_LOOP_0_COUNT", loops[0].count));
             }
             self.counts[1] = columns / loops[0].count;
