@@ -1,6 +1,7 @@
 //! From a graph to NPU jobs: placement, lowering, memory planning, register commands.
 #![deny(unsafe_code)]
 
+mod common;
 pub mod executable;
 pub mod file;
 pub mod rk3588;

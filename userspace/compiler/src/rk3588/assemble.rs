@@ -11,12 +11,12 @@ use super::constants::{self, Constants, Operands};
 use super::context::Context;
 use super::emit::Emitter;
 use super::plan_jobs;
-use super::plan_memory::{self, Life, Memory};
-use super::plan_segments::Event;
 use super::program::{CubeId, Layer};
 use super::quant::Stored;
 use super::registers::{Registers, Value};
 use crate::CompileError;
+use crate::common::plan_memory::{self, Life, Memory};
+use crate::common::plan_segments::Event;
 use crate::executable::{
     Buffer, BufferId, Executable, Job, Layout, Placement, Port, Region, Relocation, RelocationKind,
     Role, Step, Target, Task,
@@ -39,10 +39,10 @@ struct Commands {
 /// Assembles the executable.
 pub fn assemble(
     ctx: &Context,
-    events: &[Event],
+    events: &[Event<Layer>],
     placements: Vec<Placement>,
 ) -> Result<Executable, CompileError> {
-    let memory = plan_memory::plan(&ctx.program, &lives(ctx, events));
+    let memory = plan_memory::plan(&lives(ctx, events));
     let emitter = Emitter {
         program: &ctx.program,
         memory: &memory,
@@ -233,7 +233,7 @@ fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port 
 }
 
 /// First and last step of every cube; the layers of a submission are steps of their own.
-fn lives(ctx: &Context, events: &[Event]) -> Vec<Life> {
+fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
     let mut lives: HashMap<CubeId, Life> = HashMap::new();
     let mut touch = |cube: CubeId, step: usize| {
         let (root, _) = ctx.program.root(cube);
@@ -241,7 +241,8 @@ fn lives(ctx: &Context, events: &[Event]) -> Vec<Life> {
             .entry(root)
             .and_modify(|life| life.last = step)
             .or_insert(Life {
-                cube: root,
+                map: root,
+                bytes: ctx.program.cube(root).bytes(),
                 first: step,
                 last: step,
             });
@@ -267,6 +268,6 @@ fn lives(ctx: &Context, events: &[Event]) -> Vec<Life> {
         step += 1;
     }
     let mut lives: Vec<Life> = lives.into_values().collect();
-    lives.sort_by_key(|life| life.cube);
+    lives.sort_by_key(|life| life.map);
     lives
 }

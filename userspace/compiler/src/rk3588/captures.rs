@@ -12,12 +12,12 @@ use serde_json::Value as Json;
 
 use super::constants::Operands;
 use super::emit::Emitter;
-use super::plan_memory::{self, Life};
 use super::plan_tiles::{Shape, Tile};
 use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Weights};
 use super::quant::Multiplier;
 use super::registers::Value;
 use super::{cbuf, requant};
+use crate::common::plan_memory::{self, Life};
 use crate::executable::{BufferId, Evidence};
 
 const CONSTANTS: BufferId = BufferId(0);
@@ -176,12 +176,13 @@ impl Case {
         let tile = self.tile(&theirs);
         let lives: Vec<Life> = (0..self.program.cubes.len())
             .map(|i| Life {
-                cube: super::program::CubeId(i as u32),
+                map: super::program::CubeId(i as u32),
+                bytes: self.program.cubes[i].bytes(),
                 first: 0,
                 last: 0,
             })
             .collect();
-        let memory = plan_memory::plan(&self.program, &lives);
+        let memory = plan_memory::plan(&lives);
         let emitter = Emitter {
             program: &self.program,
             memory: &memory,

@@ -5,10 +5,10 @@ use ferrite_hw::rk3588::{Precision, cna, core, dpu, dpu_rdma};
 
 use super::cbuf;
 use super::constants::Operands;
-use super::plan_memory::Memory;
 use super::plan_tiles::Tile;
 use super::program::{Layer, Mode, Program, Rect, Side, Stage};
 use super::registers::Registers;
+use crate::common::plan_memory::Memory;
 use crate::executable::BufferId;
 
 /// Everything that addresses depend on.

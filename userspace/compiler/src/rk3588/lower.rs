@@ -7,41 +7,25 @@ use super::context::{Context, map_shape};
 use super::plan_tiles::Shape;
 use super::program::{CubeId, Layer};
 use super::quant::Stored;
-use super::{fold_activation, lower_add, lower_concat, lower_conv, lower_pool, lower_requant};
+use super::{lower_add, lower_concat, lower_conv, lower_pool, lower_requant};
 use crate::Unsupported;
-use crate::executable::{Evidence, HostRequant};
+use crate::common::{self, fold_activation};
+use crate::executable::Evidence;
 
 /// Cycles from which a layer is divided over cores: a job costs the kernel and the interrupt 30 to
 /// 55 us, some 50000 cycles at 1 GHz, so each of two halves should take twice that.
 const WORTH_DIVIDING: usize = 200_000;
 
 /// An operator as layers.
-#[derive(Clone, Debug)]
-pub struct Lowered {
-    /// Name of the lowering.
-    pub name: String,
-    /// Weakest evidence it rests on.
-    pub evidence: Evidence,
-    /// The layers, in order.
-    pub layers: Vec<Layer>,
-    /// Accumulators that the host has to requantise: their cube and how.
-    pub raw: Option<(CubeId, HostRequant)>,
-}
+pub type Lowered = common::Lowered<Layer>;
 
 /// What becomes of an operator.
-#[derive(Clone, Debug)]
-pub enum Choice {
-    /// Layers on the NPU, reading these tensors.
-    Npu {
-        /// Tensors that must be on the device.
-        reads: Vec<TensorId>,
-        /// The layers.
-        lowered: Lowered,
-    },
-    /// The result has the bytes of this tensor, in the same order.
-    View(TensorId),
-    /// On the CPU.
-    Cpu(Unsupported),
+pub type Choice = common::Choice<Layer>;
+
+impl common::Work for Layer {
+    fn writes(&self) -> CubeId {
+        self.output.cube
+    }
 }
 
 /// Chooses for operator `op`; layers refer to cubes in the context.

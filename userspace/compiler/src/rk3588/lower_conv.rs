@@ -266,7 +266,7 @@ fn padding(
     output: Hw,
 ) -> Result<(TensorId, Hw), Unsupported> {
     if params.padding == Padding::Valid {
-        if let Some((source, top, left)) = super::fold_pad::fold_pad(ctx, given) {
+        if let Some((source, top, left)) = crate::common::fold_pad::fold_pad(ctx, given) {
             return Ok((source, Hw { h: top, w: left }));
         }
         return Ok((given, Hw { h: 0, w: 0 }));

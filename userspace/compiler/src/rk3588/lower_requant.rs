@@ -4,12 +4,12 @@ use ferrite_ir::op::{Activation, OpKind};
 use ferrite_ir::{OpId, TensorId};
 
 use super::context::Context;
-use super::fold_activation::clamp;
 use super::lower::{Lowered, finish};
 use super::lower_conv::PROVEN;
 use super::program::Stage;
 use super::requant;
 use crate::Unsupported;
+use crate::common::fold_activation::clamp;
 
 /// Lowers a QUANTIZE from 8 bits to 8 bits, RELU, RELU6 or RELU_N1_TO_1 node.
 pub fn lower_requant(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {

@@ -1,7 +1,7 @@
 //! Lowering to the Rockchip RK3588 NPU.
 //!
 //! The pipeline: choose a lowering for each operator ([`lower`], with the tiles of [`plan_tiles`]),
-//! order the work into submissions ([`plan_segments`]), place the cubes ([`plan_memory`]), then write
+//! order the work into submissions ([`plan_segments`](crate::common::plan_segments)), place the cubes ([`plan_memory`](crate::common::plan_memory)), then write
 //! constants and commands ([`constants`], [`emit`], [`assemble`]).
 
 pub mod assemble;
@@ -12,8 +12,6 @@ mod constants;
 mod context;
 mod emit;
 mod filter;
-mod fold_activation;
-mod fold_pad;
 mod lower;
 mod lower_add;
 mod lower_concat;
@@ -22,8 +20,6 @@ mod lower_pool;
 mod lower_requant;
 mod pack_weights;
 pub mod plan_jobs;
-mod plan_memory;
-mod plan_segments;
 pub mod plan_tiles;
 pub mod program;
 pub mod quant;
@@ -37,18 +33,20 @@ use std::fmt::Write;
 
 use ferrite_ir::Graph;
 
+use crate::common::plan_segments::Event;
+use crate::common::{self, fold_activation, plan_segments};
 use crate::executable::{Executable, Placement};
 use crate::{CompileError, Options};
 use context::Context;
 use lower::Choice;
-use plan_segments::Event;
+use program::Layer;
 
 /// A model lowered, scheduled, not yet written out.
 struct Planned<'g> {
     ctx: Context<'g>,
     choices: Vec<Choice>,
     required: Vec<bool>,
-    events: Vec<Event>,
+    events: Vec<Event<Layer>>,
 }
 
 fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, CompileError> {
@@ -64,7 +62,7 @@ fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, Compi
         choices.push(choice);
     }
     let required = plan_segments::required(&ctx, &choices);
-    let events = plan_segments::plan(&ctx, &choices, &required)?;
+    let events = plan_segments::plan(&ctx, &ctx, &choices, &required)?;
     Ok(Planned {
         ctx,
         choices,
@@ -81,8 +79,7 @@ pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, Compile
 /// Compiles a graph.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
     let planned = plan(graph, options)?;
-    let placements = planned.placements();
-    assemble::assemble(&planned.ctx, &planned.events, placements)
+    assemble::assemble(&planned.ctx, &planned.events, planned.placements())
 }
 
 /// The NPU-level form of a model as text, for reading and for tests: cubes, then the steps.
@@ -119,33 +116,6 @@ pub fn dump(graph: &Graph, options: &Options) -> Result<String, CompileError> {
 
 impl Planned<'_> {
     fn placements(&self) -> Vec<Placement> {
-        let on_host: std::collections::HashSet<_> = self
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Cpu(op) => Some(*op),
-                _ => None,
-            })
-            .collect();
-        self.ctx
-            .graph
-            .op_ids()
-            .map(|op| match &self.choices[op.0 as usize] {
-                _ if !self.required[op.0 as usize] => Placement::Folded,
-                Choice::Npu { lowered, .. } => Placement::Npu {
-                    lowering: lowered.name.clone(),
-                    evidence: lowered.evidence,
-                },
-                Choice::View(_) if !on_host.contains(&op) => Placement::Folded,
-                Choice::View(_) => Placement::Cpu {
-                    reason: "its operand and result are on the host".to_string(),
-                    remedy: None,
-                },
-                Choice::Cpu(why) => Placement::Cpu {
-                    reason: why.reason.clone(),
-                    remedy: why.remedy.clone(),
-                },
-            })
-            .collect()
+        common::choice::placements(self.ctx.graph, &self.choices, &self.required, &self.events)
     }
 }

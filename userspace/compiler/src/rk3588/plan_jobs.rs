@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::plan_memory::Memory;
 use super::program::{Layer, Program, Rect, Side};
+use crate::common::plan_memory::Memory;
 
 /// Tasks of a job, as (layer, tile) pairs, and the jobs that must be done before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -187,7 +187,7 @@ fn conflict(earlier: &Share, later: &Share) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rk3588::plan_memory::{self, Life};
+    use crate::common::plan_memory::{self, Life};
     use crate::rk3588::plan_tiles::Shape;
     use crate::rk3588::requant::pointwise;
     use ferrite_ir::op::Hw;
@@ -227,12 +227,13 @@ mod tests {
         let lives: Vec<Life> = cubes
             .iter()
             .map(|&cube| Life {
-                cube,
+                map: cube,
+                bytes: program.cube(cube).bytes(),
                 first: 0,
                 last: 9,
             })
             .collect();
-        let memory = plan_memory::plan(&program, &lives);
+        let memory = plan_memory::plan(&lives);
         plan(&program, &memory, &layers, cores)
     }
 

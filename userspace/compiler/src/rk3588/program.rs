@@ -12,9 +12,8 @@ use super::plan_tiles::Tile;
 use super::quant::Multiplier;
 use crate::executable::Evidence;
 
-/// Index into [`Program::cubes`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CubeId(pub u32);
+/// Index of a cube in [`Program::cubes`].
+pub use crate::common::MapId as CubeId;
 
 /// A feature cube in NC1HWC2 layout, densely packed lines.
 #[derive(Clone, Debug, PartialEq)]

@@ -112,8 +112,8 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::plan_segments::Event;
     use crate::rk3588::plan;
-    use crate::rk3588::plan_segments::Event;
     use crate::{Evidence, Options, Target};
 
     #[test]

@@ -3,12 +3,12 @@
 use ferrite_ir::TensorId;
 use ferrite_ir::op::OpKind;
 
-use super::context::Context;
-use super::quant::Stored;
+use super::index::Index;
+use super::stored::Stored;
 
 /// If `tensor` is a PAD of rows and columns with the zero point, at most a kernel's worth: what it
 /// pads, and the rows above and columns to the left it adds.
-pub fn fold_pad(ctx: &Context, tensor: TensorId) -> Option<(TensorId, usize, usize)> {
+pub fn fold_pad(ctx: &Index, tensor: TensorId) -> Option<(TensorId, usize, usize)> {
     let (_, node) = ctx.producer(tensor)?;
     if node.kind != OpKind::Pad {
         return None;

@@ -3,8 +3,8 @@
 use ferrite_ir::TensorId;
 use ferrite_ir::op::{Activation, Binary, OpKind, Unary};
 
-use super::context::Context;
-use super::quant::Stored;
+use super::index::Index;
+use super::stored::Stored;
 
 /// The activation a unary operator is, if it is a clamp.
 pub fn clamp(unary: Unary) -> Option<Activation> {
@@ -18,7 +18,7 @@ pub fn clamp(unary: Unary) -> Option<Activation> {
 
 /// Whether `output = unary(source)` is a mere clamp of what a convolution or addition, whose result
 /// nobody else reads, can make itself.
-pub fn fold(ctx: &Context, source: TensorId, output: TensorId, unary: Unary) -> bool {
+pub fn fold(ctx: &Index, source: TensorId, output: TensorId, unary: Unary) -> bool {
     let same = Stored::of(ctx.tensor(source)) == Stored::of(ctx.tensor(output));
     clamp(unary).is_some()
         && same
@@ -29,7 +29,7 @@ pub fn fold(ctx: &Context, source: TensorId, output: TensorId, unary: Unary) -> 
 }
 
 /// The clamps that [`fold`] moves to their producers: producer's result, activation.
-pub fn folded(ctx: &Context) -> Vec<(TensorId, Activation)> {
+pub fn folded(ctx: &Index) -> Vec<(TensorId, Activation)> {
     let mut clamps = Vec::new();
     for op in ctx.graph.op_ids() {
         let node = ctx.graph.node(op);

@@ -8,40 +8,40 @@ use std::collections::HashSet;
 
 use ferrite_ir::{OpId, TensorId};
 
-use super::context::Context;
-use super::lower::Choice;
-use super::program::{CubeId, Layer};
+use super::choice::{Choice, Work};
+use super::{Index, MapId, Maps};
 use crate::CompileError;
 use crate::executable::HostRequant;
 
 /// One step of the inference.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum Event<L> {
     /// A host operator.
     Cpu(OpId),
-    /// Host tensor into a cube.
-    Enter(CubeId, TensorId),
+    /// Host tensor into a map.
+    Enter(MapId, TensorId),
     /// Layers on the NPU.
-    Submit(Vec<Layer>),
-    /// Cube into a host tensor.
-    Leave(CubeId, TensorId),
+    Submit(Vec<L>),
+    /// Map into a host tensor.
+    Leave(MapId, TensorId),
     /// Accumulators into a host tensor.
-    Requantise(CubeId, TensorId, HostRequant),
+    Requantise(MapId, TensorId, HostRequant),
 }
 
 /// The plan under construction.
-struct Planner<'a, 'g> {
-    ctx: &'a Context<'g>,
-    choices: &'a [Choice],
-    events: Vec<Event>,
+struct Planner<'a, 'g, L> {
+    ctx: &'a Index<'g>,
+    maps: &'a dyn Maps,
+    choices: &'a [Choice<L>],
+    events: Vec<Event<L>>,
     host: HashSet<TensorId>,
-    device: HashSet<CubeId>,
+    device: HashSet<MapId>,
     ready: HashSet<TensorId>,
     done: Vec<bool>,
 }
 
 /// Tensors that a node reads, given how it is done.
-fn reads(ctx: &Context, op: OpId, choice: &Choice) -> Vec<TensorId> {
+fn reads<L>(ctx: &Index, op: OpId, choice: &Choice<L>) -> Vec<TensorId> {
     match choice {
         Choice::Npu { reads, .. } => reads.clone(),
         Choice::View(source) => vec![*source],
@@ -57,7 +57,7 @@ fn reads(ctx: &Context, op: OpId, choice: &Choice) -> Vec<TensorId> {
 }
 
 /// Which nodes anything depends on: what a lowering looked through may need nobody.
-pub fn required(ctx: &Context, choices: &[Choice]) -> Vec<bool> {
+pub fn required<L>(ctx: &Index, choices: &[Choice<L>]) -> Vec<bool> {
     let mut wanted: HashSet<TensorId> = ctx.graph.outputs.iter().copied().collect();
     let mut required = vec![false; choices.len()];
     for op in ctx.graph.op_ids().collect::<Vec<_>>().into_iter().rev() {
@@ -77,13 +77,15 @@ pub fn required(ctx: &Context, choices: &[Choice]) -> Vec<bool> {
 }
 
 /// Plans the order of everything required.
-pub fn plan(
-    ctx: &Context,
-    choices: &[Choice],
+pub fn plan<L: Work + Clone>(
+    ctx: &Index,
+    maps: &dyn Maps,
+    choices: &[Choice<L>],
     required: &[bool],
-) -> Result<Vec<Event>, CompileError> {
+) -> Result<Vec<Event<L>>, CompileError> {
     let mut planner = Planner {
         ctx,
+        maps,
         choices,
         events: Vec::new(),
         host: HashSet::new(),
@@ -111,7 +113,7 @@ pub fn plan(
     Ok(planner.events)
 }
 
-impl Planner<'_, '_> {
+impl<L: Work + Clone> Planner<'_, '_, L> {
     fn is_ready(&self, op: OpId) -> bool {
         reads(self.ctx, op, &self.choices[op.0 as usize])
             .iter()
@@ -167,7 +169,7 @@ impl Planner<'_, '_> {
                     }
                     for layer in &lowered.layers {
                         layers.push(layer.clone());
-                        self.device.insert(layer.output.cube);
+                        self.device.insert(layer.writes());
                     }
                     match &lowered.raw {
                         None => self.finish(op),
@@ -205,7 +207,7 @@ impl Planner<'_, '_> {
         if self.host.contains(&tensor) {
             return;
         }
-        let cube = self.ctx.known_cube(tensor);
+        let cube = self.maps.known_map(tensor);
         if let Some(cube) = cube.filter(|cube| self.device.contains(cube)) {
             self.events.push(Event::Leave(cube, tensor));
             self.host.insert(tensor);
@@ -216,7 +218,7 @@ impl Planner<'_, '_> {
 
     /// Sees to it that the device has a tensor. Only called before the layers that read it.
     fn bring_to_device(&mut self, tensor: TensorId) {
-        let Some(cube) = self.ctx.known_cube(tensor) else {
+        let Some(cube) = self.maps.known_map(tensor) else {
             return;
         };
         if !self.device.insert(cube) {

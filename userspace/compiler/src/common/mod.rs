@@ -1,0 +1,16 @@
+//! What targets share: graph look-ups, foldings, and the planning of segments and memory.
+
+pub mod choice;
+pub mod fold_activation;
+pub mod fold_pad;
+pub mod index;
+pub mod plan_memory;
+pub mod plan_segments;
+pub mod stored;
+
+pub use choice::{Choice, Lowered, Maps, Work};
+pub use index::Index;
+
+/// Index of a feature map of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapId(pub u32);
