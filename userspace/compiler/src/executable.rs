@@ -49,6 +49,8 @@ pub enum RelocationKind {
     Rk3588Value,
     /// A plain little-endian 32-bit word (Vivante).
     Word32,
+    /// Bits [25:0] of a little-endian 32-bit word, in units of 64 bytes; the others stay (Vivante).
+    Granules64,
 }
 
 /// "Write the device address of `target` + `addend` at `offset` of `buffer`."

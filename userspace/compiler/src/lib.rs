@@ -5,6 +5,7 @@ mod common;
 pub mod executable;
 pub mod file;
 pub mod rk3588;
+pub mod vivante;
 
 use std::fmt;
 
@@ -91,16 +92,21 @@ pub enum CompileError {
         /// The value and the field.
         why: FieldOverflow,
     },
-    /// The target is not built in.
-    #[error("no compiler for {0:?}")]
-    Target(Target),
+    /// A planned value does not fit its descriptor field.
+    #[error("operator {}: {why}", op.0)]
+    Descriptor {
+        /// The operator.
+        op: OpId,
+        /// The value and the field.
+        why: ferrite_hw::vivante::FieldOverflow,
+    },
 }
 
 /// Where each operator of `graph` would run: [`Executable::placements`] without the rest.
 pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, CompileError> {
     match options.target {
         Target::Rk3588 => rk3588::place(graph, options),
-        Target::A311d => Err(CompileError::Target(options.target)),
+        Target::A311d => vivante::place(graph, options),
     }
 }
 
@@ -108,6 +114,6 @@ pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, Compile
 pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
     match options.target {
         Target::Rk3588 => rk3588::compile(graph, options),
-        Target::A311d => Err(CompileError::Target(options.target)),
+        Target::A311d => vivante::compile(graph, options),
     }
 }

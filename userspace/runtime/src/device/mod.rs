@@ -123,6 +123,14 @@ pub enum DeviceError {
     /// An address that the NPU's 32-bit bus cannot reach.
     #[error("device address {0:#x} does not fit 32 bits")]
     Address(u64),
+    /// An address that the place it is written to cannot hold.
+    #[error("device address {address:#x} is no multiple of {align}")]
+    Alignment {
+        /// The address.
+        address: u64,
+        /// What it has to be a multiple of.
+        align: u32,
+    },
     /// Jobs that wait for each other, or for jobs that do not exist.
     #[error("job {job} waits for job {after}, which is not before it")]
     Order {
@@ -204,7 +212,7 @@ fn relocated(executable: &Executable, addresses: &[u64]) -> Result<Vec<Vec<u8>>,
     for relocation in &executable.relocations {
         let len = match relocation.kind {
             RelocationKind::Rk3588Value => 8,
-            RelocationKind::Word32 => 4,
+            RelocationKind::Word32 | RelocationKind::Granules64 => 4,
         };
         let place = Region {
             buffer: relocation.buffer,
@@ -229,6 +237,14 @@ fn relocated(executable: &Executable, addresses: &[u64]) -> Result<Vec<Vec<u8>>,
             // target[63:48] | value[47:16] | offset[15:0], little endian.
             RelocationKind::Rk3588Value => bytes[2..6].copy_from_slice(&value.to_le_bytes()),
             RelocationKind::Word32 => bytes.copy_from_slice(&value.to_le_bytes()),
+            RelocationKind::Granules64 => {
+                if !value.is_multiple_of(64) {
+                    return Err(DeviceError::Alignment { address, align: 64 });
+                }
+                let old = [bytes[0], bytes[1], bytes[2], bytes[3]];
+                let kept = u32::from_le_bytes(old) & !0x03ff_ffff;
+                bytes.copy_from_slice(&(kept | value >> 6).to_le_bytes());
+            }
         }
     }
     Ok(images)

@@ -1,0 +1,155 @@
+//! Where the weights of a layer come from.
+
+use std::sync::Arc;
+
+use super::coefficients::Kernels;
+
+/// How taps are found in the model's filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// `[output][y][x][input]`, the inputs being those of the output's group.
+    Dense {
+        /// Input channels of a group.
+        group_inputs: usize,
+        /// Output channels of a group.
+        group_outputs: usize,
+    },
+    /// `[y][x][output]`, each output reading input `output / multiplier`.
+    Depthwise {
+        /// Outputs of an input.
+        multiplier: usize,
+    },
+    /// `[output][pixel][channel]` read by inputs that are the pixels of one channel after another.
+    Flattened {
+        /// Pixels of a channel.
+        pixels: usize,
+    },
+    /// One weight for each input plane, at the first tap.
+    Planes,
+}
+
+/// Weights and biases of a layer. The hardware's kernel is square; taps that the model's filter
+/// does not have are zero points.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// Filter bytes of the model, or weights made up.
+    pub data: Arc<[u8]>,
+    /// Xored onto bytes: 0x80 turns int8 into uint8.
+    pub flip: u8,
+    /// Weight zero point.
+    pub zero: u8,
+    /// Where in `data` a tap is.
+    pub order: Order,
+    /// Rows and columns of the filter.
+    pub filter: [usize; 2],
+    /// Rows and columns from tap to tap.
+    pub dilation: [usize; 2],
+    /// Rows and columns of the hardware's kernel.
+    pub size: usize,
+    /// Input channels.
+    pub inputs: usize,
+    /// Output channels.
+    pub outputs: usize,
+    /// Biases, with the input's zero point folded in.
+    pub bias: Vec<i32>,
+}
+
+impl Kernel {
+    /// Index in the filter of a tap of a pair of channels that meet.
+    fn index(&self, output: usize, input: usize, y: usize, x: usize) -> usize {
+        let [rows, columns] = self.filter;
+        match self.order {
+            Order::Dense { group_inputs, .. } => {
+                ((output * rows + y) * columns + x) * group_inputs + input % group_inputs
+            }
+            Order::Depthwise { .. } => (y * columns + x) * self.outputs + output,
+            Order::Flattened { pixels } => {
+                let channels = self.inputs / pixels;
+                output * self.inputs + input % pixels * channels + input / pixels
+            }
+            Order::Planes => input,
+        }
+    }
+
+    /// Sum of the weights of each output less their zero point, and of their magnitudes.
+    pub fn sums(&self) -> Vec<(i64, i64)> {
+        let mut sums = vec![(0i64, 0i64); self.outputs];
+        let mut add = |output: usize, byte: u8| {
+            let weight = i64::from(byte ^ self.flip) - i64::from(self.zero);
+            let sum: &mut (i64, i64) = &mut sums[output];
+            *sum = (sum.0 + weight, sum.1 + weight.abs());
+        };
+        match self.order {
+            Order::Depthwise { .. } => {
+                for (i, &byte) in self.data.iter().enumerate() {
+                    add(i % self.outputs, byte);
+                }
+            }
+            Order::Dense { .. } | Order::Flattened { .. } => {
+                let each = self.data.len() / self.outputs.max(1);
+                for (i, &byte) in self.data.iter().enumerate() {
+                    add(i / each.max(1), byte);
+                }
+            }
+            Order::Planes => self.data.iter().for_each(|&byte| add(0, byte)),
+        }
+        sums
+    }
+}
+
+/// A kernel with the size of the layer's output planes.
+pub struct Placed<'a> {
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Bytes of an output plane.
+    pub plane: usize,
+}
+
+impl Kernels for Placed<'_> {
+    fn shape(&self) -> [usize; 4] {
+        let Kernel {
+            outputs,
+            inputs,
+            size,
+            ..
+        } = *self.kernel;
+        [outputs, inputs, size, size]
+    }
+
+    fn weight(&self, output: usize, input: usize, y: usize, x: usize) -> Option<u8> {
+        let kernel = self.kernel;
+        let [dy, dx] = kernel.dilation;
+        if !y.is_multiple_of(dy) || !x.is_multiple_of(dx) || !self.meets(output, input) {
+            return None;
+        }
+        let (y, x) = (y / dy, x / dx);
+        if y >= kernel.filter[0] || x >= kernel.filter[1] {
+            return None;
+        }
+        let at = kernel.index(output, input, y, x);
+        kernel.data.get(at).map(|byte| byte ^ kernel.flip)
+    }
+
+    fn meets(&self, output: usize, input: usize) -> bool {
+        match self.kernel.order {
+            Order::Dense {
+                group_inputs,
+                group_outputs,
+            } => output / group_outputs == input / group_inputs,
+            Order::Depthwise { multiplier } => output / multiplier == input,
+            Order::Flattened { .. } | Order::Planes => true,
+        }
+    }
+
+    fn bias(&self, output: usize) -> i32 {
+        self.kernel.bias[output]
+    }
+
+    fn zero(&self) -> u8 {
+        self.kernel.zero
+    }
+
+    fn plane(&self) -> usize {
+        self.plane
+    }
+}

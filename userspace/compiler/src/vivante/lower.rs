@@ -1,0 +1,88 @@
+//! Chooses, for each operator, how the target does it.
+
+use ferrite_ir::op::{Binary, OpKind};
+use ferrite_ir::{OpId, TensorId};
+
+use super::context::Context;
+use super::program::Layer;
+use super::{lower_add, lower_concat, lower_conv, lower_requant};
+use crate::Unsupported;
+use crate::common::index::map_shape;
+use crate::common::stored::Stored;
+use crate::common::{Lowered, fold_activation};
+use crate::executable::Evidence;
+
+/// What becomes of an operator.
+pub type Choice = crate::common::Choice<Layer>;
+
+/// Tensors read, name of the lowering, jobs.
+pub type Lowering = Result<(Vec<TensorId>, String, Vec<Layer>), Unsupported>;
+
+/// Chooses for operator `op`; layers refer to maps in the context.
+pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
+    let node = ctx.graph.node(op);
+    if let Some(source) = view(ctx, op) {
+        ctx.alias(node.outputs[0], source);
+        return Choice::View(source);
+    }
+    let lowering = match &node.kind {
+        OpKind::Conv2d(_) | OpKind::DepthwiseConv2d { .. } => lower_conv::lower_conv(ctx, op),
+        OpKind::FullyConnected { .. } => lower_conv::lower_fully_connected(ctx, op),
+        OpKind::Binary {
+            op: Binary::Add | Binary::Sub,
+            ..
+        } => lower_add::lower_add(ctx, op),
+        OpKind::Concatenation { .. } => lower_concat::lower_concat(ctx, op),
+        OpKind::Quantize | OpKind::Unary(_) => lower_requant::lower_requant(ctx, op),
+        OpKind::AveragePool2d(_) | OpKind::MaxPool2d(_) => Err(Unsupported::new(
+            "the encoding of pooling other than \"first pixel\" is not known",
+        )),
+        _ => Err(Unsupported::new(format!(
+            "no lowering of {} to the A311D",
+            ctx.graph.op_name(op)
+        ))),
+    };
+    match lowering {
+        Ok((reads, name, layers)) => {
+            let weakest = layers.iter().map(|layer| layer.evidence).max();
+            Choice::Npu {
+                reads,
+                lowered: Lowered {
+                    name,
+                    evidence: weakest.unwrap_or(Evidence::Silicon),
+                    layers,
+                    raw: None,
+                },
+            }
+        }
+        Err(why) => Choice::Cpu(why),
+    }
+}
+
+/// The tensor whose bytes the operator's result has, if it moves and changes nothing.
+fn view(ctx: &Context, op: OpId) -> Option<TensorId> {
+    let node = ctx.graph.node(op);
+    let source = (*node.inputs.first()?)?;
+    let output = *node.outputs.first()?;
+    let (from, to) = (ctx.tensor(source), ctx.tensor(output));
+    if from.is_constant() {
+        return None;
+    }
+    match &node.kind {
+        OpKind::Reshape | OpKind::Squeeze | OpKind::ExpandDims => {
+            let (a, b) = (map_shape(from)?, map_shape(to)?);
+            let linear = |[h, w, c]: [usize; 3]| h * w == 1 || c == 1;
+            let same = a[0] * a[1] == b[0] * b[1] && a[2] == b[2];
+            let moved = same || linear(a) && linear(b);
+            (moved && Stored::of(from)? == Stored::of(to)?).then_some(source)
+        }
+        OpKind::Quantize => {
+            let (a, b) = (Stored::of(from)?, Stored::of(to)?);
+            (a.scale == b.scale && a.zero == b.zero).then_some(source)
+        }
+        OpKind::Unary(unary) => {
+            fold_activation::fold(ctx, source, output, *unary).then_some(source)
+        }
+        _ => None,
+    }
+}
