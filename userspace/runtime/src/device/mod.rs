@@ -2,6 +2,8 @@
 
 pub mod rocket;
 mod schedule;
+mod sim;
+pub mod sim_a311d;
 pub mod sim_rk3588;
 mod spec;
 mod survey;

@@ -1,9 +1,9 @@
 //! The RK3588 simulator in this process, fed as mainline's driver feeds the chip: one start for
 //! each task, the tasks of a job in order on one core.
 
-use super::{Counters, Device, DeviceError, JobError, Program, check, relocated, schedule};
-use ferrite_compiler::executable::{Evidence, Executable, Job, Placement, Region, Target, Task};
-use ferrite_hw::Grade;
+use super::sim::{Loaded, evidence, range};
+use super::{Counters, Device, DeviceError, JobError, Program, check, schedule};
+use ferrite_compiler::executable::{Executable, Job, Region, Target, Task};
 use ferrite_sim::flat::{Buffer, FlatMemory};
 use ferrite_sim::rk3588::{self, Config, Core, Start};
 use std::sync::Arc;
@@ -38,22 +38,11 @@ impl Device for SimRk3588 {
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
         check(executable, Target::Rk3588)?;
-        let memory = FlatMemory::new();
-        let mut buffers = Vec::with_capacity(executable.buffers.len());
-        let mut addresses = Vec::with_capacity(executable.buffers.len());
-        for buffer in &executable.buffers {
-            let (address, bytes) = memory.alloc(buffer.size).ok_or_else(|| {
-                let size = buffer.size;
-                DeviceError::Unsupported(format!(
-                    "a buffer of {size} bytes does not fit the NPU's 32-bit address space"
-                ))
-            })?;
-            buffers.push(bytes);
-            addresses.push(address);
-        }
-        for (buffer, image) in buffers.iter().zip(relocated(executable, &addresses)?) {
-            buffer.with_mut(0..image.len(), |bytes| bytes.copy_from_slice(&image));
-        }
+        let Loaded {
+            memory,
+            buffers,
+            addresses,
+        } = Loaded::new(executable)?;
         let config = Config {
             evidence: evidence(executable),
             ..Config::default()
@@ -67,34 +56,11 @@ impl Device for SimRk3588 {
     }
 }
 
-/// The weakest grade that the executable says it rests on.
-fn evidence(executable: &Executable) -> Grade {
-    let weakest = executable
-        .placements
-        .iter()
-        .filter_map(|placement| match placement {
-            Placement::Npu { evidence, .. } => Some(*evidence),
-            Placement::Cpu { .. } | Placement::Folded => None,
-        })
-        .max();
-    match weakest {
-        None | Some(Evidence::Silicon) => Grade::Silicon,
-        Some(Evidence::Sibling) => Grade::Sibling,
-        Some(Evidence::Inferred) => Grade::Inferred,
-    }
-}
-
 struct SimProgram {
     memory: FlatMemory,
     buffers: Vec<Arc<Buffer>>,
     addresses: Vec<u64>,
     cores: Vec<Core>,
-}
-
-impl SimProgram {
-    fn range(region: Region) -> std::ops::Range<usize> {
-        region.offset..region.offset + region.len
-    }
 }
 
 impl Program for SimProgram {
@@ -103,12 +69,12 @@ impl Program for SimProgram {
         region: Region,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result<(), DeviceError> {
-        self.buffers[region.buffer.0 as usize].with_mut(Self::range(region), fill);
+        self.buffers[region.buffer.0 as usize].with_mut(range(region), fill);
         Ok(())
     }
 
     fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError> {
-        self.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[Self::range(region)]));
+        self.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[range(region)]));
         Ok(())
     }
 

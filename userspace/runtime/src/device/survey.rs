@@ -1,6 +1,7 @@
 //! What can run here, and why the rest cannot.
 
 use super::rocket::Rocket;
+use super::sim_a311d::SimA311d;
 use super::sim_rk3588::SimRk3588;
 use super::{Device, DeviceError, DeviceSpec};
 use ferrite_compiler::executable::Target;
@@ -22,11 +23,7 @@ pub fn open(spec: &DeviceSpec) -> Result<Option<Box<dyn Device>>, DeviceError> {
     Ok(Some(match spec {
         DeviceSpec::Cpu => return Ok(None),
         DeviceSpec::Sim(Target::Rk3588) => Box::new(SimRk3588::new()),
-        DeviceSpec::Sim(Target::A311d) => {
-            return Err(DeviceError::Unsupported(
-                "this build has no simulator of the A311D".to_owned(),
-            ));
-        }
+        DeviceSpec::Sim(Target::A311d) => Box::new(SimA311d::new()),
         DeviceSpec::Accel(path) => Box::new(Rocket::open(path)?),
         DeviceSpec::Render(path) => return Err(no_render_node(path)),
         DeviceSpec::Auto => auto(),
@@ -55,13 +52,7 @@ pub fn survey() -> Vec<Candidate> {
     let mut candidates = vec![
         usable("cpu", format!("TFLite's integer kernels, {cpus} threads")),
         usable("sim:rk3588", "model of the RK3588 NPU, 3 cores".to_owned()),
-        Candidate {
-            device: "sim:a311d".to_owned(),
-            description: "model of the A311D NPU".to_owned(),
-            obstacle: open(&DeviceSpec::Sim(Target::A311d))
-                .err()
-                .map(|e| e.to_string()),
-        },
+        usable("sim:a311d", "model of the A311D NPU, 8 NN cores".to_owned()),
     ];
     candidates.extend(hardware(
         Path::new("/dev/accel"),

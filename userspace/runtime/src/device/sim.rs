@@ -1,0 +1,63 @@
+//! What the simulators have in common: an executable's buffers in simulated memory.
+
+use super::{DeviceError, relocated};
+use ferrite_compiler::executable::{Evidence, Executable, Placement, Region};
+use ferrite_hw::Grade;
+use ferrite_sim::flat::{Buffer, FlatMemory};
+use std::sync::Arc;
+
+/// Buffers with their initial contents.
+pub struct Loaded {
+    pub memory: FlatMemory,
+    pub buffers: Vec<Arc<Buffer>>,
+    pub addresses: Vec<u64>,
+}
+
+impl Loaded {
+    /// Allocates and fills the buffers of an executable.
+    pub fn new(executable: &Executable) -> Result<Loaded, DeviceError> {
+        let memory = FlatMemory::new();
+        let mut buffers = Vec::with_capacity(executable.buffers.len());
+        let mut addresses = Vec::with_capacity(executable.buffers.len());
+        for buffer in &executable.buffers {
+            let (address, bytes) = memory.alloc(buffer.size).ok_or_else(|| {
+                let size = buffer.size;
+                DeviceError::Unsupported(format!(
+                    "a buffer of {size} bytes does not fit the NPU's 32-bit address space"
+                ))
+            })?;
+            buffers.push(bytes);
+            addresses.push(address);
+        }
+        for (buffer, image) in buffers.iter().zip(relocated(executable, &addresses)?) {
+            buffer.with_mut(0..image.len(), |bytes| bytes.copy_from_slice(&image));
+        }
+        Ok(Loaded {
+            memory,
+            buffers,
+            addresses,
+        })
+    }
+}
+
+/// The bytes of a region in its buffer.
+pub fn range(region: Region) -> std::ops::Range<usize> {
+    region.offset..region.offset + region.len
+}
+
+/// The weakest grade that the executable says it rests on.
+pub fn evidence(executable: &Executable) -> Grade {
+    let weakest = executable
+        .placements
+        .iter()
+        .filter_map(|placement| match placement {
+            Placement::Npu { evidence, .. } => Some(*evidence),
+            Placement::Cpu { .. } | Placement::Folded => None,
+        })
+        .max();
+    match weakest {
+        None | Some(Evidence::Silicon) => Grade::Silicon,
+        Some(Evidence::Sibling) => Grade::Sibling,
+        Some(Evidence::Inferred) => Grade::Inferred,
+    }
+}

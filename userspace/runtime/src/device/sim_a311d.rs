@@ -1,0 +1,119 @@
+//! The A311D simulator in this process, given command streams as etnaviv's user space submits them.
+
+use super::sim::{Loaded, evidence, range};
+use super::{Counters, Device, DeviceError, JobError, Program, check};
+use ferrite_compiler::executable::{Executable, Job, Region, Target};
+use ferrite_sim::vivante::{self, Config, Npu};
+
+/// The simulator. It is strict: a model may use only what the lowerings of its executable say that
+/// they rest on.
+#[derive(Debug, Default)]
+pub struct SimA311d;
+
+impl SimA311d {
+    /// A simulator of the chip's one NPU.
+    pub fn new() -> SimA311d {
+        SimA311d
+    }
+}
+
+impl Device for SimA311d {
+    fn name(&self) -> String {
+        "sim:a311d".to_owned()
+    }
+
+    fn target(&self) -> Target {
+        Target::A311d
+    }
+
+    fn cores(&self) -> usize {
+        // The eight NN cores share the kernels of every job; jobs come one after the other.
+        1
+    }
+
+    fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        check(executable, Target::A311d)?;
+        let config = Config {
+            evidence: evidence(executable),
+            ..Config::default()
+        };
+        Ok(Box::new(SimProgram {
+            loaded: Loaded::new(executable)?,
+            npu: Npu::new(config),
+        }))
+    }
+}
+
+struct SimProgram {
+    loaded: Loaded,
+    npu: Npu,
+}
+
+impl Program for SimProgram {
+    fn write(
+        &mut self,
+        region: Region,
+        fill: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<(), DeviceError> {
+        self.loaded.buffers[region.buffer.0 as usize].with_mut(range(region), fill);
+        Ok(())
+    }
+
+    fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError> {
+        self.loaded.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[range(region)]));
+        Ok(())
+    }
+
+    fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
+        for (number, job) in jobs.iter().enumerate() {
+            for (index, task) in job.tasks.iter().enumerate() {
+                let region = task.commands;
+                let address =
+                    self.loaded.addresses[region.buffer.0 as usize] + region.offset as u64;
+                // A stream is counted in pairs of words.
+                let outcome = self
+                    .npu
+                    .run_at(&self.loaded.memory, address, 2 * task.words);
+                if let Some(fault) = outcome.fault {
+                    return Err(JobError::Fault {
+                        job: number,
+                        task: index,
+                        core: 0,
+                        cause: fault.to_string(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> Option<Counters> {
+        Some(Counters {
+            cores: vec![named(&self.npu.counters())],
+        })
+    }
+}
+
+fn named(counters: &vivante::Counters) -> std::collections::BTreeMap<String, u64> {
+    [
+        ("command_bytes", counters.command_bytes),
+        ("descriptor_bytes", counters.descriptor_bytes),
+        ("coefficient_bytes", counters.coefficient_bytes),
+        ("image_bytes", counters.image_bytes),
+        ("output_bytes", counters.output_bytes),
+        ("tp_read_bytes", counters.tp_read_bytes),
+        ("tp_write_bytes", counters.tp_write_bytes),
+        ("macs", counters.macs),
+        ("mac_cycles", counters.mac_cycles),
+        ("symbols", counters.symbols),
+        ("dropped_kernels", counters.dropped_kernels),
+        ("nn_jobs", counters.nn_jobs),
+        ("tp_jobs", counters.tp_jobs),
+        ("submissions", counters.submissions),
+        ("faults", counters.faults),
+        ("estimated_ns", counters.estimated_ns),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
