@@ -1,4 +1,5 @@
-//! The virtual board's devices: RK3588 NPU cores, each behind its IOMMU, in a stock QEMU.
+//! The virtual board's devices: RK3588 NPU cores, each behind its IOMMU, or the A311D's NPU, in a
+//! stock QEMU.
 //!
 //! QEMU loads this library with `-plugin libferrite_board.so,soc=rk3588,cores=3`. The cores sit at
 //! their real addresses and interrupt lines; what they compute is `ferrite-sim`'s business.
@@ -12,13 +13,15 @@ mod qemu;
 mod reset;
 mod stats;
 mod tracing;
+mod vivante;
 
 use std::sync::{Arc, OnceLock};
 
 use npu_core::NpuCore;
-use options::Options;
+use options::{Options, Soc};
 use qemu::{BoardError, Bql, GuestRam, Irq};
 use tracing::Trace;
+use vivante::Vivante;
 
 /// Why the plugin refuses to work.
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +59,12 @@ fn install(id: u64, arguments: &[String]) -> Result<(), InstallError> {
         })?)),
         None => None,
     };
-    let cores: Arc<OnceLock<Vec<Arc<NpuCore>>>> = Arc::default();
+    let cores: Arc<OnceLock<Npus>> = Arc::default();
     qemu::at_exit(id, {
         let (cores, trace, stats) = (Arc::clone(&cores), trace.clone(), options.stats.clone());
         move || {
             if let (Some(path), Some(cores)) = (&stats, cores.get())
-                && let Err(error) = std::fs::write(path, stats::json(cores))
+                && let Err(error) = std::fs::write(path, cores.stats())
             {
                 log::error!("{}: {error}", path.display());
             }
@@ -83,8 +86,57 @@ fn install(id: u64, arguments: &[String]) -> Result<(), InstallError> {
     Ok(())
 }
 
+/// What the board has.
+enum Npus {
+    Rk3588(Vec<Arc<NpuCore>>),
+    A311d(Arc<Vivante>),
+}
+
+impl Npus {
+    fn stats(&self) -> String {
+        match self {
+            Npus::Rk3588(cores) => stats::json(cores),
+            Npus::A311d(npu) => npu.stats(),
+        }
+    }
+}
+
+/// Puts the NPU of the chip into the machine.
+fn build(bql: &Bql, options: &Options, trace: Option<Arc<Trace>>) -> Result<Npus, BoardError> {
+    match options.soc {
+        Soc::Rk3588 => build_rk3588(bql, options, trace).map(Npus::Rk3588),
+        Soc::A311d => build_a311d(bql, options).map(Npus::A311d),
+    }
+}
+
+fn build_a311d(bql: &Bql, options: &Options) -> Result<Arc<Vivante>, BoardError> {
+    let ram = Arc::new(GuestRam::map(bql, chip::RAM_BASE)?);
+    let irq = Irq::shared_peripheral(bql, vivante::INTERRUPT)?;
+    let npu = Vivante::new(irq, ram, options.icount);
+    qemu::map_registers(
+        bql,
+        "vivante-npu",
+        vivante::BASE,
+        vivante::WINDOW,
+        Arc::new(Arc::clone(&npu)),
+    );
+    let model = u64::from(ferrite_hw::vivante::register::HI_CHIP_MODEL);
+    let (address, expected) = (
+        vivante::BASE + model,
+        ferrite_hw::vivante::chip::A311D.model,
+    );
+    match qemu::read_physical(bql, address) {
+        read if read == expected => Ok(npu),
+        read => Err(BoardError::ByteOrder {
+            address,
+            read,
+            expected,
+        }),
+    }
+}
+
 /// Puts the cores into the machine.
-fn build(
+fn build_rk3588(
     bql: &Bql,
     options: &Options,
     trace: Option<Arc<Trace>>,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 /// How the board is put together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// The chip.
+    pub soc: Soc,
     /// Cores that exist.
     pub cores: u32,
     /// Where counts go when QEMU ends.
@@ -15,6 +17,16 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// Guest time counts instructions, so jobs have to take a fixed number of them too.
     pub icount: bool,
+}
+
+/// A chip whose NPU the board can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Soc {
+    /// Rockchip RK3588.
+    #[default]
+    Rk3588,
+    /// Amlogic A311D.
+    A311d,
 }
 
 /// An argument that makes no sense.
@@ -41,7 +53,8 @@ impl Options {
         for argument in arguments {
             let bad = || OptionError::Value(argument.clone());
             match argument.split_once('=') {
-                Some(("soc", "rk3588")) => {}
+                Some(("soc", "rk3588")) => options.soc = Soc::Rk3588,
+                Some(("soc", "a311d")) => options.soc = Soc::A311d,
                 Some(("cores", count)) => {
                     options.cores = count.parse().map_err(|_| bad())?;
                     if !(1..=CORES).contains(&options.cores) {
@@ -73,7 +86,8 @@ mod tests {
     #[test]
     fn arguments_are_taken_over() {
         let options = parse(&["soc=rk3588", "cores=2", "stats=/a,b", "icount=on"]).unwrap();
-        assert_eq!(options.cores, 2);
+        assert_eq!((options.soc, options.cores), (Soc::Rk3588, 2));
+        assert_eq!(parse(&["soc=a311d"]).unwrap().soc, Soc::A311d);
         assert_eq!(options.stats, Some(PathBuf::from("/a,b")));
         assert!(options.icount && options.trace.is_none());
         assert_eq!(parse(&[]).unwrap().cores, CORES);

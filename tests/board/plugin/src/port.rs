@@ -20,9 +20,11 @@ impl Gate {
 }
 
 /// RAM behind the gate.
-struct Gated<'a> {
-    ram: &'a GuestRam,
-    gate: &'a Gate,
+pub struct Gated<'a> {
+    /// The RAM.
+    pub ram: &'a GuestRam,
+    /// The gate.
+    pub gate: &'a Gate,
 }
 
 impl Gated<'_> {
