@@ -31,6 +31,11 @@ pub const CASES: &[Entry] = &[
         "W20: cores may be unbound and bound again while a client works",
         unbind_while_running,
     ),
+    (
+        "suspend_while_running",
+        "W24: the system may sleep while jobs run; they go on afterwards",
+        suspend_while_running,
+    ),
     ("version", "the version is at least 1.0", version),
 ];
 
@@ -176,6 +181,33 @@ fn unbind_while_running() -> Result<(), Fail> {
         }
     }
     last
+}
+
+fn suspend_while_running() -> Result<(), Fail> {
+    if std::fs::write("/sys/power/pm_test", "devices").is_err() {
+        eprintln!("skipped: the kernel cannot rehearse sleep");
+        return Ok(());
+    }
+    // Sleep for a second instead of five, where that can be set.
+    let _ = std::fs::write("/sys/module/suspend/parameters/pm_test_delay", "1");
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    for _ in 0..3 {
+        // Far more than can be done before all devices are asked to sleep.
+        let mut jobs = Jobs::new();
+        for _ in 0..200 {
+            jobs.add(
+                vec![rig.task(); 16],
+                &rig.inputs(),
+                &[rig.activations.handle],
+            );
+        }
+        device.submit(&jobs.jobs)?;
+        std::fs::write("/sys/power/state", "mem")
+            .map_err(|error| Fail(format!("the system does not sleep: {error}")))?;
+        rig.activations.prep(60_000)?;
+    }
+    rig.check_works()
 }
 
 fn version() -> Result<(), Fail> {
