@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
 //! The scheduler under one lock, as the driver's contexts use it at the same time: a system call
 //! that submits, interrupts of two cores, and the watchdog. loom tries all interleavings:
 //! `RUSTFLAGS="--cfg loom" cargo test -p ferrite-policy --test concurrent --release`. Without it,
