@@ -5,7 +5,7 @@ use super::counters::Counters;
 use super::fault::{FaultKind, Unit};
 use super::{nn, tp};
 use crate::memory::Memory;
-use ferrite_hw::vivante::disasm::Kind;
+use ferrite_hw::vivante::disasm::{self, Kind};
 use ferrite_hw::vivante::field::{self, DESCRIPTOR_BYTES};
 
 /// A job that the front end has started.
@@ -50,10 +50,14 @@ impl Job {
             .read(self.descriptor.into(), &mut bytes)
             .map_err(FaultKind::memory(Unit::Descriptor))?;
         let words = field::from_bytes(&bytes);
-        let mut counters = match self.kind {
-            Kind::Nn => nn::run(memory, &words, config)?,
-            Kind::Tp => tp::run(memory, &words, config)?,
+        let result = match self.kind {
+            Kind::Nn => nn::run(memory, &words, config),
+            Kind::Tp => tp::run(memory, &words, config),
         };
+        // What the board's journal shows is all there is to find the cause with.
+        let mut counters = result.inspect_err(|fault| {
+            log::warn!("{fault}\n{}", disasm::descriptor(self.kind, &words));
+        })?;
         counters.descriptor_bytes += DESCRIPTOR_BYTES as u64;
         Ok(counters)
     }
