@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use super::symbols::{MapMemory, symbols};
+use super::symbols::symbols;
 use super::{BoardError, Bql};
 use ferrite_sim::memory::{Memory, MemoryFault, Refusal};
 
@@ -30,14 +30,16 @@ impl GuestRam {
     /// guest's processor first, which QEMU does see.
     pub fn map(_bql: &Bql, base: u64) -> Result<Self, BoardError> {
         let mut length = 1u64 << 40;
-        let pointer: *mut c_void = match symbols().map_memory {
-            // SAFETY: `length` is a valid place for the answer; the big lock is held.
-            MapMemory::Physical(map) => unsafe { map(base, &raw mut length, true) },
-            MapMemory::AddressSpace(map, space) => {
-                // SAFETY: `space` is the address of `address_space_memory`; attributes of zero are
-                // those of an ordinary access.
-                unsafe { map(space as *mut c_void, base, &raw mut length, true, 0) }
-            }
+        // SAFETY: `length` is a valid place for the answer; attributes of zero are those of an
+        // ordinary access; the big lock is held.
+        let pointer = unsafe {
+            (symbols().address_space_map)(
+                symbols().address_space_memory as *mut c_void,
+                base,
+                &raw mut length,
+                true,
+                0,
+            )
         };
         // A bounce buffer of a page would be handed out for an address that is not RAM.
         let host = NonNull::new(pointer.cast::<u8>()).filter(|_| length > 1 << 20);

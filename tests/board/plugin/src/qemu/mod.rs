@@ -145,8 +145,17 @@ pub fn map_registers(_bql: &Bql, name: &str, base: u64, size: u64, registers: Ar
 /// The register at a physical address as the guest's processor would read it.
 pub fn read_physical(_bql: &Bql, address: u64) -> u32 {
     let mut bytes = [0u8; 4];
-    // SAFETY: the buffer has the length given.
-    unsafe { (symbols().cpu_physical_memory_rw)(address, bytes.as_mut_ptr().cast(), 4, false) }
+    // SAFETY: the buffer has the length given; attributes of zero are those of an ordinary access.
+    unsafe {
+        (symbols().address_space_rw)(
+            symbols().address_space_memory as *mut c_void,
+            address,
+            0,
+            bytes.as_mut_ptr().cast(),
+            4,
+            false,
+        );
+    }
     u32::from_le_bytes(bytes)
 }
 

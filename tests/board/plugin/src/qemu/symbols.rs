@@ -13,18 +13,6 @@ pub(super) type BottomHalf = extern "C" fn(*mut c_void);
 /// `void (*)(qemu_plugin_id_t, void *)`, what runs when QEMU ends.
 pub(super) type AtExit = extern "C" fn(u64, *mut c_void);
 
-type MapPhysical = unsafe extern "C" fn(u64, *mut u64, bool) -> *mut c_void;
-type MapAddressSpace = unsafe extern "C" fn(*mut c_void, u64, *mut u64, bool, u64) -> *mut c_void;
-
-/// How this version of QEMU hands out pointers to guest memory.
-#[derive(Clone, Copy)]
-pub(super) enum MapMemory {
-    /// `cpu_physical_memory_map(address, &length, is_write)`.
-    Physical(MapPhysical),
-    /// `address_space_map(&address_space_memory, address, &length, is_write, attributes)`.
-    AddressSpace(MapAddressSpace, usize),
-}
-
 /// This QEMU lacks a function that the board needs.
 #[derive(Debug, thiserror::Error)]
 #[error("this QEMU does not export {name}: {source}")]
@@ -38,8 +26,9 @@ macro_rules! symbols {
         /// QEMU's functions, by their own names.
         pub(super) struct Symbols {
             $($(#[$doc])* pub(super) $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
-            /// See [`MapMemory`].
-            pub(super) map_memory: MapMemory,
+            /// The variable `address_space_memory`: all physical addresses, as a processor or a
+            /// device that masters the bus sees them.
+            pub(super) address_space_memory: usize,
         }
 
         impl Symbols {
@@ -56,7 +45,15 @@ macro_rules! symbols {
                         };
                         *symbol.map_err(|source| MissingSymbol { name: stringify!($name), source })?
                     },)*
-                    map_memory: MapMemory::resolve(&qemu)?,
+                    address_space_memory: {
+                        // SAFETY: a variable, of which only the address is used.
+                        let variable = unsafe { qemu.get::<*mut c_void>(b"address_space_memory\0") };
+                        let variable = variable.map_err(|source| MissingSymbol {
+                            name: "address_space_memory",
+                            source,
+                        })?;
+                        variable.as_raw_ptr() as usize
+                    },
                 })
             }
         }
@@ -78,8 +75,12 @@ symbols! {
     fn qdev_get_gpio_in(*mut c_void, c_int) -> *mut c_void;
     /// Drives a line.
     fn qemu_set_irq(*mut c_void, c_int);
-    /// Reads or writes guest memory or a device.
-    fn cpu_physical_memory_rw(u64, *mut c_void, u64, bool);
+    /// Reads or writes guest memory or a device. The third argument are attributes, a structure of
+    /// bit fields of at most 64 bits that C passes like a number.
+    fn address_space_rw(*mut c_void, u64, u64, *mut c_void, u64, bool) -> u32;
+    /// A pointer to guest memory; takes the length wanted and gives the length had. The last
+    /// argument are attributes.
+    fn address_space_map(*mut c_void, u64, *mut u64, bool, u64) -> *mut c_void;
     /// The main loop's context.
     fn qemu_get_aio_context() -> *mut c_void;
     /// Runs a function once in that loop, under the big lock; may be called from any thread.
@@ -92,32 +93,6 @@ symbols! {
     fn qemu_clock_get_ns(c_int) -> i64;
     /// Calls back when QEMU ends.
     fn qemu_plugin_register_atexit_cb(u64, AtExit, *mut c_void);
-}
-
-impl MapMemory {
-    fn resolve(qemu: &Library) -> Result<Self, MissingSymbol> {
-        // SAFETY: the type QEMU's headers declare for this name, where it exists.
-        if let Ok(map) = unsafe { qemu.get::<MapPhysical>(b"cpu_physical_memory_map\0") } {
-            return Ok(Self::Physical(*map));
-        }
-        // SAFETY: as above; the attributes, a bit field of at most 64 bits, go in one register.
-        let map =
-            unsafe { qemu.get::<MapAddressSpace>(b"address_space_map\0") }.map_err(|source| {
-                MissingSymbol {
-                    name: "address_space_map",
-                    source,
-                }
-            })?;
-        // SAFETY: a variable; only its address is used.
-        let space =
-            unsafe { qemu.get::<*mut c_void>(b"address_space_memory\0") }.map_err(|source| {
-                MissingSymbol {
-                    name: "address_space_memory",
-                    source,
-                }
-            })?;
-        Ok(Self::AddressSpace(*map, space.as_raw_ptr() as usize))
-    }
 }
 
 static SYMBOLS: OnceLock<Symbols> = OnceLock::new();
