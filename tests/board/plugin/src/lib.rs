@@ -37,8 +37,8 @@ enum InstallError {
     },
 }
 
-/// Sets the board up, once QEMU has loaded us: `id` is the plugin's number.
-fn install(id: u64, arguments: &[String]) -> Result<(), InstallError> {
+/// Sets the board up, once QEMU has loaded us.
+fn install(arguments: &[String]) -> Result<(), InstallError> {
     let options = Options::parse(arguments)?;
     qemu::load()?;
     let file = |path: &std::path::Path| {
@@ -60,7 +60,7 @@ fn install(id: u64, arguments: &[String]) -> Result<(), InstallError> {
         None => None,
     };
     let cores: Arc<OnceLock<Npus>> = Arc::default();
-    qemu::at_exit(id, {
+    qemu::at_exit({
         let (cores, trace, stats) = (Arc::clone(&cores), trace.clone(), options.stats.clone());
         move || {
             if let (Some(path), Some(cores)) = (&stats, cores.get())

@@ -10,7 +10,7 @@ mod symbols;
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::{
     ImplementedAccess, LITTLE_ENDIAN, MachineInitDone, MemoryRegionOps, Opaque, ValidAccess,
@@ -266,16 +266,23 @@ pub fn after(_bql: &Bql, nanoseconds: u64, work: impl FnOnce(&Bql) + Send + 'sta
     }
 }
 
-/// Runs `work` when QEMU ends.
-pub fn at_exit(plugin: u64, work: impl FnOnce() + Send + 'static) {
-    extern "C" fn run(_plugin: u64, work: *mut c_void) {
-        // SAFETY: the box made below, handed over once.
-        let work = unsafe { Box::from_raw(work.cast::<Box<dyn FnOnce() + Send>>()) };
-        work();
+/// Runs `work` when QEMU ends. (The plugin interface has a call for this, but what it passes to the
+/// callback differs between versions.)
+pub fn at_exit(work: impl FnOnce() + Send + 'static) {
+    static WORK: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+    extern "C" fn run() {
+        let work = WORK.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            work();
+        }
     }
-    let work: *mut Box<dyn FnOnce() + Send> = Box::into_raw(Box::new(Box::new(work)));
-    // SAFETY: `plugin` is the number that QEMU gave us; `run` fits the callback's type.
-    unsafe { (symbols().qemu_plugin_register_atexit_cb)(plugin, run, work.cast()) }
+    unsafe extern "C" {
+        fn atexit(function: extern "C" fn()) -> c_int;
+    }
+    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(work));
+    // SAFETY: C's own function, with a function of the type it takes, in a library that QEMU never
+    // unloads.
+    unsafe { atexit(run) };
 }
 
 /// The plugin's arguments, `key=value` each.
@@ -298,13 +305,20 @@ unsafe fn arguments(count: c_int, arguments: *const *const c_char) -> Vec<String
 #[allow(non_upper_case_globals)]
 pub static qemu_plugin_version: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(1);
 
-/// We use one call of the plugin interface, the same in all its versions, so any version will do.
+/// We use no call of the plugin interface, so any version will do.
 extern "C" fn choose_version() {
     let qemu = libloading::os::unix::Library::this();
-    // Version 2 brought the scoreboards, and is the oldest that such a QEMU takes.
-    // SAFETY: only the presence of the symbol is looked at.
-    if unsafe { qemu.get::<*const c_void>(b"qemu_plugin_scoreboard_new\0") }.is_ok() {
-        qemu_plugin_version.store(2, std::sync::atomic::Ordering::Relaxed);
+    // Calls that came with a version that is the oldest some QEMU takes, newest first.
+    let markers: [(&[u8], i32); 2] = [
+        (b"qemu_plugin_set_pc\0", 7),
+        (b"qemu_plugin_scoreboard_new\0", 2),
+    ];
+    for (marker, version) in markers {
+        // SAFETY: only the presence of the symbol is looked at.
+        if unsafe { qemu.get::<*const c_void>(marker) }.is_ok() {
+            qemu_plugin_version.store(version, std::sync::atomic::Ordering::Relaxed);
+            return;
+        }
     }
 }
 
@@ -319,14 +333,14 @@ static CHOOSE_VERSION: extern "C" fn() = choose_version;
 /// To be called by QEMU only: `argv` points to `argc` strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qemu_plugin_install(
-    id: u64,
+    _id: u64,
     _info: *const c_void,
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
     // SAFETY: QEMU keeps its promise.
     let arguments = unsafe { arguments(argc, argv) };
-    match crate::install(id, &arguments) {
+    match crate::install(&arguments) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("ferrite-board: {error}");

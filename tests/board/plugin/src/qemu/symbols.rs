@@ -10,9 +10,6 @@ use super::abi::{MachineInitDone, MemoryRegionOps, TimerCallback};
 
 /// `void (*)(void *opaque)`, what a bottom half runs.
 pub(super) type BottomHalf = extern "C" fn(*mut c_void);
-/// `void (*)(qemu_plugin_id_t, void *)`, what runs when QEMU ends.
-pub(super) type AtExit = extern "C" fn(u64, *mut c_void);
-
 /// This QEMU lacks a function that the board needs.
 #[derive(Debug, thiserror::Error)]
 #[error("this QEMU does not export {name}: {source}")]
@@ -91,8 +88,6 @@ symbols! {
     fn timer_mod(*mut c_void, i64);
     /// The time of a clock in nanoseconds.
     fn qemu_clock_get_ns(c_int) -> i64;
-    /// Calls back when QEMU ends.
-    fn qemu_plugin_register_atexit_cb(u64, AtExit, *mut c_void);
 }
 
 static SYMBOLS: OnceLock<Symbols> = OnceLock::new();
