@@ -18,7 +18,7 @@ test: licences ## run every check and test
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo nextest run --workspace
 	cargo test --workspace --doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps
 	tests/delegate/test
 	$(if $(wildcard tests/board/test),tests/board/test)
 

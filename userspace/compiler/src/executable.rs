@@ -45,11 +45,11 @@ pub struct Buffer {
 /// How an address is written into a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RelocationKind {
-    /// Bits [47:16] of the 64-bit RK3588 command word at the place.
+    /// Bits 47 to 16 of the 64-bit RK3588 command word at the place.
     Rk3588Value,
     /// A plain little-endian 32-bit word (Vivante).
     Word32,
-    /// Bits [25:0] of a little-endian 32-bit word, in units of 64 bytes; the others stay (Vivante).
+    /// Bits 25 to 0 of a little-endian 32-bit word, in units of 64 bytes; the others stay (Vivante).
     Granules64,
 }
 

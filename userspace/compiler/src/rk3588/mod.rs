@@ -1,7 +1,7 @@
 //! Lowering to the Rockchip RK3588 NPU.
 //!
 //! The pipeline: choose a lowering for each operator ([`lower`], with the tiles of [`plan_tiles`]),
-//! order the work into submissions ([`plan_segments`](crate::common::plan_segments)), place the cubes ([`plan_memory`](crate::common::plan_memory)), then write
+//! order the work into submissions (`plan_segments`), place the cubes (`plan_memory`), then write
 //! constants and commands ([`constants`], [`emit`], [`assemble`]).
 
 pub mod assemble;

@@ -1,6 +1,6 @@
 //! Types of the register table, and the macro that turns one block's rows into constants.
 
-/// A functional block of an NPU core. Offset bits [15:12] select it.
+/// A functional block of an NPU core. Offset bits 15 to 12 select it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Block {
     /// Program counter.
@@ -374,7 +374,7 @@ macro_rules! registers {
             #[doc = concat!("Fields of `", stringify!($name), "`.")]
             pub mod $module {
                 $(
-                    #[doc = concat!("Bits [", stringify!($high), ":", stringify!($low), "]: ", $what, ".")]
+                    #[doc = concat!("Bits ", stringify!($high), " to ", stringify!($low), ": ", $what, ".")]
                     pub const $field: $crate::rk3588::table::Field = $crate::rk3588::table::Field {
                         name: stringify!($field),
                         high: $high,

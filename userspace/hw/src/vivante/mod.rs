@@ -11,6 +11,8 @@
 //! assert_eq!(nn::IN_IMAGE_X_OFFSET.get(&words), -1);
 //! # Ok::<(), ferrite_hw::vivante::FieldOverflow>(())
 //! ```
+// The meanings name bits as [high:low], which rustdoc takes for links.
+#![allow(rustdoc::broken_intra_doc_links)]
 
 pub mod asm;
 pub mod chip;

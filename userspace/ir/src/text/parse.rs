@@ -11,7 +11,7 @@ use crate::tensor::{DType, Quant, Tensor};
 
 /// Reads a graph whose constants are all in the text.
 ///
-/// The text is read as it stands; [`crate::verify`] tells whether the graph makes sense.
+/// The text is read as it stands; [`crate::verify()`] tells whether the graph makes sense.
 ///
 /// # Errors
 /// Where the text is not a graph and what should be there.

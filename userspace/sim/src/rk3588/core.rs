@@ -17,7 +17,7 @@ pub struct Start {
     pub base: u32,
     /// REGISTER_AMOUNTS: 128-bit fetches of the first segment minus one.
     pub amount: u32,
-    /// TASK_CON: bits [11:0] number of segments to run.
+    /// TASK_CON: bits 11 to 0, number of segments to run.
     pub task_con: u32,
     /// TASK_DMA_BASE_ADDR; anything but 0 hangs.
     pub dma_base: u32,
