@@ -361,18 +361,23 @@ pub(crate) unsafe fn dispatch<T: Driver, A: kernel::transmute::FromBytes>(
     file: *mut bindings::drm_file,
     handler: fn(&Device<T>, &mut A, &File<T>) -> Result,
 ) -> i32 {
-    // SAFETY: By the caller's promise.
-    let (device, data, file) = unsafe {
+    let data = data.cast::<A>();
+    // SAFETY: By the caller's promise. The DRM core copies small arguments to an array of bytes on
+    // its stack, which has no alignment.
+    let (device, mut arg, file) = unsafe {
         (
             Device::<T>::from_raw(device),
-            &mut *data.cast::<A>(),
+            data.read_unaligned(),
             File::<T>::from_raw(file),
         )
     };
-    from_result(|| {
+    let result = from_result(|| {
         let _access = device.enter().ok_or(ENODEV)?;
-        handler(device, data, file).map(|()| 0)
-    })
+        handler(device, &mut arg, file).map(|()| 0)
+    });
+    // SAFETY: As above; the core copies it to the caller.
+    unsafe { data.write_unaligned(arg) };
+    result
 }
 
 /// An entry for a number that is not used.

@@ -128,7 +128,7 @@ machine_run() {
 machine_stop() { [ -z "${qemu:-}" ] || kill "$qemu" 2>/dev/null || true; }
 
 # Lines of the console that a healthy kernel never prints.
-SPLAT='BUG:|WARNING: |KASAN:|UBSAN:|Oops|Kernel panic|possible circular locking|inconsistent lock state|DMA-API:|unreferenced object|refcount_t:|rcu: INFO: rcu_.* detected stalls|ODEBUG:'
+SPLAT='BUG:|WARNING: |KASAN:|UBSAN:|Oops|Kernel panic|possible circular locking|inconsistent lock state|DMA-API: [^ ]+ [^ ]+: |unreferenced object|refcount_t:|rcu: INFO: rcu_.* detected stalls|ODEBUG:'
 
 # Hands over what was asked for, and ends with the right status.
 machine_report() {
