@@ -5,7 +5,8 @@ usage: delegate_check.py CASES.json DELEGATE.so|none [NAME-PREFIX...]
 Each case gets a process of its own, so one that crashes or hangs the delegate leaves the others
 alone. Prints one JSON object a case: name, status, delegated nodes, seconds, and per output the
 largest difference, the share of exact elements and whether the first of the sorted values is the
-same. Ends with 0 when every case ran; judging the figures is the caller's business.
+same; `exact_equal` where the case names what exact arithmetic gives (exact_outputs.py). Ends with 0
+when every case ran; judging the figures is the caller's business.
 SPDX-License-Identifier: MIT
 """
 import json
@@ -59,7 +60,7 @@ def run(folder, case, delegate):
     outputs = [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
     # The plan holds what the delegate left; the nodes it replaced are listed all the same.
     nodes = interpreter._get_ops_details()
-    return {
+    result = {
         "status": "ok",
         "nodes": len(nodes),
         "delegate_nodes": sum(node["op_name"] == "DELEGATE" for node in nodes),
@@ -67,6 +68,10 @@ def run(folder, case, delegate):
         "invoke_seconds": round(done - prepared, 3),
         "outputs": [compare(g, e) for g, e in zip(outputs, arrays(folder, case, "out"))],
     }
+    if "exact" in case:
+        pairs = zip(outputs, arrays(folder, case, "exact"), strict=True)
+        result["exact_equal"] = all(np.array_equal(g, e.reshape(g.shape)) for g, e in pairs)
+    return result
 
 
 def isolated(folder, case, delegate):
