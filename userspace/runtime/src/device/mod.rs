@@ -1,5 +1,7 @@
 //! What an executable can run on: the simulators and the NPUs behind DRM nodes.
 
+mod drm;
+pub mod etnaviv;
 pub mod rocket;
 mod schedule;
 mod sim;
@@ -92,6 +94,14 @@ pub enum DeviceError {
         /// Names that would do.
         known: &'static str,
     },
+    /// None of the device's cores is an NPU that is known here.
+    #[error("no core of {} is the A311D's NPU; it has: {}", path.display(), cores.join(", "))]
+    Chip {
+        /// The node.
+        path: PathBuf,
+        /// Its cores.
+        cores: Vec<String>,
+    },
     /// A system call failed.
     #[error("{what}: {source}")]
     System {
@@ -170,6 +180,16 @@ pub enum JobError {
         /// The error, in words.
         cause: std::io::Error,
     },
+    /// The NPU stopped in the middle of a job, or touched memory that is not mapped for it.
+    #[error(
+        "job {job}, task {task}: the NPU made no progress, so the driver reset it (the kernel's log and /sys/class/devcoredump tell where)"
+    )]
+    Hung {
+        /// Index in the submission.
+        job: usize,
+        /// Index in the job.
+        task: usize,
+    },
     /// No answer in time.
     #[error("no answer from the NPU within {} ms", .0.as_millis())]
     Timeout(Duration),
@@ -179,7 +199,7 @@ impl JobError {
     /// Index of the job that failed, if it is known.
     pub fn job(&self) -> Option<usize> {
         match self {
-            JobError::Fault { job, .. } => Some(*job),
+            JobError::Fault { job, .. } | JobError::Hung { job, .. } => Some(*job),
             _ => None,
         }
     }

@@ -1,11 +1,17 @@
 //! What can run here, and why the rest cannot.
 
+use super::etnaviv::Etnaviv;
 use super::rocket::Rocket;
 use super::sim_a311d::SimA311d;
 use super::sim_rk3588::SimRk3588;
 use super::{Device, DeviceError, DeviceSpec};
 use ferrite_compiler::executable::Target;
 use std::path::{Path, PathBuf};
+
+/// Folder and prefix of the nodes of RK3588 NPUs.
+const ACCEL: (&str, &str) = ("/dev/accel", "accel");
+/// Folder and prefix of the nodes of Vivante NPUs, and of GPUs.
+const RENDER: (&str, &str) = ("/dev/dri", "renderD");
 
 /// One entry of a survey.
 #[derive(Debug)]
@@ -25,15 +31,21 @@ pub fn open(spec: &DeviceSpec) -> Result<Option<Box<dyn Device>>, DeviceError> {
         DeviceSpec::Sim(Target::Rk3588) => Box::new(SimRk3588::new()),
         DeviceSpec::Sim(Target::A311d) => Box::new(SimA311d::new()),
         DeviceSpec::Accel(path) => Box::new(Rocket::open(path)?),
-        DeviceSpec::Render(path) => return Err(no_render_node(path)),
+        DeviceSpec::Render(path) => Box::new(Etnaviv::open(path)?),
         DeviceSpec::Auto => auto(),
     }))
 }
 
 /// Hardware that answers, else the simulator.
 fn auto() -> Box<dyn Device> {
-    for path in nodes(Path::new("/dev/accel"), "accel") {
+    for path in nodes(Path::new(ACCEL.0), ACCEL.1) {
         match Rocket::open(&path) {
+            Ok(device) => return Box::new(device),
+            Err(error) => log::info!("not using {}: {error}", path.display()),
+        }
+    }
+    for path in nodes(Path::new(RENDER.0), RENDER.1) {
+        match Etnaviv::open(&path) {
             Ok(device) => return Box::new(device),
             Err(error) => log::info!("not using {}: {error}", path.display()),
         }
@@ -54,48 +66,28 @@ pub fn survey() -> Vec<Candidate> {
         usable("sim:rk3588", "model of the RK3588 NPU, 3 cores".to_owned()),
         usable("sim:a311d", "model of the A311D NPU, 8 NN cores".to_owned()),
     ];
-    candidates.extend(hardware(
-        Path::new("/dev/accel"),
-        "accel",
-        "RK3588 NPU",
-        |path| {
-            let rocket = Rocket::open(path)?;
-            let (major, minor) = rocket.version();
-            Ok(format!("RK3588 NPU, driver rocket {major}.{minor}"))
-        },
-    ));
-    candidates.extend(hardware(
-        Path::new("/dev/dri"),
-        "renderD",
-        "Vivante NPU",
-        |path| Err(no_render_node(path)),
-    ));
+    candidates.extend(hardware(ACCEL, "RK3588 NPU", |path| {
+        let (major, minor) = Rocket::open(path)?.version();
+        Ok(format!("RK3588 NPU, driver rocket {major}.{minor}"))
+    }));
+    candidates.extend(hardware(RENDER, "A311D NPU", |path| {
+        let (major, minor) = Etnaviv::open(path)?.version();
+        Ok(format!("A311D NPU, driver etnaviv {major}.{minor}"))
+    }));
     candidates
 }
 
-fn no_render_node(path: &Path) -> DeviceError {
-    if path.exists() {
-        DeviceError::Unsupported(format!(
-            "this build cannot drive {} (etnaviv)",
-            path.display()
-        ))
-    } else {
-        DeviceError::Missing(path.to_owned())
-    }
-}
-
 fn hardware(
-    folder: &Path,
-    prefix: &str,
+    (folder, prefix): (&str, &str),
     what: &str,
     probe: impl Fn(&Path) -> Result<String, DeviceError>,
 ) -> Vec<Candidate> {
-    let paths = nodes(folder, prefix);
+    let paths = nodes(Path::new(folder), prefix);
     if paths.is_empty() {
         return vec![Candidate {
-            device: format!("{}/{prefix}N", folder.display()),
+            device: format!("{folder}/{prefix}N"),
             description: what.to_owned(),
-            obstacle: Some(format!("no node {}/{prefix}* exists", folder.display())),
+            obstacle: Some(format!("no node {folder}/{prefix}* exists")),
         }];
     }
     let candidate = |path: PathBuf| {

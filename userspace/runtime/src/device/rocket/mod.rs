@@ -1,16 +1,15 @@
 //! The RK3588 NPU behind a `/dev/accel/accelN` node with mainline's `rocket` UABI.
 
 mod bo;
-mod fence;
 mod ioctl;
 
+use super::drm::{self, system};
 use super::{Counters, Device, DeviceError, JobError, Program, check, relocated};
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
 use ferrite_uapi::rocket as uapi;
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::File;
 use std::mem::size_of;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,27 +31,7 @@ pub struct Rocket {
 impl Rocket {
     /// Opens the node and checks whose driver it is.
     pub fn open(path: &Path) -> Result<Rocket, DeviceError> {
-        let node = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(|source| match source.kind() {
-                ErrorKind::NotFound => DeviceError::Missing(path.to_owned()),
-                ErrorKind::PermissionDenied => DeviceError::Permission(path.to_owned()),
-                _ => DeviceError::System {
-                    what: format!("opening {}", path.display()),
-                    source,
-                },
-            })?;
-        let (driver, version) = ioctl::version(&node)
-            .map_err(|e| system(format!("asking {} for its DRM version", path.display()), e))?;
-        if driver != uapi::DRIVER_NAME {
-            return Err(DeviceError::Driver {
-                path: path.to_owned(),
-                driver,
-                known: uapi::DRIVER_NAME,
-            });
-        }
+        let (node, version) = drm::open(path, uapi::DRIVER_NAME)?;
         Ok(Rocket {
             node: Arc::new(node),
             path: path.to_owned(),
@@ -213,12 +192,5 @@ impl Description {
             in_bo_handle_count: self.reads.len() as u32,
             out_bo_handle_count: self.writes.len() as u32,
         }
-    }
-}
-
-fn system(what: String, errno: nix::errno::Errno) -> DeviceError {
-    DeviceError::System {
-        what,
-        source: errno.into(),
     }
 }

@@ -1,8 +1,8 @@
-//! The end of a buffer's pending writes, with the error that mainline keeps from its waiters.
+//! The end of jobs, with the error that the drivers keep from waiters on buffers.
 //!
-//! `PREP_BO` says that a buffer is idle, not that its jobs succeeded: after a timeout the driver
-//! resets the core and the waiter finds stale bytes. The job's fence knows better, and a sync file
-//! exported from the buffer shows it.
+//! `PREP_BO` and `CPU_PREP` say that a buffer is idle, not that its jobs succeeded: after a timeout
+//! the driver resets the core and the waiter finds stale bytes. The job's fence knows better, and a
+//! sync file shows it.
 
 use super::super::{DeviceError, JobError};
 use super::{ioctl, system};
@@ -14,6 +14,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Fence(OwnedFd);
 
+impl From<OwnedFd> for Fence {
+    fn from(sync_file: OwnedFd) -> Fence {
+        Fence(sync_file)
+    }
+}
+
 impl Fence {
     /// The pending writes of a dma-buf.
     pub fn of(dma_buf: &OwnedFd) -> Result<Fence, DeviceError> {
@@ -22,7 +28,7 @@ impl Fence {
             .map_err(|e| system("exporting the fences of a buffer".to_owned(), e))
     }
 
-    /// Waits until all writes have ended, and tells if one ended with an error.
+    /// Waits until all its jobs have ended, and tells if one ended with an error.
     pub fn wait(&self, patience: Duration) -> Result<(), JobError> {
         let deadline = Instant::now() + patience;
         loop {
