@@ -105,14 +105,18 @@ impl Npus {
 fn build(bql: &Bql, options: &Options, trace: Option<Arc<Trace>>) -> Result<Npus, BoardError> {
     match options.soc {
         Soc::Rk3588 => build_rk3588(bql, options, trace).map(Npus::Rk3588),
-        Soc::A311d => build_a311d(bql, options).map(Npus::A311d),
+        Soc::A311d => build_a311d(bql, options, trace).map(Npus::A311d),
     }
 }
 
-fn build_a311d(bql: &Bql, options: &Options) -> Result<Arc<Vivante>, BoardError> {
+fn build_a311d(
+    bql: &Bql,
+    options: &Options,
+    trace: Option<Arc<Trace>>,
+) -> Result<Arc<Vivante>, BoardError> {
     let ram = Arc::new(GuestRam::map(bql, chip::RAM_BASE)?);
     let irq = Irq::shared_peripheral(bql, vivante::INTERRUPT)?;
-    let npu = Vivante::new(irq, ram, options.icount);
+    let npu = Vivante::new(irq, ram, trace, options.icount);
     qemu::map_registers(
         bql,
         "vivante-npu",

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ferrite_sim::trace::Event;
 use ferrite_sim::vivante::device::{Finished, Started};
 use ferrite_sim::vivante::{Config, Counters, Device, Next};
 use serde_json::json;
 
 use crate::port::{Gate, Gated};
 use crate::qemu::{self, Bql, GuestRam, Irq, Registers};
+use crate::tracing::Trace;
 
 /// Registers of the NPU (meson-g12-common.dtsi).
 pub const BASE: u64 = 0xff10_0000;
@@ -37,6 +39,7 @@ pub struct Vivante {
     epoch: AtomicU64,
     ram: Arc<GuestRam>,
     work: Sender<(Arc<Vivante>, Started, Gate, u64)>,
+    trace: Option<Arc<Trace>>,
     icount: bool,
 }
 
@@ -46,7 +49,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Vivante {
     /// The NPU after power-up.
-    pub fn new(irq: Irq, ram: Arc<GuestRam>, icount: bool) -> Arc<Self> {
+    pub fn new(irq: Irq, ram: Arc<GuestRam>, trace: Option<Arc<Trace>>, icount: bool) -> Arc<Self> {
         let (work, started) = channel::<(Arc<Vivante>, Started, Gate, u64)>();
         let thread = std::thread::Builder::new()
             .name("npu".to_owned())
@@ -68,6 +71,7 @@ impl Vivante {
             epoch: AtomicU64::new(0),
             ram,
             work,
+            trace,
             icount,
         })
     }
@@ -148,10 +152,16 @@ impl Vivante {
     }
 
     fn execute(&self, job: Started, gate: &Gate) -> Finished {
-        job.execute(&Gated {
+        let memory = Gated {
             ram: &self.ram,
             gate,
-        })
+        };
+        let Some(trace) = &self.trace else {
+            return job.execute(&memory);
+        };
+        let (finished, traced) = job.execute_traced(&memory, qemu::guest_nanoseconds());
+        trace.event(&Event::Job(traced));
+        finished
     }
 
     /// Takes note of a job's end, and goes on.
@@ -193,6 +203,9 @@ impl Registers for Arc<Vivante> {
         let reset = device.generation() != generation;
         drop(device);
         if reset {
+            if let Some(trace) = &self.trace {
+                trace.event(&Event::Reset { core: 0 });
+            }
             // The memory accesses of a job that still runs end here.
             std::mem::take(&mut *lock(&self.gate)).close();
         }

@@ -1,5 +1,5 @@
-//! Recordings of what clients make an NPU do: every register write, and for every kick the memory
-//! it touched and what it wrote there. Made by the virtual board, printed by `ferrite disasm`, and
+//! Recordings of what clients make an NPU do: on the RK3588 every register write, and for every kick
+//! the memory it touched and what it wrote there; on the A311D the same of every job. Made by the virtual board, printed by `ferrite disasm`, and
 //! replayed by the simulator without a guest.
 //!
 //! A trace is a file header and records, each a tag, a length and a payload, all little endian.
@@ -13,8 +13,10 @@ mod writer;
 
 pub use reader::{TraceError, TraceReader};
 pub use recorder::{Recorder, Touched};
-pub use replay::{NotStarted, Replayed, Replayer, TracedMemory};
+pub use replay::{NotStarted, Replayed, Replayer, TracedMemory, Work};
 pub use writer::TraceWriter;
+
+use ferrite_hw::vivante::disasm::Kind;
 
 /// The first bytes of a trace, with the version of its form.
 pub const MAGIC: [u8; 16] = *b"FERRITE TRACE 1\n";
@@ -41,6 +43,21 @@ pub enum Event {
     },
     /// The core has run what the last register write started.
     Kick(Kick),
+    /// A unit of the A311D's NPU has run a job.
+    Job(Job),
+}
+
+/// What one job of the A311D's NPU did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The unit.
+    pub kind: Kind,
+    /// Address of its descriptor.
+    pub descriptor: u32,
+    /// Synchronisation id it was started with.
+    pub id: u8,
+    /// What it touched, in the addresses that the NPU sees.
+    pub did: Kick,
 }
 
 /// What one kick did.
@@ -82,6 +99,7 @@ mod tag {
     pub(super) const WRITE: u32 = 2;
     pub(super) const RESET: u32 = 3;
     pub(super) const KICK: u32 = 4;
+    pub(super) const JOB: u32 = 5;
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use super::{Event, Kick, MAGIC, PAGE, Page, Run, tag};
+use ferrite_hw::vivante::disasm::Kind;
+
+use super::{Event, Job, Kick, MAGIC, PAGE, Page, Run, tag};
 
 /// What is wrong with a trace.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,14 @@ pub enum TraceError {
         record: u64,
         /// The tag.
         tag: u32,
+    },
+    /// A job of a unit that the NPU does not have.
+    #[error("record {record} is a job of unit {unit}, and there are two")]
+    Unit {
+        /// Number of the record, from 0.
+        record: u64,
+        /// The unit.
+        unit: u8,
     },
     /// A kick refers to a page that has not come.
     #[error("record {record} refers to page {page} of {count}")]
@@ -126,6 +136,16 @@ impl<R: Read> TraceReader<R> {
                     core: fields.u8().ok_or_else(bad)?,
                 },
                 tag::KICK => Event::Kick(self.kick(&mut fields, bad)?),
+                tag::JOB => Event::Job(Job {
+                    kind: match fields.u8().ok_or_else(bad)? {
+                        0 => Kind::Nn,
+                        1 => Kind::Tp,
+                        unit => return Err(TraceError::Unit { record, unit }),
+                    },
+                    id: fields.u8().ok_or_else(bad)?,
+                    descriptor: fields.u32().ok_or_else(bad)?,
+                    did: self.kick(&mut fields, bad)?,
+                }),
                 _ => return Err(TraceError::Tag { record, tag }),
             };
             if !fields.rest.is_empty() {

@@ -1,15 +1,18 @@
-//! Runs a trace again on the model, without a guest: what studying another driver's streams and
+//! Runs a trace again on the models, without a guest: what studying another driver's streams and
 //! changing the model need.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ferrite_hw::rk3588::pc;
+use ferrite_hw::vivante::Words;
+use ferrite_hw::vivante::disasm::Kind;
+use ferrite_hw::vivante::field::{self, DESCRIPTOR_BYTES};
 
-use super::{Event, Kick, PAGE, Run};
+use super::{Event, Job, Kick, PAGE, Run};
 use crate::memory::{Memory, MemoryFault, Refusal};
-use crate::rk3588::mmio::Finished;
 use crate::rk3588::{Config, Counters, Device, Start};
+use crate::vivante;
 
 /// The pages that a kick touched, as they were before it.
 pub struct TracedMemory(Mutex<BTreeMap<u64, [u8; PAGE]>>);
@@ -72,17 +75,13 @@ impl Memory for TracedMemory {
     }
 }
 
-/// How a kick of the trace went this time.
+/// How a kick or job of the trace went this time.
 #[derive(Debug)]
 pub struct Replayed {
     /// The core.
     pub core: u8,
-    /// What the PC was started with.
-    pub start: Start,
-    /// The first segment's command words.
-    pub commands: Vec<u64>,
-    /// Counts.
-    pub counters: Counters,
+    /// What it was.
+    pub work: Work,
     /// The first byte that is not as it was recorded, with the byte of now and the recorded one.
     pub difference: Option<(u64, u8, u8)>,
     /// Why it did not complete this time: empty when it did.
@@ -96,6 +95,29 @@ impl Replayed {
     pub fn agrees(&self) -> bool {
         self.difference.is_none() && self.fault.is_empty() == self.recorded_fault.is_empty()
     }
+}
+
+/// What a core or unit was told to do, and its counts.
+#[derive(Debug)]
+pub enum Work {
+    /// A kick of a core of the RK3588.
+    Kick {
+        /// What the PC was started with.
+        start: Start,
+        /// The first segment's command words.
+        commands: Vec<u64>,
+        /// Counts.
+        counters: Box<Counters>,
+    },
+    /// A job of the A311D's NPU.
+    Job {
+        /// The unit.
+        kind: Kind,
+        /// Its descriptor; nothing if the trace does not have it.
+        descriptor: Option<Words>,
+        /// Counts.
+        counters: Box<vivante::Counters>,
+    },
 }
 
 /// The order of a trace makes no sense.
@@ -160,27 +182,49 @@ impl Replayer {
                 let finished = kick.execute(&memory);
                 let replayed = Replayed {
                     core,
-                    start,
-                    commands,
-                    counters: finished.outcome.counters,
+                    work: Work::Kick {
+                        start,
+                        commands,
+                        counters: Box::new(finished.outcome.counters),
+                    },
                     difference: difference(recorded, &memory),
-                    fault: explanation(&finished),
+                    fault: explanation(finished.outcome.fault.as_ref()),
                     recorded_fault: recorded.fault.clone(),
                 };
                 traced.device.complete(finished);
                 Ok(Some(replayed))
             }
+            Event::Job(job) => Ok(Some(replay_job(job))),
         }
     }
 }
 
-fn explanation(finished: &Finished) -> String {
-    finished
-        .outcome
-        .fault
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+/// Runs a job again. It depends on nothing but its descriptor and memory.
+fn replay_job(job: &Job) -> Replayed {
+    let memory = TracedMemory::before(&job.did);
+    let mut bytes = [0; DESCRIPTOR_BYTES];
+    let read = memory.read(job.descriptor.into(), &mut bytes);
+    let again = vivante::Job {
+        kind: job.kind,
+        descriptor: job.descriptor,
+        id: job.id,
+    };
+    let done = again.run(&memory, &vivante::Config::default());
+    Replayed {
+        core: job.did.core,
+        work: Work::Job {
+            kind: job.kind,
+            descriptor: read.is_ok().then(|| field::from_bytes(&bytes)),
+            counters: Box::new(done.counters),
+        },
+        difference: difference(&job.did, &memory),
+        fault: explanation(done.fault.as_ref()),
+        recorded_fault: job.did.fault.clone(),
+    }
+}
+
+fn explanation(fault: Option<&impl ToString>) -> String {
+    fault.map(ToString::to_string).unwrap_or_default()
 }
 
 /// The words of the segment that a core starts with, as far as the trace has them.

@@ -106,7 +106,13 @@ fn events() -> Vec<Event> {
             value: 0xffff_fffc,
         },
         Event::Kick(kick_of(recorder)),
-        Event::Kick(broken),
+        Event::Kick(broken.clone()),
+        Event::Job(Job {
+            kind: Kind::Tp,
+            descriptor: 0xffff_f000,
+            id: 3,
+            did: broken,
+        }),
     ]
 }
 
@@ -173,6 +179,10 @@ fn damage_is_named() {
     assert!(matches!(
         record(tag::WRITE, &[0; 8]),
         TraceError::Length { length: 8, .. }
+    ));
+    assert!(matches!(
+        record(tag::JOB, &[2, 0, 0, 0]),
+        TraceError::Unit { unit: 2, .. }
     ));
     let kick = |address: u64, page: u32| {
         let mut payload = vec![0; 9];

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use ferrite_hw::vivante::disasm::Kind;
+
 use super::{Event, Kick, MAGIC, PAGE, tag};
 
 /// A page, and its number in the trace.
@@ -45,7 +47,16 @@ impl<W: Write> TraceWriter<W> {
                 self.record(tag::WRITE, &payload)
             }
             Event::Reset { core } => self.record(tag::RESET, &[*core]),
-            Event::Kick(kick) => self.kick(kick),
+            Event::Kick(kick) => {
+                let payload = self.kick(kick)?;
+                self.record(tag::KICK, &payload)
+            }
+            Event::Job(job) => {
+                let mut payload = vec![u8::from(job.kind == Kind::Tp), job.id];
+                payload.extend(job.descriptor.to_le_bytes());
+                payload.extend(self.kick(&job.did)?);
+                self.record(tag::JOB, &payload)
+            }
         }
     }
 
@@ -55,7 +66,8 @@ impl<W: Write> TraceWriter<W> {
         Ok(self.out)
     }
 
-    fn kick(&mut self, kick: &Kick) -> io::Result<()> {
+    /// A kick as it is written; pages that are new are written before it.
+    fn kick(&mut self, kick: &Kick) -> io::Result<Vec<u8>> {
         let mut payload = vec![kick.core];
         payload.extend(kick.started.to_le_bytes());
         payload.extend(length(kick.before.len())?);
@@ -71,7 +83,7 @@ impl<W: Write> TraceWriter<W> {
         }
         payload.extend(length(kick.fault.len())?);
         payload.extend(kick.fault.as_bytes());
-        self.record(tag::KICK, &payload)
+        Ok(payload)
     }
 
     /// The number of a page in this trace; the page is written when it is new.

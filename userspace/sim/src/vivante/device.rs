@@ -12,6 +12,7 @@ use super::frontend::{Effect, FrontEnd};
 use super::job::{Done, Job};
 use super::mmu::Mmu;
 use crate::memory::{Memory, MemoryFault};
+use crate::trace::{self, Recorder, Touched};
 use ferrite_hw::vivante::chip::{A311D, A311D_FEATURE, A311D_MINOR_FEATURES};
 use ferrite_hw::vivante::{Command, mmu, register};
 use std::collections::VecDeque;
@@ -91,8 +92,47 @@ pub struct Finished {
 impl Started {
     /// Executes the job on physical memory.
     pub fn execute(self, physical: &dyn Memory) -> Finished {
+        self.execute_on(physical, |memory, job, config| job.run(memory, config))
+    }
+
+    /// The same, with a record of what it did; `started` is the guest's time in nanoseconds.
+    pub fn execute_traced(self, physical: &dyn Memory, started: u64) -> (Finished, trace::Job) {
+        let Job {
+            kind,
+            descriptor,
+            id,
+        } = self.job;
+        let mut touched = Touched::default();
+        let finished = self.execute_on(physical, |memory, job, config| {
+            let recorder = Recorder::new(memory);
+            let done = job.run(&recorder, config);
+            touched = recorder.finish();
+            done
+        });
+        let fault = finished.done.fault.as_ref();
+        let did = trace::Kick {
+            core: 0,
+            started,
+            before: touched.before,
+            written: touched.written,
+            fault: fault.map(ToString::to_string).unwrap_or_default(),
+        };
+        let traced = trace::Job {
+            kind,
+            descriptor,
+            id,
+            did,
+        };
+        (finished, traced)
+    }
+
+    fn execute_on(
+        self,
+        physical: &dyn Memory,
+        run: impl FnOnce(&dyn Memory, Job, &Config) -> Done,
+    ) -> Finished {
         let (done, mmu_fault) = match self.translation.view(physical) {
-            Ok(view) => (self.job.run(view.memory(), &self.config), view.fault()),
+            Ok(view) => (run(view.memory(), self.job, &self.config), view.fault()),
             Err(fault) => {
                 let unit = Unit::Descriptor;
                 let done = Done {

@@ -3,6 +3,7 @@
 use super::common::{Case, bytes, descriptor, stream};
 use ferrite_hw::vivante::mmu::Entry;
 use ferrite_hw::vivante::{Command, field, nn, register as r, state};
+use ferrite_sim::trace::{Event, Replayed, Replayer, TraceReader, TraceWriter, Work};
 use ferrite_sim::vivante::{Config, Device, Next};
 use ferrite_sim::{FlatMemory, Memory};
 
@@ -21,6 +22,8 @@ const OBJECT_PAGES: u32 = 8;
 struct Board {
     memory: FlatMemory,
     device: Device,
+    /// The jobs that ran.
+    trace: Vec<Event>,
 }
 
 impl Board {
@@ -30,6 +33,7 @@ impl Board {
         let mut board = Board {
             memory,
             device: Device::new(Config::default()),
+            trace: Vec::new(),
         };
         board.reset();
         board.map();
@@ -135,11 +139,26 @@ impl Board {
                 Next::Continue => {}
                 Next::Job(started) => {
                     assert_eq!(self.device.read(r::HI_IDLE_STATE) & 0xe_0000, 0);
-                    let finished = started.execute(&self.memory);
+                    let (finished, job) = started.execute_traced(&self.memory, 5);
+                    self.trace.push(Event::Job(job));
                     self.device.complete(finished);
                 }
             }
         }
+    }
+
+    /// The jobs that ran, from a trace of them, once more.
+    fn replay(&self) -> Vec<Replayed> {
+        let mut writer = TraceWriter::new(Vec::new()).unwrap();
+        for event in &self.trace {
+            writer.event(event).unwrap();
+        }
+        let trace = writer.finish().unwrap();
+        let mut replayer = Replayer::new();
+        TraceReader::new(trace.as_slice())
+            .unwrap()
+            .filter_map(|event| replayer.event(&event.unwrap()).unwrap())
+            .collect()
     }
 
     /// Links a user stream at an object into the ring, section 2.8.
@@ -256,6 +275,24 @@ fn a_job_through_the_ring_signals_its_event() {
     assert_eq!(output, expected);
     assert_eq!(board.device.counters().nn_jobs, 1);
     assert!(matches!(board.next(), Next::Wait(200)));
+
+    let [again] = <[_; 1]>::try_from(board.replay()).unwrap();
+    assert!(again.agrees(), "{again:?}");
+    let Work::Job { counters, .. } = &again.work else {
+        panic!("{again:?}")
+    };
+    assert_eq!(counters.output_bytes, expected.len() as u64);
+    let Event::Job(job) = &mut board.trace[0] else {
+        panic!("{:?}", board.trace[0])
+    };
+    let run = job.did.written.last_mut().unwrap();
+    let (at, last) = (
+        run.address + run.bytes.len() as u64 - 1,
+        run.bytes.len() - 1,
+    );
+    run.bytes[last] ^= 1;
+    let wrong = board.replay().remove(0).difference.unwrap();
+    assert_eq!(wrong.0, at);
 }
 
 #[test]
@@ -277,6 +314,9 @@ fn a_page_fault_stops_the_npu_until_reset() {
     board.submit(user, words);
     assert_eq!(board.device.read(r::MMUV2_SEC_STATUS), 3);
     assert_eq!(board.device.counters().faults, 2);
+    // A page that was not there is not in the trace either; permissions are not recorded.
+    let again = board.replay().remove(0);
+    assert!(again.agrees() && !again.fault.is_empty(), "{again:?}");
 }
 
 #[test]

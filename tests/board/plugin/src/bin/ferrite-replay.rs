@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ferrite_sim::trace::{Replayer, TraceReader};
+use ferrite_sim::trace::{Replayer, TraceReader, Work};
 
 fn main() -> ExitCode {
     let mut good = true;
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 fn replay(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
     let mut replayer = Replayer::new();
-    let (mut kicks, mut equal) = (0u64, 0u64);
+    let (mut jobs, mut equal) = (0u64, 0u64);
     for event in TraceReader::new(BufReader::new(File::open(path)?))? {
         let Some(replayed) = replayer.event(&event?)? else {
             continue;
@@ -42,11 +42,16 @@ fn replay(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
         if replayed.agrees() {
             equal += 1;
         } else {
-            let base = replayed.start.base;
-            println!(
-                "kick {kicks} (core {}, commands at {base:#x}):",
-                replayed.core
-            );
+            match replayed.work {
+                Work::Kick { start, .. } => {
+                    let base = start.base;
+                    println!(
+                        "job {jobs} (core {}, commands at {base:#x}):",
+                        replayed.core
+                    );
+                }
+                Work::Job { kind, .. } => println!("job {jobs} ({kind:?}):"),
+            }
             if let Some((address, now, then)) = replayed.difference {
                 println!("  {address:#x} is {now:#04x}, was {then:#04x}");
             }
@@ -56,8 +61,8 @@ fn replay(path: &Path) -> Result<bool, Box<dyn std::error::Error>> {
                 }
             }
         }
-        kicks += 1;
+        jobs += 1;
     }
-    println!("{kicks} kicks, {equal} as recorded");
-    Ok(kicks > 0 && kicks == equal)
+    println!("{jobs} jobs, {equal} as recorded");
+    Ok(jobs > 0 && jobs == equal)
 }
