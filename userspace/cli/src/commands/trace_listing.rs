@@ -172,12 +172,18 @@ fn join(pieces: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 fn ranges(ranges: &[(u64, u64)]) -> String {
+    /// A job that writes every other row has thousands.
+    const SHOWN: usize = 12;
     if ranges.is_empty() {
         return "nothing".to_owned();
     }
-    let texts: Vec<String> = ranges
+    let mut texts: Vec<String> = ranges
         .iter()
+        .take(SHOWN)
         .map(|(start, length)| format!("{start:#x}+{length:#x}"))
         .collect();
+    if ranges.len() > SHOWN {
+        texts.push(format!("and {} more", ranges.len() - SHOWN));
+    }
     texts.join(" ")
 }
