@@ -86,6 +86,7 @@ pub fn layer(
             size: 2,
             inputs: sum.weights.len(),
             outputs: 1,
+            first: [0, 0],
             bias: vec![sum.bias],
         },
         multiplier: sum.multiplier,

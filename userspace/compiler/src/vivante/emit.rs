@@ -173,6 +173,7 @@ mod tests {
                 size: 2,
                 inputs: 1,
                 outputs: 1,
+                first: [0, 0],
                 bias: vec![0],
             },
             multiplier: Multiplier {

@@ -1,5 +1,6 @@
 //! Where the weights of a layer come from.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::coefficients::Kernels;
@@ -50,6 +51,8 @@ pub struct Kernel {
     pub inputs: usize,
     /// Output channels.
     pub outputs: usize,
+    /// Output and input channel of the filter that are the kernel's first.
+    pub first: [usize; 2],
     /// Biases, with the input's zero point folded in.
     pub bias: Vec<i32>,
 }
@@ -58,16 +61,47 @@ impl Kernel {
     /// Index in the filter of a tap of a pair of channels that meet.
     fn index(&self, output: usize, input: usize, y: usize, x: usize) -> usize {
         let [rows, columns] = self.filter;
+        let [output, input] = [output + self.first[0], input + self.first[1]];
         match self.order {
             Order::Dense { group_inputs, .. } => {
                 ((output * rows + y) * columns + x) * group_inputs + input % group_inputs
             }
-            Order::Depthwise { .. } => (y * columns + x) * self.outputs + output,
+            Order::Depthwise { .. } => {
+                let outputs = self.data.len() / (rows * columns).max(1);
+                (y * columns + x) * outputs + output
+            }
             Order::Flattened { pixels } => {
                 let channels = self.inputs / pixels;
                 output * self.inputs + input % pixels * channels + input / pixels
             }
             Order::Planes => input,
+        }
+    }
+
+    /// Input and output channels of the blocks that do not meet others.
+    pub fn block(&self) -> [usize; 2] {
+        match self.order {
+            Order::Dense {
+                group_inputs,
+                group_outputs,
+            } => [group_inputs, group_outputs],
+            Order::Depthwise { multiplier } => [1, multiplier],
+            Order::Flattened { .. } | Order::Planes => [self.inputs, self.outputs],
+        }
+    }
+
+    /// The kernel of some of the blocks.
+    pub fn part(&self, blocks: Range<usize>) -> Kernel {
+        let [inputs, outputs] = self.block();
+        Kernel {
+            inputs: blocks.len() * inputs,
+            outputs: blocks.len() * outputs,
+            first: [
+                self.first[0] + blocks.start * outputs,
+                self.first[1] + blocks.start * inputs,
+            ],
+            bias: self.bias[blocks.start * outputs..blocks.end * outputs].to_vec(),
+            ..self.clone()
         }
     }
 

@@ -1,11 +1,11 @@
 //! Chooses, for each operator, how the target does it.
 
-use ferrite_ir::op::{Binary, OpKind};
+use ferrite_ir::op::{Binary, OpKind, Reduce};
 use ferrite_ir::{OpId, TensorId};
 
 use super::context::Context;
 use super::program::Layer;
-use super::{lower_add, lower_concat, lower_conv, lower_requant};
+use super::{diagonal, lower_add, lower_concat, lower_conv, lower_requant};
 use crate::Unsupported;
 use crate::common::index::map_shape;
 use crate::common::stored::Stored;
@@ -34,8 +34,13 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
         } => lower_add::lower_add(ctx, op),
         OpKind::Concatenation { .. } => lower_concat::lower_concat(ctx, op),
         OpKind::Quantize | OpKind::Unary(_) => lower_requant::lower_requant(ctx, op),
-        OpKind::AveragePool2d(_) | OpKind::MaxPool2d(_) => Err(Unsupported::new(
-            "the encoding of pooling other than \"first pixel\" is not known",
+        OpKind::AveragePool2d(_) => diagonal::lower_average_pool(ctx, op),
+        OpKind::Reduce {
+            op: Reduce::Mean, ..
+        } => diagonal::lower_mean(ctx, op),
+        OpKind::Pad => diagonal::lower_pad(ctx, op),
+        OpKind::MaxPool2d(_) => Err(Unsupported::new(
+            "the encoding of maximum pooling on this chip is not known",
         )),
         _ => Err(Unsupported::new(format!(
             "no lowering of {} to the A311D",

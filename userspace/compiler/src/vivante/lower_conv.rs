@@ -3,7 +3,7 @@
 //! The hardware has neither groups nor strides. Weights between channels that do not meet are zero
 //! points, which the coefficient stream takes in runs; a stride of 2 is a convolution of stride 1
 //! of which "first pixel" pooling keeps every second row and column, so that no reshuffling of the
-//! image is needed.
+//! image is needed; strides of 4 and 8 are halved again by jobs behind it.
 
 use std::sync::Arc;
 
@@ -14,10 +14,11 @@ use super::chip::{
     MAX_EXTENT, MAX_INPUTS, MAX_KERNEL, MAX_OUTPUTS, MAX_PAD, PROVEN_KERNEL, PROVEN_PAD,
 };
 use super::context::Context;
+use super::diagonal::subsample;
 use super::elementwise::{Clamp, multiplier};
 use super::kernels::{Kernel, Order};
 use super::lower::Lowering;
-use super::program::Layer;
+use super::program::{Layer, Side};
 use crate::Unsupported;
 use crate::common::fold_pad::fold_pad;
 use crate::common::index::{map_shape, nhwc};
@@ -194,7 +195,8 @@ fn padding(
 
 impl Conv {
     fn lower(self, ctx: &mut Context) -> Lowering {
-        let pooled = self.pooled()?;
+        let halvings = self.halvings()?;
+        let pooled = halvings > 0;
         let kernel = self.kernel(ctx)?;
         let (in_zero, in_scale) = ctx.quantisation(self.input)?;
         let (_, out_scale) = ctx.quantisation(self.output)?;
@@ -202,7 +204,7 @@ impl Conv {
         let evidence = self.evidence(ctx, &kernel, factor)?;
         let [h, w, channels] = self.input_shape;
         let [oh, ow, outputs] = self.output_shape;
-        let scale = if pooled { 2 } else { 1 };
+        let scale = 1 << halvings;
         for (what, value, limit) in [
             ("kernel", kernel.size, MAX_KERNEL),
             ("padding", self.pad[0].max(self.pad[1]), MAX_PAD),
@@ -237,8 +239,11 @@ impl Conv {
             out_zero: clamp.zeros[0],
             relu: clamp.relu,
         };
-        let layers = clamp.finish(ctx, layer)?;
-        Ok((vec![self.input], self.name.to_string(), layers))
+        let mut layers = clamp.finish(ctx, layer)?;
+        let convolution = layers.remove(0);
+        let mut all = self.subsampled(ctx, convolution, halvings)?;
+        all.append(&mut layers);
+        Ok((vec![self.input], self.name.to_string(), all))
     }
 
     /// What the layer rests on, if that is admitted.
@@ -270,23 +275,53 @@ impl Conv {
         )
     }
 
-    /// Whether every second row and column is dropped.
-    fn pooled(&self) -> Result<bool, Unsupported> {
+    /// How often every second row and column is dropped: once by the convolution itself, then by
+    /// jobs behind it.
+    fn halvings(&self) -> Result<u32, Unsupported> {
         let [oh, ow, _] = self.output_shape;
+        let [vertical, horizontal] = self.stride;
         // Where there is one output along an axis, its stride does not matter.
-        let is = |stride: usize| {
-            (self.stride[0] == stride || oh == 1) && (self.stride[1] == stride || ow == 1)
+        let stride = match (oh, ow) {
+            (1, 1) => 1,
+            (1, _) => horizontal,
+            (_, 1) => vertical,
+            _ if vertical == horizontal => vertical,
+            _ => 0,
         };
-        if is(1) {
-            Ok(false)
-        } else if is(2) {
-            Ok(true)
+        if stride.is_power_of_two() {
+            Ok(stride.ilog2())
         } else {
             Err(Unsupported::new(format!(
-                "a stride of {}x{}: the hardware has 1x1 and 2x2",
-                self.stride[0], self.stride[1]
+                "a stride of {vertical}x{horizontal}: the hardware has 1x1 and 2x2"
             )))
         }
+    }
+
+    /// The jobs behind the convolution, which makes a map that is larger by the strides they do.
+    fn subsampled(
+        &self,
+        ctx: &mut Context,
+        mut layer: Layer,
+        halvings: u32,
+    ) -> Result<Vec<Layer>, Unsupported> {
+        let (target, zero) = (layer.output, layer.out_zero);
+        let mut layers = Vec::new();
+        let mut to = target;
+        for left in 1..halvings {
+            let from = Side {
+                x: to.x * 2,
+                y: to.y * 2,
+                offset: 0,
+                map: ctx.add_map([to.y * 2, to.x * 2, to.z], None),
+                z: to.z,
+            };
+            debug_assert_eq!(from.y, target.y << left);
+            layers.insert(0, subsample(self.op, zero, from, to)?);
+            to = from;
+        }
+        layer.output = to;
+        layers.insert(0, layer);
+        Ok(layers)
     }
 
     /// The scale of the filter: the hardware has one for all channels.
@@ -358,6 +393,7 @@ impl Conv {
             size,
             inputs,
             outputs,
+            first: [0, 0],
             bias: Vec::new(),
         };
         let bias = match self.bias {

@@ -10,6 +10,7 @@ mod bits;
 pub mod chip;
 pub mod coefficients;
 mod context;
+mod diagonal;
 mod elementwise;
 mod emit;
 pub mod kernels;
@@ -20,6 +21,7 @@ mod lower_conv;
 mod lower_requant;
 pub mod plan_tile;
 pub mod program;
+mod split_channels;
 
 use std::fmt::Write;
 
@@ -53,7 +55,8 @@ fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, Compi
         .map(|op| lower::choose(&mut ctx, op))
         .collect();
     let required = plan_segments::required(&ctx, &choices);
-    let events = plan_segments::plan(&ctx, &ctx, &choices, &required)?;
+    let mut events = plan_segments::plan(&ctx, &ctx, &choices, &required)?;
+    split_channels::split(&ctx, &mut events);
     Ok(Planned {
         ctx,
         choices,

@@ -1,0 +1,240 @@
+//! Jobs that do the same to every channel: average pooling, padding, taking every second pixel.
+//!
+//! They are depthwise convolutions with one made-up weight for all taps.
+
+use std::sync::Arc;
+
+use ferrite_ir::op::{Activation, Hw, OpKind, Padding};
+use ferrite_ir::{OpId, TensorId};
+
+use super::chip::{MAX_EXTENT, MAX_PAD, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
+use super::context::Context;
+use super::elementwise::{Clamp, multiplier};
+use super::kernels::{Kernel, Order};
+use super::lower::Lowering;
+use super::program::{Layer, Side};
+use crate::Unsupported;
+use crate::common::fold_pad::fold_pad;
+use crate::common::index::nhwc;
+use crate::executable::Evidence;
+
+/// The weight of all taps: large, so that factors up to 128 have the form that every known job uses.
+const UNIT: u8 = 128;
+
+/// What such a job does: the sum over a window of `value - zero point`, times a factor.
+struct Diagonal {
+    op: OpId,
+    lowering: &'static str,
+    /// Rows and columns of the window.
+    window: [usize; 2],
+    /// Rows and columns by which the first window lies before the image.
+    pad: [usize; 2],
+    /// Whether only every second row and column is kept.
+    pooled: bool,
+    /// Zero points of input and output.
+    zeros: [u8; 2],
+    factor: f64,
+}
+
+impl Diagonal {
+    fn layer(self, input: Side, output: Side) -> Result<Layer, Unsupported> {
+        let [rows, columns] = self.window;
+        let scale = if self.pooled { 2 } else { 1 };
+        let extent = input.x.max(input.y).max(scale * output.x.max(output.y));
+        if extent > MAX_EXTENT {
+            return Err(Unsupported::new(format!(
+                "an image extent of {extent} exceeds the hardware's {MAX_EXTENT}"
+            )));
+        }
+        let sum = i32::from(UNIT) * i32::from(self.zeros[0]) * (rows * columns) as i32;
+        Ok(Layer {
+            op: self.op,
+            lowering: self.lowering,
+            evidence: Evidence::Silicon,
+            input,
+            output,
+            pad: self.pad,
+            border: self.zeros[0],
+            pooled: self.pooled,
+            kernel: Kernel {
+                data: Arc::from(vec![UNIT; rows * columns * input.z]),
+                flip: 0,
+                zero: 0,
+                order: Order::Depthwise { multiplier: 1 },
+                filter: self.window,
+                dilation: [1, 1],
+                // A 1x1 kernel of one channel is no form that the hardware takes.
+                size: rows.max(columns).max(2),
+                inputs: input.z,
+                outputs: input.z,
+                first: [0, 0],
+                bias: vec![-sum; input.z],
+            },
+            multiplier: multiplier(self.factor / f64::from(UNIT))?,
+            out_zero: self.zeros[1],
+            relu: false,
+        })
+    }
+}
+
+/// The job that keeps every second row and column of a map.
+pub fn subsample(op: OpId, zero: u8, input: Side, output: Side) -> Result<Layer, Unsupported> {
+    Diagonal {
+        op,
+        lowering: "subsample",
+        window: [1, 1],
+        pad: [0, 0],
+        pooled: true,
+        zeros: [zero, zero],
+        factor: 1.0,
+    }
+    .layer(input, output)
+}
+
+/// Lowers an AVERAGE_POOL_2D node.
+pub fn lower_average_pool(ctx: &mut Context, op: OpId) -> Lowering {
+    let node = ctx.graph.node(op);
+    let OpKind::AveragePool2d(params) = node.kind else {
+        return Err(Unsupported::new("not an average pooling"));
+    };
+    let (input, output) = (ctx.operand(op, 0)?, node.outputs[0]);
+    let [_, h, w, _] = nhwc(ctx.tensor(input))?;
+    let [_, oh, ow, _] = nhwc(ctx.tensor(output))?;
+    let inside = |input: usize, output: usize, window: usize, stride: usize| {
+        params.padding == Padding::Valid || (output - 1) * stride + window <= input
+    };
+    let (window, stride) = (params.window, params.stride);
+    if !inside(h, oh, window.h, stride.h) || !inside(w, ow, window.w, stride.w) {
+        return Err(Unsupported::new(
+            "windows that reach beyond the map average fewer elements: the hardware has one factor for a layer",
+        ));
+    }
+    average(ctx, op, [input, output], window, stride, params.activation)
+}
+
+/// Lowers a MEAN node over rows and columns.
+pub fn lower_mean(ctx: &mut Context, op: OpId) -> Lowering {
+    let node = ctx.graph.node(op);
+    let (input, output) = (ctx.operand(op, 0)?, node.outputs[0]);
+    let [_, h, w, _] = nhwc(ctx.tensor(input))?;
+    let mut axes: Vec<i64> = ctx
+        .ints(ctx.operand(op, 1)?)
+        .ok_or_else(|| Unsupported::new("the axes are computed at run time"))?
+        .iter()
+        .map(|&axis| if axis < 0 { axis + 4 } else { axis })
+        .collect();
+    axes.sort_unstable();
+    axes.dedup();
+    if axes != [1, 2] {
+        return Err(Unsupported::new(format!(
+            "a mean over axes {axes:?} instead of rows and columns"
+        )));
+    }
+    let (window, stride) = (Hw { h, w }, Hw { h: 1, w: 1 });
+    average(ctx, op, [input, output], window, stride, Activation::None)
+}
+
+fn average(
+    ctx: &mut Context,
+    op: OpId,
+    [input, output]: [TensorId; 2],
+    window: Hw,
+    stride: Hw,
+    activation: Activation,
+) -> Lowering {
+    let [batch, h, w, channels] = nhwc(ctx.tensor(input))?;
+    if batch != 1 {
+        return Err(Unsupported::new(format!("a batch of {batch} images"))
+            .with_remedy("use a batch of one"));
+    }
+    let size = window.h.max(window.w);
+    if size > PROVEN_KERNEL {
+        return Err(Unsupported::new(format!(
+            "the coefficient order of a kernel that spans {size} has not been seen on the chip"
+        )));
+    }
+    let coefficients = (channels * channels * size * size) >> MAX_RUN_BITS;
+    if coefficients > h * w * channels {
+        return Err(Unsupported::new(format!(
+            "averaging {channels} channels over {}x{} takes more coefficients than there are elements",
+            window.h, window.w
+        )));
+    }
+    // Where there is one output along an axis, its stride does not matter.
+    let [oh, ow] = [
+        (h - window.h) / stride.h.max(1) + 1,
+        (w - window.w) / stride.w.max(1) + 1,
+    ];
+    let is = |n: usize| (stride.h == n || oh == 1) && (stride.w == n || ow == 1);
+    if !is(1) && !is(2) {
+        return Err(Unsupported::new(format!(
+            "a stride of {}x{}: the hardware has 1x1 and 2x2",
+            stride.h, stride.w
+        )));
+    }
+    let (in_zero, in_scale) = ctx.quantisation(input)?;
+    let (_, out_scale) = ctx.quantisation(output)?;
+    let clamp = Clamp::of(ctx, output, activation)?;
+    let from = ctx.side(input, [h, w, channels])?;
+    let to = ctx.side(output, [oh, ow, channels])?;
+    let name = "average as depthwise";
+    let mut layer = Diagonal {
+        op,
+        lowering: name,
+        window: [window.h, window.w],
+        pad: [0, 0],
+        pooled: !is(1),
+        zeros: [in_zero, clamp.zeros[0]],
+        factor: in_scale / (out_scale * (window.h * window.w) as f64),
+    }
+    .layer(from, to)?;
+    layer.relu = clamp.relu;
+    Ok((vec![input], name.to_string(), clamp.finish(ctx, layer)?))
+}
+
+/// Lowers a PAD node of rows and columns.
+pub fn lower_pad(ctx: &mut Context, op: OpId) -> Lowering {
+    let output = ctx.graph.node(op).outputs[0];
+    let Some((input, top, left)) = fold_pad(ctx, output) else {
+        return Err(Unsupported::new(
+            "padding that is not of rows and columns with the zero point",
+        ));
+    };
+    let [batch, h, w, channels] = nhwc(ctx.tensor(input))?;
+    let [_, oh, ow, _] = nhwc(ctx.tensor(output))?;
+    if batch != 1 {
+        return Err(Unsupported::new(format!("a batch of {batch} images"))
+            .with_remedy("use a batch of one"));
+    }
+    let most = if ctx.admits(Evidence::Inferred) {
+        MAX_PAD
+    } else {
+        PROVEN_PAD
+    };
+    if top.max(left) > most {
+        return Err(Unsupported::new(format!(
+            "padding of {} before the map: {most} has been seen on the chip",
+            top.max(left)
+        )));
+    }
+    let (zero, _) = ctx.quantisation(input)?;
+    let clamp = Clamp::of(ctx, output, Activation::None)?;
+    let from = ctx.side(input, [h, w, channels])?;
+    let to = ctx.side(output, [oh, ow, channels])?;
+    let name = "pad as depthwise";
+    let mut layer = Diagonal {
+        op,
+        lowering: name,
+        window: [1, 1],
+        pad: [top, left],
+        pooled: false,
+        zeros: [zero, clamp.zeros[0]],
+        factor: 1.0,
+    }
+    .layer(from, to)?;
+    layer.relu = clamp.relu;
+    if top.max(left) > PROVEN_PAD {
+        layer.evidence = Evidence::Inferred;
+    }
+    Ok((vec![input], name.to_string(), clamp.finish(ctx, layer)?))
+}
