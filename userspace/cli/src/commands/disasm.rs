@@ -1,6 +1,6 @@
 //! `ferrite disasm`
 
-use super::trace_listing;
+use super::{disasm_a311d, trace_listing};
 use crate::args::DisasmArgs;
 use crate::error::CliError;
 use crate::report::Report;
@@ -60,12 +60,6 @@ fn words(path: &Path, bytes: &[u8]) -> Result<Vec<u64>, CliError> {
 /// The steps of an inference, with the commands of each task. Comments begin with `;`, so that the
 /// text assembles to the commands of all tasks in order.
 fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliError> {
-    if executable.target != Target::Rk3588 {
-        return Err(CliError::wrong(
-            path,
-            "only command lists of the RK3588 can be printed",
-        ));
-    }
     let mut text = String::new();
     let mut submissions = Vec::new();
     for (index, buffer) in executable.buffers.iter().enumerate() {
@@ -107,17 +101,28 @@ fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliE
             );
             let mut tasks = Vec::new();
             for (number, task) in job.tasks.iter().enumerate() {
-                let commands = disasm::disassemble(&task_words(path, executable, task)?);
-                let _ = writeln!(text, "; task {number}: {} words\n{commands}", task.words);
-                tasks.push(json!({ "commands": commands.lines().collect::<Vec<_>>() }));
+                let commands = task_words(path, executable, task)?;
+                let _ = writeln!(text, "; task {number}: {} words", task.words);
+                tasks.push(match executable.target {
+                    Target::Rk3588 => {
+                        let commands = disasm::disassemble(&commands);
+                        let _ = writeln!(text, "{commands}");
+                        json!({ "commands": commands.lines().collect::<Vec<_>>() })
+                    }
+                    Target::A311d => disasm_a311d::task(executable, task, &commands, &mut text),
+                });
             }
             described.push(json!({ "ops": ops, "after": job.after, "tasks": tasks }));
         }
         submissions.push(json!({ "step": index, "jobs": described }));
     }
+    let target = match executable.target {
+        Target::Rk3588 => "rk3588",
+        Target::A311d => "a311d",
+    };
     Ok((
         text,
-        json!({ "target": "rk3588", "submissions": submissions }),
+        json!({ "target": target, "submissions": submissions }),
     ))
 }
 
