@@ -6,7 +6,8 @@ use crate::abstractions::{
         GemRef,
         Object, //
     },
-    task, //
+    task,
+    work, //
 };
 use crate::npu::{Ferrite, Npu, State};
 use crate::policy::schedule::ClientId;
@@ -15,7 +16,9 @@ use crate::submit::Scratch;
 use crate::uapi::ferrite::RESULTS;
 use core::cmp::Ordering;
 use kernel::{
+    impl_has_work,
     new_mutex,
+    new_work,
     prelude::*,
     sync::{
         aref::ARef,
@@ -23,7 +26,11 @@ use kernel::{
         LockedBy,
         Mutex, //
     },
-    time::msecs_to_jiffies, //
+    time::msecs_to_jiffies,
+    workqueue::{
+        Work,
+        WorkItem, //
+    }, //
 };
 
 /// How long closing a file waits for its jobs before it cancels them.
@@ -50,6 +57,21 @@ pub(crate) struct Client {
     #[pin]
     scratch: Mutex<Scratch>,
     results: LockedBy<Results, State>,
+    #[pin]
+    tidying: Work<Client, 0>,
+}
+
+impl_has_work! {
+    impl HasWork<Self, 0> for Client { self.tidying }
+}
+
+impl WorkItem<0> for Client {
+    type Pointer = Arc<Client>;
+
+    fn run(this: Arc<Client>) {
+        crate::dispatch::end_cancelled(&this.npu);
+        crate::dispatch::reap(&this.npu);
+    }
 }
 
 /// How submissions ended.
@@ -93,6 +115,7 @@ impl Client {
                         ends: [End::default(); RESULTS],
                     },
                 ),
+                tidying <- new_work!("Client::tidying"),
             }),
             GFP_KERNEL,
         )
@@ -104,6 +127,13 @@ impl Client {
     /// The NPU.
     pub(crate) fn npu(&self) -> &Npu {
         &self.npu
+    }
+
+    /// Ends cancelled jobs, of any client. Any context, while one of this client's jobs has not
+    /// ended: [`close`](Self::close) waits for the work after them.
+    pub(crate) fn tidy_later(self: &Arc<Self>) {
+        // It is queued already: then it will see what is new.
+        let _ = self.npu.queue().queue().enqueue::<_, 0>(self.clone());
     }
 
     /// The scheduler's number.
@@ -211,7 +241,7 @@ impl Client {
 
     /// The file is closed: lets its jobs end, or cancels them if that takes long or the task is
     /// being killed.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
         let npu = &self.npu;
         if !task::is_killed() {
             npu.wait_for(Some(msecs_to_jiffies(LINGER_MS)), |state| {
@@ -221,6 +251,10 @@ impl Client {
         crate::dispatch::cancel_client(npu, self.id);
         // What is left is on a core, and ends within its budget.
         npu.wait_for(None, |state| state.sched.jobs_of(self.id) == 0);
+        // The work has a reference, which must not be the last: it keeps the queue that it is on.
+        work::cancel(self);
+        // It may have been there for jobs of others.
+        crate::dispatch::end_cancelled(npu);
         crate::dispatch::reap(npu);
         crate::dispatch::detach_client(npu, self.id);
     }

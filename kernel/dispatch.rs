@@ -169,6 +169,13 @@ pub(crate) fn kick(npu: &Npu) {
 
 /// Has the idle cores look for jobs. Any context, with the lock held.
 pub(crate) fn kick_later(state: &mut State) {
+    if state.sched.present() == 0 {
+        // No core has a service work to end the jobs that will not run.
+        if let Some(job) = state.sched.a_cancelled() {
+            job.batch.client.tidy_later();
+        }
+        return;
+    }
     for index in 0..state.lanes.len() {
         if state.sched.is_idle(index) || state.sched.has_cancelled() {
             if let Some(core) = state.lanes[index].core.clone() {

@@ -54,6 +54,10 @@ module! {
             default: 200,
             description: "Milliseconds that an idle core stays powered",
         },
+        memory_percent: u32 {
+            default: 50,
+            description: "Share of the machine's memory that buffers may take, in percent",
+        },
     },
 }
 

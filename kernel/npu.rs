@@ -108,7 +108,7 @@ impl NpuData {
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(NpuData {
             queue: OwnQueue::new(c"ferrite")?,
-            memory: Arc::new(Memory::new(task::ram_bytes() / 2), GFP_KERNEL)?,
+            memory: Arc::new(Memory::new(task::ram_bytes() / 100 * crate::params::memory_percent()), GFP_KERNEL)?,
             state <- new_irq_lock!(
                 State {
                     sched: Scheduler::new(MAX_JOBS, MAX_CLIENTS)?,
@@ -127,7 +127,7 @@ impl NpuData {
         &self.state
     }
 
-    /// The memory of all buffers: at most half of the machine's.
+    /// The memory of all buffers: at most a share of the machine's.
     pub(crate) fn memory(&self) -> &Arc<Memory> {
         &self.memory
     }

@@ -12,3 +12,8 @@ pub(crate) fn timeout_ms() -> u32 {
 pub(crate) fn autosuspend_ms() -> u32 {
     (*module_parameters::autosuspend_ms.value()).clamp(1, 60_000)
 }
+
+/// Share of the machine's memory that buffers may take.
+pub(crate) fn memory_percent() -> u64 {
+    (*module_parameters::memory_percent.value()).clamp(1, 100).into()
+}

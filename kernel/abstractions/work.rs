@@ -60,6 +60,22 @@ impl Drop for OwnQueue {
     }
 }
 
+/// Stops work, and waits for it if it runs.
+pub(crate) fn cancel<T, const ID: u64>(item: &Arc<T>)
+where
+    T: WorkItem<ID, Pointer = Arc<T>> + HasWork<T, ID>,
+{
+    let raw = Arc::as_ptr(item).cast_mut();
+    // SAFETY: `raw` is valid, and so is its work.
+    let pending = unsafe {
+        bindings::cancel_work_sync(Work::raw_get(<T as HasWork<T, ID>>::raw_get_work(raw)))
+    };
+    if pending {
+        // SAFETY: The queue gave up the reference that it took when the work was queued.
+        drop(unsafe { Arc::from_raw(raw.cast_const()) });
+    }
+}
+
 /// Stops delayed work, and waits for it if it runs.
 pub(crate) fn cancel_delayed<T, const ID: u64>(item: &Arc<T>)
 where

@@ -19,6 +19,11 @@ pub const IOCTL_SYNCOBJ_DESTROY: u32 = drm_iowr::<SyncobjDestroy>(0xc0);
 /// Waits for synchronisation objects ([`SyncobjWait`]).
 pub const IOCTL_SYNCOBJ_WAIT: u32 = drm_iowr::<SyncobjWait>(0xc3);
 
+/// Makes a sync file of a synchronisation object ([`SyncobjHandle`]).
+pub const IOCTL_SYNCOBJ_HANDLE_TO_FD: u32 = drm_iowr::<SyncobjHandle>(0xc1);
+/// Gives a sync file's fence to a synchronisation object ([`SyncobjHandle`]).
+pub const IOCTL_SYNCOBJ_FD_TO_HANDLE: u32 = drm_iowr::<SyncobjHandle>(0xc2);
+
 /// Argument of [`IOCTL_VERSION`]. The `*_len` are capacities on entry, full lengths on return.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +88,20 @@ pub struct SyncobjCreate {
 pub struct SyncobjDestroy {
     /// In: the handle.
     pub handle: u32,
+    /// Must be zero.
+    pub pad: u32,
+}
+
+/// Argument of [`IOCTL_SYNCOBJ_HANDLE_TO_FD`] and [`IOCTL_SYNCOBJ_FD_TO_HANDLE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncobjHandle {
+    /// The handle.
+    pub handle: u32,
+    /// In: 1 = `fd` is a sync file, not a synchronisation object.
+    pub flags: u32,
+    /// The file descriptor.
+    pub fd: i32,
     /// Must be zero.
     pub pad: u32,
 }

@@ -485,6 +485,12 @@ impl<T> Scheduler<T> {
         !self.cancelled.is_empty()
     }
 
+    /// A job that must not run.
+    pub fn a_cancelled(&self) -> Option<&T> {
+        let (_, job) = self.jobs.walk(&self.cancelled).next()?;
+        Some(&job.token)
+    }
+
     /// Takes out a job that must not run.
     pub fn next_cancelled(&mut self) -> Option<Finished<T>> {
         let (id, _) = self.jobs.walk(&self.cancelled).next()?;

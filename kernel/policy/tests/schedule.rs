@@ -99,8 +99,10 @@ fn dependencies_hold_jobs_back_and_failures_cancel() {
     assert_eq!(scheduler.satisfy(bad, true), Release::Waiting);
     assert_eq!(scheduler.satisfy(good, false), Release::Ready);
     assert_eq!(scheduler.satisfy(bad, false), Release::Cancelled);
+    assert_eq!(scheduler.a_cancelled(), Some(&2));
     assert_eq!(scheduler.next_cancelled().unwrap().token, 2);
     assert!(!scheduler.has_cancelled());
+    assert_eq!(scheduler.a_cancelled(), None);
     assert!(!scheduler.remove_client(client), "a job is left");
     assert_eq!(run(&mut scheduler, 0, 0, MS), Some(1));
     assert_eq!(scheduler.jobs_of(client), 0);
