@@ -8,7 +8,7 @@ QEMU=${FERRITE_QEMU:-qemu-system-aarch64}
 machine_prepare() {
     work=$(mktemp -d "${TMPDIR:-/tmp}/ferrite-board.XXXXXX")
     control=$work/control
-    mkdir -p "$control/modules" "$control/bin"
+    mkdir -p "$control/modules"
     trap 'machine_stop; rm -rf "$work"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -44,6 +44,8 @@ machine_modules() {
             *) kernel_module "$file" ;;
         esac
     done
+    # The driver itself is the last.
+    [ -z "$parameters" ] || sed -i "\$s/\$/ ${parameters//\//\\/}/" "$control/modules/order"
 }
 
 # One module of the kernel's own with all that it needs.
@@ -95,6 +97,8 @@ machine_run() {
 
     options="soc=$soc,cores=$cores,log=$(escape "$work/npu.log"),stats=$(escape "$work/stats.json")"
     [ -n "$trace" ] && options+=",trace=$(escape "$work/trace")"
+    [ -n "$dma_errors" ] && options+=",dma-errors=$dma_errors"
+    [ -n "$evidence" ] && options+=",evidence=$evidence"
     local arguments=(
         "${kind[@]}"
         -kernel "$tree/arch/arm64/boot/Image" -dtb "$work/board.dtb"
@@ -106,6 +110,7 @@ machine_run() {
         -device virtio-serial-device
         -chardev "file,id=out,path=$(escape "$work/out")" -device virtserialport,chardev=out,name=out
         -chardev "file,id=err,path=$(escape "$work/err")" -device virtserialport,chardev=err,name=err
+        -chardev "file,id=status,path=$(escape "$work/status")" -device virtserialport,chardev=status,name=status
     )
     [ -n "$share" ] && arguments+=(
         -fsdev "local,id=share,security_model=none,multidevs=remap,path=$(escape "$(realpath "$share")")"
@@ -135,13 +140,13 @@ machine_report() {
     local ended=$1 status=125 kept
     [ -z "$stats" ] || [ ! -e "$work/stats.json" ] || cp "$work/stats.json" "$stats"
     [ -z "$trace" ] || [ ! -e "$work/trace" ] || cp "$work/trace" "$trace"
-    if [ -e "$control/kmemleak" ] && [ -s "$control/kmemleak" ]; then
-        { echo "kmemleak:"; cat "$control/kmemleak"; } >>"$work/console.log"
-    fi
     if [ "$ended" = 124 ] || [ "$ended" = 137 ]; then
         status=124
         say "the run was ended after $timeout s"
+    elif [ -s "$work/status" ]; then
+        status=$(cat "$work/status")
     elif [ -s "$control/status" ]; then
+        # The guest did not get as far as its ports.
         status=$(cat "$control/status")
     else
         say "the guest ended without a status (QEMU: $ended)"

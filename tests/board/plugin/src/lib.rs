@@ -11,6 +11,7 @@ mod options;
 mod port;
 mod qemu;
 mod reset;
+mod shared;
 mod stats;
 mod tracing;
 mod vivante;
@@ -20,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use npu_core::NpuCore;
 use options::{Options, Soc};
 use qemu::{BoardError, Bql, GuestRam, Irq};
+use shared::Shared;
 use tracing::Trace;
 use vivante::Vivante;
 
@@ -88,14 +90,14 @@ fn install(arguments: &[String]) -> Result<(), InstallError> {
 
 /// What the board has.
 enum Npus {
-    Rk3588(Vec<Arc<NpuCore>>),
+    Rk3588(Vec<Arc<NpuCore>>, Arc<Shared>),
     A311d(Arc<Vivante>),
 }
 
 impl Npus {
     fn stats(&self) -> String {
         match self {
-            Npus::Rk3588(cores) => stats::json(cores),
+            Npus::Rk3588(cores, shared) => stats::json(cores, shared),
             Npus::A311d(npu) => npu.stats(),
         }
     }
@@ -104,7 +106,11 @@ impl Npus {
 /// Puts the NPU of the chip into the machine.
 fn build(bql: &Bql, options: &Options, trace: Option<Arc<Trace>>) -> Result<Npus, BoardError> {
     match options.soc {
-        Soc::Rk3588 => build_rk3588(bql, options, trace).map(Npus::Rk3588),
+        Soc::Rk3588 => {
+            let shared = Arc::new(Shared::new(options.dma_errors));
+            let cores = build_rk3588(bql, options, trace, &shared)?;
+            Ok(Npus::Rk3588(cores, shared))
+        }
         Soc::A311d => build_a311d(bql, options, trace).map(Npus::A311d),
     }
 }
@@ -144,12 +150,20 @@ fn build_rk3588(
     bql: &Bql,
     options: &Options,
     trace: Option<Arc<Trace>>,
+    shared: &Arc<Shared>,
 ) -> Result<Vec<Arc<NpuCore>>, BoardError> {
     let ram = Arc::new(GuestRam::map(bql, chip::RAM_BASE)?);
     let mut cores = Vec::new();
     for place in chip::CORES.iter().take(options.cores as usize) {
         let irq = Irq::shared_peripheral(bql, place.interrupt)?;
-        let core = NpuCore::new(place, irq, Arc::clone(&ram), trace.clone(), options.icount);
+        let core = NpuCore::new(
+            place,
+            irq,
+            Arc::clone(&ram),
+            trace.clone(),
+            Arc::clone(shared),
+            options,
+        );
         qemu::map_registers(
             bql,
             "rk3588-npu",

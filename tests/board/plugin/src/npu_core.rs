@@ -10,8 +10,10 @@ use ferrite_sim::rk3588::{Config, Counters, Device, Iommu, Kick};
 use ferrite_sim::trace::{self, Event, Recorder};
 
 use crate::chip::{IOMMU_WINDOW, Place};
-use crate::port::{Gate, Port};
+use crate::options::Options;
+use crate::port::{Broken, Gate, Port};
 use crate::qemu::{self, Bql, GuestRam, Irq, Registers};
+use crate::shared::Shared;
 use crate::tracing::Trace;
 
 /// A core.
@@ -28,6 +30,7 @@ pub struct NpuCore {
     ram: Arc<GuestRam>,
     work: Sender<Started>,
     trace: Option<Arc<Trace>>,
+    shared: Arc<Shared>,
     icount: bool,
 }
 
@@ -36,6 +39,7 @@ struct Started {
     core: Arc<NpuCore>,
     kick: Kick,
     gate: Gate,
+    broken: Option<Broken>,
 }
 
 /// What a core has done.
@@ -63,14 +67,21 @@ impl NpuCore {
         irq: Irq,
         ram: Arc<GuestRam>,
         trace: Option<Arc<Trace>>,
-        icount: bool,
+        shared: Arc<Shared>,
+        options: &Options,
     ) -> Arc<Self> {
         let (work, started) = channel::<Started>();
         let thread = std::thread::Builder::new()
             .name(format!("npu{}", place.index))
             .spawn(move || {
-                for Started { core, kick, gate } in started {
-                    let finished = core.execute(kick, &gate);
+                for Started {
+                    core,
+                    kick,
+                    gate,
+                    broken,
+                } in started
+                {
+                    let finished = core.execute(kick, &gate, broken);
                     qemu::in_main_loop(move |bql| core.complete(bql, finished));
                 }
             });
@@ -82,7 +93,10 @@ impl NpuCore {
         }
         Arc::new(Self {
             place,
-            device: Mutex::new(Device::new(Config::default())),
+            device: Mutex::new(Device::new(Config {
+                evidence: options.evidence,
+                ..Config::default()
+            })),
             iommus: place.iommus.iter().map(|_| Iommu::new()).collect(),
             gate: Mutex::default(),
             irq,
@@ -91,7 +105,8 @@ impl NpuCore {
             ram,
             work,
             trace,
-            icount,
+            shared,
+            icount: options.icount,
         })
     }
 
@@ -151,22 +166,32 @@ impl NpuCore {
         let gate = Gate::default();
         *lock(&self.gate) = gate.clone();
         let core = Arc::clone(self);
+        let broken = self.shared.start();
         if self.icount {
             // How long the host takes must not show: the guest sees the model's estimate.
-            let finished = self.execute(kick, &gate);
+            let finished = self.execute(kick, &gate, broken);
             let busy = finished.outcome.counters.estimated_ns;
             qemu::after(bql, busy, move |bql| core.complete(bql, finished));
-        } else if self.work.send(Started { core, kick, gate }).is_err() {
+            return;
+        }
+        let started = Started {
+            core,
+            kick,
+            gate,
+            broken,
+        };
+        if self.work.send(started).is_err() {
             log::error!("core {} has no thread: the job hangs", self.place.index);
         }
     }
 
     /// Does a kick's work.
-    fn execute(&self, kick: Kick, gate: &Gate) -> Finished {
+    fn execute(&self, kick: Kick, gate: &Gate, broken: Option<Broken>) -> Finished {
         let port = Port {
             iommus: &self.iommus,
             ram: &self.ram,
             gate,
+            broken,
         };
         if self.trace.is_none() {
             return kick.execute(&port);
@@ -192,6 +217,7 @@ impl NpuCore {
 
     /// Takes note of a kick's end.
     fn complete(&self, bql: &Bql, finished: Finished) {
+        self.shared.end();
         let mut device = lock(&self.device);
         device.complete(finished);
         self.explain(&mut device);

@@ -1,6 +1,9 @@
 //! The plugin's arguments.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+
+use ferrite_hw::Grade;
 
 /// How the board is put together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub struct Options {
     pub trace: Option<PathBuf>,
     /// Where faults are explained.
     pub log: Option<PathBuf>,
+    /// Memory answers with an error in each job of this multiple.
+    pub dma_errors: Option<NonZeroU64>,
+    /// Weakest evidence that the RK3588 model accepts.
+    pub evidence: Grade,
     /// Guest time counts instructions, so jobs have to take a fixed number of them too.
     pub icount: bool,
 }
@@ -64,9 +71,15 @@ impl Options {
                 Some(("stats", path)) => options.stats = Some(path.into()),
                 Some(("trace", path)) => options.trace = Some(path.into()),
                 Some(("log", path)) => options.log = Some(path.into()),
+                Some(("dma-errors", every)) => {
+                    options.dma_errors = Some(every.parse().map_err(|_| bad())?);
+                }
+                Some(("evidence", "silicon")) => options.evidence = Grade::Silicon,
+                Some(("evidence", "sibling")) => options.evidence = Grade::Sibling,
+                Some(("evidence", "inferred")) => options.evidence = Grade::Inferred,
                 Some(("icount", "on")) => options.icount = true,
                 Some(("icount", "off")) => options.icount = false,
-                Some(("soc" | "icount", _)) => return Err(bad()),
+                Some(("soc" | "icount" | "evidence", _)) => return Err(bad()),
                 _ => return Err(OptionError::Unknown(argument.clone())),
             }
         }
@@ -90,6 +103,9 @@ mod tests {
         assert_eq!(parse(&["soc=a311d"]).unwrap().soc, Soc::A311d);
         assert_eq!(options.stats, Some(PathBuf::from("/a,b")));
         assert!(options.icount && options.trace.is_none());
+        let options = parse(&["dma-errors=7", "evidence=inferred"]).unwrap();
+        assert_eq!(options.dma_errors.map(NonZeroU64::get), Some(7));
+        assert_eq!(options.evidence, Grade::Inferred);
         assert_eq!(parse(&[]).unwrap().cores, CORES);
     }
 
@@ -101,6 +117,8 @@ mod tests {
             "cores=x",
             "soc=rk3399",
             "icount=maybe",
+            "dma-errors=0",
+            "evidence=rumour",
         ] {
             assert_eq!(
                 parse(&[bad]),

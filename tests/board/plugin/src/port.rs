@@ -70,6 +70,36 @@ pub struct Port<'a> {
     pub ram: &'a GuestRam,
     /// The kick's gate.
     pub gate: &'a Gate,
+    /// Whether memory answers reads, or writes, with an error.
+    pub broken: Option<Broken>,
+}
+
+/// What memory answers with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// Reads.
+    Reads,
+    /// Writes.
+    Writes,
+}
+
+impl Broken {
+    fn check(
+        broken: Option<Broken>,
+        address: u64,
+        len: usize,
+        write: bool,
+    ) -> Result<(), MemoryFault> {
+        match (broken, write) {
+            (Some(Broken::Reads), false) | (Some(Broken::Writes), true) => Err(MemoryFault {
+                address,
+                len,
+                write,
+                why: Refusal::Bus,
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Port<'_> {
@@ -94,10 +124,12 @@ impl Port<'_> {
 
 impl Memory for Port<'_> {
     fn read(&self, address: u64, out: &mut [u8]) -> Result<(), MemoryFault> {
+        Broken::check(self.broken, address, out.len(), false)?;
         self.through(self.iommus.last(), |memory| memory.read(address, out))
     }
 
     fn write(&self, address: u64, data: &[u8]) -> Result<(), MemoryFault> {
+        Broken::check(self.broken, address, data.len(), true)?;
         self.through(self.iommus.first(), |memory| memory.write(address, data))
     }
 }

@@ -5,11 +5,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::npu_core::{NpuCore, Report};
+use crate::shared::Shared;
 
 /// All cores' counts as JSON. Counts are facts of the model; `estimated_ns` is an estimate.
-pub fn json(cores: &[Arc<NpuCore>]) -> String {
+pub fn json(cores: &[Arc<NpuCore>], shared: &Shared) -> String {
     let cores: Vec<Value> = cores.iter().map(|core| core_json(&core.report())).collect();
-    format!("{:#}\n", json!({ "soc": "rk3588", "cores": cores }))
+    let all = json!({
+        "soc": "rk3588",
+        "cores": cores,
+        "most_cores_at_once": shared.most_at_once(),
+        "dma_errors_made": shared.injected(),
+    });
+    format!("{all:#}\n")
 }
 
 fn core_json(report: &Report) -> Value {

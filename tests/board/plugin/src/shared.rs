@@ -1,0 +1,95 @@
+//! What the cores of a board share.
+
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::port::Broken;
+
+/// Counts over all cores, and errors that come by count.
+#[derive(Default)]
+pub struct Shared {
+    kicks: AtomicU64,
+    running: AtomicU64,
+    most: AtomicU64,
+    injected: AtomicU64,
+    dma_errors: Option<NonZeroU64>,
+}
+
+impl Shared {
+    /// With a DMA error in each job of a multiple of `dma_errors`.
+    pub fn new(dma_errors: Option<NonZeroU64>) -> Self {
+        Self {
+            dma_errors,
+            ..Self::default()
+        }
+    }
+
+    /// A kick starts: whether memory is to fail it, reads and writes by turns.
+    pub fn start(&self) -> Option<Broken> {
+        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(running, Ordering::Relaxed);
+        let kick = self.kicks.fetch_add(1, Ordering::Relaxed) + 1;
+        let every = self.dma_errors?.get();
+        if !kick.is_multiple_of(every) {
+            return None;
+        }
+        let turn = self.injected.fetch_add(1, Ordering::Relaxed);
+        Some(if turn.is_multiple_of(2) {
+            Broken::Reads
+        } else {
+            Broken::Writes
+        })
+    }
+
+    /// A kick has ended.
+    pub fn end(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Most cores that worked at one time.
+    pub fn most_at_once(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// DMA errors that were made.
+    pub fn injected(&self) -> u64 {
+        self.injected.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_come_by_count() {
+        let shared = Shared::new(NonZeroU64::new(3));
+        let broken: Vec<_> = (0..7)
+            .map(|_| {
+                let broken = shared.start();
+                shared.end();
+                broken
+            })
+            .collect();
+        let expected = [
+            None,
+            None,
+            Some(Broken::Reads),
+            None,
+            None,
+            Some(Broken::Writes),
+            None,
+        ];
+        assert_eq!(broken, expected);
+        assert_eq!((shared.injected(), shared.most_at_once()), (2, 1));
+    }
+
+    #[test]
+    fn the_most_at_once_is_kept() {
+        let shared = Shared::new(None);
+        assert_eq!((shared.start(), shared.start()), (None, None));
+        shared.end();
+        shared.end();
+        assert_eq!((shared.start(), shared.most_at_once()), (None, 2));
+    }
+}
