@@ -1,5 +1,6 @@
 //! Tests of NPU kernel drivers, run on the board: `driver-tests list`, `driver-tests run [CASE...]`,
-//! `driver-tests bench [RUNS]`, `driver-tests campaign [FAULTS [SEED]]`, `driver-tests fuzz [IOCTLS [SEED [PROCESSES]]]`.
+//! `driver-tests bench [RUNS]`, `driver-tests campaign [FAULTS [SEED [KIND...]]]`, `driver-tests
+//! allocations`, `driver-tests fuzz [IOCTLS [SEED [PROCESSES]]]`.
 //!
 //! Each case prints one JSON object. The same program runs on Ferrite's driver and on mainline's.
 
@@ -12,9 +13,8 @@ mod task;
 
 use std::process::ExitCode;
 
-/// Cases that run only when they are named: the virtual board's shared folders (9p) do not survive
-/// sleep, so the program and its output must be elsewhere, on a tmpfs.
-const ON_REQUEST: &[&str] = &["suspend_while_running"];
+/// Cases that run only when they are named: they need a board with options of their own.
+const ON_REQUEST: &[&str] = &["pool_alone", "two_gigabytes"];
 
 /// Complaints of the kernel so far.
 fn complaints() -> usize {
@@ -38,8 +38,11 @@ fn complaints() -> usize {
 fn run(names: &[String]) -> ExitCode {
     let mut failed = 0;
     for case in cases::all() {
-        let named = names.iter().any(|name| name == case.name);
-        let wanted = named || names.is_empty() && !ON_REQUEST.contains(&case.name);
+        let wanted = if names.is_empty() {
+            !ON_REQUEST.contains(&case.name)
+        } else {
+            names.iter().any(|name| name == case.name)
+        };
         if !wanted {
             continue;
         }
@@ -89,11 +92,16 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Some("campaign") => campaign::run(number(1, 100), number(2, 1)),
+        Some("campaign") => campaign::run(
+            number(1, 100),
+            number(2, 1),
+            arguments.get(3..).unwrap_or_default(),
+        ),
+        Some("allocations") => campaign::run_allocations(),
         Some("fuzz") => fuzz::run(number(1, 10_000), number(2, 1), number(3, 4)),
         _ => {
             eprintln!(
-                "usage: driver-tests list | run [CASE...] | bench [RUNS] | campaign [FAULTS [SEED]] | fuzz [IOCTLS [SEED [PROCESSES]]]"
+                "usage: driver-tests list | run [CASE...] | bench [RUNS] | campaign [FAULTS [SEED [KIND...]]] | allocations | fuzz [IOCTLS [SEED [PROCESSES]]]"
             );
             ExitCode::from(2)
         }

@@ -8,6 +8,11 @@ pub const CONSTANTS: u32 = 448;
 pub const ACTIVATIONS: u32 = 102_400;
 /// Offset of the output.
 pub const OUTPUT: u32 = 49152;
+/// Bytes of the output.
+pub const OUTPUT_LEN: usize = 49152;
+/// [`hash`] of the output, for what [`fill_constants`] and [`fill_input`] put in; the test below has
+/// it from the simulator.
+pub const OUTPUT_HASH: u64 = 0x526a_db80_a6da_6769;
 
 /// The command list, with zeroes for the addresses.
 const LIST: [u64; WORDS] = [
@@ -142,7 +147,7 @@ const LIST: [u64; WORDS] = [
 /// Places of addresses in the list.
 const INPUT_WORD: usize = 20;
 const WEIGHTS_WORD: usize = 29;
-const OUTPUT_WORD: usize = 57;
+pub const OUTPUT_WORD: usize = 57;
 const BIAS_WORD: usize = 110;
 
 /// The list for given device addresses.
@@ -158,7 +163,152 @@ pub fn commands(activations: u32, constants: u32) -> [u64; WORDS] {
     list
 }
 
+/// Pixels of the pooling's input, along each side; it has 16 channels, and its output half as many
+/// pixels along each side.
+pub const POOL_SIDE: usize = 8;
+
+/// A maximum over 2x2 pixels, by the PPU alone: from the start of the buffer to [`OUTPUT`].
+pub fn pool(activations: u32) -> Vec<u64> {
+    let side = POOL_SIDE as u32;
+    let (last, last_out) = (side - 1, side / 2 - 1);
+    let plane = side / 2 * (side / 2) * 16;
+    let body = [
+        (0x6004, 0xe),
+        (0x7004, 0xe),
+        (0x600c, last),
+        (0x6010, last),
+        (0x6014, 15),
+        (0x6018, last_out),
+        (0x601c, last_out),
+        (0x6020, 15),
+        // From memory, the maximum.
+        (0x6024, 0x10 | 1),
+        // Kernel and stride, less one.
+        (0x6034, 1 | 1 << 8 | 1 << 16 | 1 << 20),
+        (0x6038, 0x8000),
+        (0x603c, 0x8000),
+        (0x6040, 0),
+        (0x6044, 0x80),
+        (0x6048, 0),
+        (0x6070, activations + OUTPUT),
+        (0x607c, plane),
+        (0x6084, plane),
+        (0x60dc, 3),
+        (0x700c, last),
+        (0x7010, last),
+        (0x7014, 15),
+        (0x701c, activations),
+        (0x7024, side * 16),
+        (0x7028, side * side * 16),
+        (0x7030, 1),
+    ];
+    let word = |&(register, value): &(u64, u32)| {
+        let block = if register < 0x7000 { 0x4001 } else { 0x8001 };
+        block << 48 | u64::from(value) << 16 | register
+    };
+    let mut list: Vec<u64> = body.iter().map(word).collect();
+    let tail = [0x0101 << 48 | 0x10, 0x0101 << 48 | 0x14, 0x0041 << 48];
+    list.extend(tail);
+    list.push(0x0081 << 48 | 0x60 << 16 | 8);
+    list
+}
+
+/// What [`pool`] makes of an input.
+pub fn pooled(input: &[u8]) -> Vec<u8> {
+    let half = POOL_SIDE / 2;
+    (0..half * half * 16)
+        .map(|at| {
+            let (channel, x, y) = (at % 16, at / 16 % half, at / 16 / half);
+            let value = |dy: usize, dx: usize| {
+                input[((2 * y + dy) * POOL_SIDE + 2 * x + dx) * 16 + channel] as i8
+            };
+            let most = [value(0, 0), value(0, 1), value(1, 0), value(1, 1)];
+            most.into_iter().max().unwrap_or(0) as u8
+        })
+        .collect()
+}
+
+/// Weights from -2 to 2, less their zero point, and biases of 0.
+pub fn fill_constants(bytes: &mut [u8]) {
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = if index < 64 {
+            ((index * 7 % 5) as u8).wrapping_sub(2 + 26)
+        } else {
+            0
+        };
+    }
+}
+
+/// An input that begins with 3.
+pub fn fill_input(bytes: &mut [u8]) {
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = (index * 29 + index / 256 * 13 + 3) as u8;
+    }
+}
+
+/// FNV-1a.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// A list that enables nothing, so that its task never ends.
 pub fn hang() -> [u64; 4] {
     [0, 0, 0x0041 << 48, 0x0081 << 48 | 8]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrite_sim::FlatMemory;
+    use ferrite_sim::rk3588::{Config, Core, Start};
+
+    #[test]
+    fn pooling_is_what_the_simulator_computes() {
+        let memory = FlatMemory::zeroed();
+        let (activations, buffer) = memory.alloc(ACTIVATIONS as usize).unwrap();
+        buffer.with_mut(0..OUTPUT as usize, fill_input);
+        let list = pool(activations as u32);
+        let (at, words) = memory.alloc(list.len() * 8).unwrap();
+        words.with_mut(0..list.len() * 8, |bytes| {
+            for (to, word) in bytes.chunks_exact_mut(8).zip(&list) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+        });
+        let config = Config {
+            evidence: ferrite_hw::Grade::Inferred,
+            ..Config::default()
+        };
+        let outcome = Core::new(config).run(&memory, Start::task(at as u32, list.len()));
+        assert!(outcome.fault.is_none(), "{:?}", outcome.fault);
+        buffer.with(|bytes| {
+            let expected = pooled(bytes);
+            assert_eq!(bytes[OUTPUT as usize..][..expected.len()], expected);
+        });
+    }
+
+    #[test]
+    fn the_output_is_what_the_simulator_computes() {
+        let memory = FlatMemory::zeroed();
+        let (activations, buffer) = memory.alloc(ACTIVATIONS as usize).unwrap();
+        buffer.with_mut(0..OUTPUT as usize, fill_input);
+        let (constants, weights) = memory.alloc(CONSTANTS as usize).unwrap();
+        weights.with_mut(0..CONSTANTS as usize, fill_constants);
+        let list = commands(activations as u32, constants as u32);
+        let (at, words) = memory.alloc(WORDS * 8).unwrap();
+        words.with_mut(0..WORDS * 8, |bytes| {
+            for (to, word) in bytes.chunks_exact_mut(8).zip(list) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+        });
+        let outcome = Core::new(Config::default()).run(&memory, Start::task(at as u32, WORDS));
+        assert!(outcome.fault.is_none(), "{:?}", outcome.fault);
+        let output = buffer.with(|bytes| bytes[OUTPUT as usize..][..OUTPUT_LEN].to_vec());
+        let mut values = output.clone();
+        values.sort_unstable();
+        values.dedup();
+        assert!(values.len() > 50, "only {} values", values.len());
+        assert_eq!(hash(&output), OUTPUT_HASH, "{:#x}", hash(&output));
+    }
 }

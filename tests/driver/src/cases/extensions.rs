@@ -381,21 +381,28 @@ fn fair_shares() -> Result<(), Fail> {
         kept.push((plain, list));
     }
     let before: Vec<u64> = devices.iter().map(busy_ns).collect::<Result<_, _>>()?;
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    let shares: Vec<u64> = devices
-        .iter()
-        .zip(&before)
-        .map(|(device, before)| Ok(busy_ns(device)? - before))
-        .collect::<Result<_, Fail>>()?;
-    for rig in &rigs {
-        let still = rig.activations.prep(0);
-        check(still == Err(libc::EBUSY), "a client ran out of work")?;
+    // Jobs run to their end: the time must be long against the longest, which a busy host stretches.
+    let mut shares = Vec::new();
+    for ms in [700, 700, 1400, 2800] {
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+        shares = devices
+            .iter()
+            .zip(&before)
+            .map(|(device, before)| Ok(busy_ns(device)? - before))
+            .collect::<Result<_, Fail>>()?;
+        for rig in &rigs {
+            let still = rig.activations.prep(0);
+            check(
+                still == Err(libc::EBUSY),
+                format!("a client ran out of work: {shares:?} ns"),
+            )?;
+        }
+        let mean = shares.iter().sum::<u64>() / 3;
+        if shares.iter().all(|share| share.abs_diff(mean) * 10 <= mean) {
+            return Ok(());
+        }
     }
-    let mean = shares.iter().sum::<u64>() / 3;
-    check(
-        shares.iter().all(|share| share.abs_diff(mean) * 10 <= mean),
-        format!("{shares:?} ns"),
-    )
+    Err(Fail(format!("{shares:?} ns")))
 }
 
 fn bad_extensions() -> Result<(), Fail> {

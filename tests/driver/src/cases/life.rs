@@ -1,11 +1,14 @@
 //! Files and cores that go while jobs run.
 
-use std::os::fd::AsRawFd;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferrite_uapi::{drm, ferrite, rocket};
+
 use super::rig::{Fail, Jobs, Rig, check};
-use crate::device::Device;
+use crate::device::{Device, ioctl};
 use crate::task;
 
 type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
@@ -30,6 +33,11 @@ pub const CASES: &[Entry] = &[
         "unbind_while_running",
         "W20: cores may be unbound and bound again while a client works",
         unbind_while_running,
+    ),
+    (
+        "fences_end_without_cores",
+        "W20: who waits for a job that waits for others is told when all cores are gone",
+        fences_end_without_cores,
     ),
     (
         "suspend_while_running",
@@ -181,6 +189,105 @@ fn unbind_while_running() -> Result<(), Fail> {
         }
     }
     last
+}
+
+/// `SW_SYNC_IOC_CREATE_FENCE`.
+const CREATE_FENCE: u32 = 0xc028_5700;
+/// `SW_SYNC_IOC_INC`.
+const ADVANCE: u32 = 0x4004_5701;
+
+/// A fence of software's, and what signals it, as in `drivers/dma-buf/sw_sync.c`.
+fn software_fence() -> Result<(File, OwnedFd), Fail> {
+    #[repr(C)]
+    struct Create {
+        value: u32,
+        name: [u8; 32],
+        fence: i32,
+    }
+    let timeline = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/sys/kernel/debug/sync/sw_sync")?;
+    let mut create = Create {
+        value: 1,
+        name: [0; 32],
+        fence: -1,
+    };
+    ioctl(&timeline, CREATE_FENCE, &mut create)?;
+    // SAFETY: The kernel just made the descriptor for us.
+    Ok((timeline, unsafe { OwnedFd::from_raw_fd(create.fence) }))
+}
+
+fn fences_end_without_cores() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let (timeline, before) = software_fence()?;
+    let mut import = drm::SyncobjHandle {
+        flags: 1,
+        fd: before.as_raw_fd(),
+        ..Default::default()
+    };
+    let mut created = [drm::SyncobjCreate::default(); 2];
+    for syncobj in &mut created {
+        ioctl(&device, drm::IOCTL_SYNCOBJ_CREATE, syncobj)?;
+    }
+    import.handle = created[0].handle;
+    ioctl(&device, drm::IOCTL_SYNCOBJ_FD_TO_HANDLE, &mut import)?;
+    let list = [rig.task()];
+    let job = [ferrite::Job {
+        tasks: list.as_ptr() as u64,
+        task_count: 1,
+        task_struct_size: size_of::<rocket::Task>() as u32,
+        ..ferrite::Job::default()
+    }];
+    let (first, second) = ([created[0].handle], [created[1].handle]);
+    let mut submit = ferrite::Submit {
+        jobs: job.as_ptr() as u64,
+        job_count: 1,
+        job_struct_size: size_of::<ferrite::Job>() as u32,
+        in_syncobjs: first.as_ptr() as u64,
+        in_syncobj_count: 1,
+        out_syncobjs: second.as_ptr() as u64,
+        out_syncobj_count: 1,
+        ..ferrite::Submit::default()
+    };
+    ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submit)?;
+    let mut export = drm::SyncobjHandle {
+        handle: created[1].handle,
+        flags: 1,
+        ..Default::default()
+    };
+    ioctl(&device, drm::IOCTL_SYNCOBJ_HANDLE_TO_FD, &mut export)?;
+    // SAFETY: The kernel just made the descriptor for us.
+    let end = unsafe { OwnedFd::from_raw_fd(export.fd) };
+    let (folder, cores) = bound()?;
+    for core in &cores {
+        std::fs::write(folder.join("unbind"), core)?;
+    }
+    let ended = |ms: i32| {
+        let mut poll = libc::pollfd {
+            fd: end.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: `poll` is valid for writes.
+        unsafe { libc::poll(&raw mut poll, 1, ms) == 1 }
+    };
+    let early = ended(0);
+    ioctl(&timeline, ADVANCE, &mut 1u32)?;
+    let late = ended(5000);
+    for core in &cores {
+        std::fs::write(folder.join("bind"), core)?;
+    }
+    // Before the old file goes, and with it what it may have left behind.
+    drop(rig);
+    drop(device);
+    check(
+        !early,
+        "the fence was signalled before the one it waits for",
+    )?;
+    check(late, "the fence is never signalled")?;
+    Rig::new(&Device::open()?)?.check_works()
 }
 
 fn suspend_while_running() -> Result<(), Fail> {

@@ -7,7 +7,7 @@ mod rig;
 mod submit;
 
 pub use life::bound;
-pub use rig::{Fail, Jobs, Rig};
+pub use rig::{Fail, Jobs, Rig, check};
 
 /// A case.
 pub struct Case {

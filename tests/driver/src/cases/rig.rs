@@ -104,8 +104,8 @@ impl<'a> Rig<'a> {
         let activations = device.buffer(task::ACTIVATIONS)?;
         commands.write(0, &task::commands(activations.address, constants.address))?;
         commands.write(Self::HANG as usize, &task::hang())?;
-        constants.map(|bytes| bytes.fill(1))?;
-        activations.map(|bytes| bytes.fill(3))?;
+        constants.map(task::fill_constants)?;
+        activations.map(|bytes| task::fill_input(&mut bytes[..task::OUTPUT as usize]))?;
         for buffer in [&commands, &constants, &activations] {
             buffer.fini()?;
         }
@@ -169,16 +169,22 @@ impl<'a> Rig<'a> {
         Ok(self.activations.prep(Self::PATIENCE)?)
     }
 
-    /// Checks that the convolution still works: the output changes from what is put there.
+    /// Checks that the convolution still works: every byte of its output.
     pub fn check_works(&self) -> Result<(), Fail> {
-        let output = task::OUTPUT as usize;
+        let output = task::OUTPUT as usize..task::OUTPUT as usize + task::OUTPUT_LEN;
         self.activations.prep(Self::PATIENCE).ok();
-        self.activations.map(|bytes| bytes[output..].fill(0xa5))?;
+        self.activations
+            .map(|bytes| bytes[output.clone()].fill(0xa5))?;
         self.activations.fini()?;
         self.run_job(1)?;
-        let changed = self
-            .activations
-            .map(|bytes| bytes[output..output + 32].iter().any(|&byte| byte != 0xa5))?;
-        check(changed, "the job wrote nothing")
+        let (hash, written) = self.activations.map(|bytes| {
+            let bytes = &bytes[output];
+            (task::hash(bytes), bytes.iter().any(|&byte| byte != 0xa5))
+        })?;
+        check(written, "the job wrote nothing")?;
+        check(
+            hash == task::OUTPUT_HASH,
+            format!("the job wrote something else: {hash:#x}"),
+        )
     }
 }

@@ -1,6 +1,8 @@
 //! A structured ioctl fuzzer: several processes, each with a few files, doing what almost makes
 //! sense, and counting what the kernel said.
 
+mod extensions;
+
 use std::process::ExitCode;
 
 use ferrite_uapi::{drm, rocket};
@@ -79,9 +81,15 @@ fn work(mut random: Random, calls: u64) -> (u64, u64) {
                 });
             }
         }
+        let mut extras = extensions::Extras::default();
         for _ in 0..random.below(400) {
             made += 1;
-            let result = call(&mut random, &device, rig.as_ref(), &mut known);
+            let result = if random.one_in(5) {
+                let task = rig.as_ref().map(Rig::task);
+                extensions::call(&mut random, &device, task, &mut known, &mut extras)
+            } else {
+                call(&mut random, &device, rig.as_ref(), &mut known)
+            };
             good += u64::from(result.is_ok());
         }
     }
