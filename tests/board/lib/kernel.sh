@@ -38,17 +38,30 @@ kernel_fragments() {
     [ "$1" = plain ] || echo "$BOARD_DIR/kernel/$1.config"
 }
 
+# kernel_is_built KIND: whether kernel_tree would have nothing to do.
+kernel_is_built() {
+    local source
+    # Without any there may be no source either, which is not to be fetched for this.
+    [ -n "$(find "$CACHE_DIR/kernel" -maxdepth 1 -name "$LINUX_SERIES-$1-*" -type d 2>/dev/null)" ] || return 1
+    source=$(linux_source) && [ -e "$(kernel_folder "$1" "$source")/.built" ]
+}
+
+# kernel_folder KIND SOURCE: prints where the kernel is, or will be.
+kernel_folder() {
+    local fragment words
+    words=("$(basename "$2")")
+    while read -r fragment; do words+=("$(hash_file "$fragment")"); done < <(kernel_fragments "$1")
+    echo "$CACHE_DIR/kernel/$LINUX_SERIES-$1-$(hash_of "${words[@]}")"
+}
+
 # kernel_tree KIND: prints the folder of the built kernel (plain or debug), building it at first.
 # It holds arch/arm64/boot/Image, the modules, and what out-of-tree Rust modules need.
 kernel_tree() {
-    local kind=$1 fragment source key out
+    local kind=$1 source out
     [ -e "$BOARD_DIR/kernel/base.config" ] && [ "$kind" = plain ] || [ -e "$BOARD_DIR/kernel/$kind.config" ] ||
         die "no kernel named $kind"
     source=$(linux_source) || exit $?
-    local words=("$(basename "$source")")
-    while read -r fragment; do words+=("$(hash_file "$fragment")"); done < <(kernel_fragments "$kind")
-    key=$(hash_of "${words[@]}")
-    out=$CACHE_DIR/kernel/$LINUX_SERIES-$kind-$key
+    out=$(kernel_folder "$kind" "$source")
     if [ ! -e "$out/.built" ]; then
         kernel_tools >&2
         with_lock "kernel-$LINUX_SERIES-$kind" build_kernel "$kind" "$source" "$out" || exit $?
