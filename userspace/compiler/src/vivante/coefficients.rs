@@ -5,8 +5,10 @@
 //! `run` zero points and one value, with a bias word after the first weight of each kernel and the
 //! place of its output plane after the last.
 
-use super::bits::BitWriter;
+use std::ops::Range;
+
 use super::chip::{ALIGN, CORES, MAX_RUN_BITS};
+use super::symbols::{Raw, Runs, Sink, Sizes};
 
 /// Bytes of the header: one word for each core.
 const HEADER: usize = (4 * CORES).next_multiple_of(ALIGN);
@@ -17,8 +19,14 @@ pub trait Kernels {
     fn shape(&self) -> [usize; 4];
     /// Weight of a tap; None if it is the zero point.
     fn weight(&self, output: usize, input: usize, y: usize, x: usize) -> Option<u8>;
-    /// Whether any weight of this pair of channels may differ from the zero point.
-    fn meets(&self, output: usize, input: usize) -> bool;
+    /// Outputs whose weights for an input may differ from the zero point.
+    fn meeting(&self, input: usize) -> Range<usize>;
+    /// Weights of an output of a 1x1 kernel, one for each input; `row` is zero points.
+    fn row(&self, output: usize, row: &mut [u8]) {
+        for (input, weight) in row.iter_mut().enumerate() {
+            *weight = self.weight(output, input, 0, 0).unwrap_or(*weight);
+        }
+    }
     /// Bias of an output channel, with the input's zero point folded in.
     fn bias(&self, output: usize) -> i32;
     /// Weight zero point.
@@ -49,27 +57,26 @@ pub struct Stream {
 }
 
 /// Encodes a layer, with the run field width that takes the fewest bytes.
-pub fn encode(kernels: &dyn Kernels, superblocks: usize) -> Stream {
-    let outputs = kernels.shape()[0];
-    let cores = cores_used(outputs);
-    let per_core = outputs.div_ceil(cores.max(1));
-    let blocks: Vec<Vec<Token>> = (0..cores)
-        .map(|core| tokens(kernels, core, cores, per_core, superblocks))
-        .collect();
-    let total = |run_bits: u32| -> usize {
-        let bytes = |block: &Vec<Token>| size_in_bits(block, run_bits).div_ceil(8);
-        blocks
-            .iter()
-            .map(|block| bytes(block).next_multiple_of(ALIGN))
-            .sum()
-    };
+pub fn encode(kernels: &impl Kernels, superblocks: usize) -> Stream {
+    let layout = Layout::new(kernels, superblocks);
+    let mut totals = [0; MAX_RUN_BITS as usize + 1];
+    let mut sizes = Vec::with_capacity(layout.cores);
+    for core in 0..layout.cores {
+        let mut counted = Sizes::new(kernels.zero());
+        layout.write(core, &mut counted);
+        sizes.push(counted.bytes());
+        for (total, size) in totals.iter_mut().zip(sizes[core]) {
+            *total += size;
+        }
+    }
     let run_bits = (0..=MAX_RUN_BITS)
-        .min_by_key(|&n| (total(n), n))
+        .min_by_key(|&width| totals[width as usize])
         .unwrap_or(0);
     let mut bytes = vec![0; HEADER];
+    bytes.reserve(totals[run_bits as usize]);
     let mut largest_block = 0;
-    for (core, block) in blocks.iter().enumerate() {
-        let block = write(block, run_bits, per_core, kernels.zero());
+    for (core, sizes) in sizes.iter().enumerate() {
+        let block = layout.block(core, run_bits, sizes[run_bits as usize]);
         bytes[4 * core..4 * core + 4].copy_from_slice(&(block.len() as u32).to_le_bytes());
         largest_block = largest_block.max(block.len());
         bytes.extend(block);
@@ -81,50 +88,6 @@ pub fn encode(kernels: &dyn Kernels, superblocks: usize) -> Stream {
     }
 }
 
-/// A piece of a block before runs are formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    /// So many weights equal to the zero point.
-    Zeros(u32),
-    /// Another weight.
-    Value(u8),
-    /// A bias or a plane offset; no run goes across it.
-    Word(u32),
-}
-
-struct Tokens<'a> {
-    kernels: &'a dyn Kernels,
-    list: Vec<Token>,
-}
-
-impl Tokens<'_> {
-    fn zeros(&mut self, count: usize) {
-        match self.list.last_mut() {
-            Some(Token::Zeros(n)) => *n += count as u32,
-            _ if count > 0 => self.list.push(Token::Zeros(count as u32)),
-            _ => {}
-        }
-    }
-
-    fn weight(&mut self, output: usize, input: usize, y: usize, x: usize) {
-        match self.kernels.weight(output, input, y, x) {
-            Some(value) if value != self.kernels.zero() => self.list.push(Token::Value(value)),
-            _ => self.zeros(1),
-        }
-    }
-
-    fn bias(&mut self, output: usize) {
-        let real = output < self.kernels.shape()[0];
-        let bias = if real { self.kernels.bias(output) } else { 0 };
-        self.list.push(Token::Word(bias as u32));
-    }
-
-    fn place(&mut self, output: usize) {
-        let place = (output * self.kernels.plane()) as u32;
-        self.list.push(Token::Word(place));
-    }
-}
-
 /// Output channels of a core in a superblock.
 fn channels(
     core: usize,
@@ -132,76 +95,158 @@ fn channels(
     per_core: usize,
     superblock: usize,
     superblocks: usize,
-) -> std::ops::Range<usize> {
+) -> Range<usize> {
     let full = per_core.div_ceil(superblocks);
     let count = full.min(per_core.saturating_sub(full * superblock));
     let first = core * count + superblock * full * cores;
     first..first + count
 }
 
-/// Weights of a core in the order in which the hardware takes them. Channels from the real number
-/// on, which exist where it is no multiple of the cores, have no weights.
-fn tokens(
-    kernels: &dyn Kernels,
-    core: usize,
+/// How the kernels of a layer are dealt out. Channels from the real number on, which exist where it
+/// is no multiple of the cores, have no weights.
+struct Layout<'a, K> {
+    kernels: &'a K,
+    outputs: usize,
+    inputs: usize,
     cores: usize,
     per_core: usize,
     superblocks: usize,
-) -> Vec<Token> {
-    let [outputs, inputs, height, width] = kernels.shape();
-    let mut out = Tokens {
-        kernels,
-        list: Vec::new(),
-    };
-    for superblock in 0..superblocks {
-        let channels = channels(core, cores, per_core, superblock, superblocks);
-        if (height, width) == (1, 1) {
-            // Six input channels of every kernel in turn.
-            let step = inputs.min(6);
-            for first in (0..inputs).step_by(step.max(1)) {
-                for output in channels.clone() {
-                    for input in first..inputs.min(first + step) {
-                        if output < outputs {
-                            out.weight(output, input, 0, 0);
-                        } else {
-                            out.zeros(1);
-                        }
-                        if input == 0 {
-                            out.bias(output);
-                        }
-                    }
-                    if first + step >= inputs {
-                        out.place(output);
-                    }
-                }
-            }
-            continue;
+    /// Empty for 1x1 kernels.
+    taps: Vec<(usize, usize)>,
+}
+
+impl<'a, K: Kernels> Layout<'a, K> {
+    fn new(kernels: &'a K, superblocks: usize) -> Self {
+        let [outputs, inputs, height, width] = kernels.shape();
+        let cores = cores_used(outputs);
+        Layout {
+            kernels,
+            outputs,
+            inputs,
+            cores,
+            per_core: outputs.div_ceil(cores.max(1)),
+            superblocks,
+            taps: match (height, width) {
+                (1, 1) => Vec::new(),
+                _ => taps(height, width),
+            },
         }
-        let taps = taps(height, width);
-        for input in 0..inputs {
-            for output in channels.clone() {
-                let meets = output < outputs && kernels.meets(output, input);
-                if !meets && input > 0 {
-                    out.zeros(taps.len());
+    }
+
+    /// A core's block of `size` bytes.
+    fn block(&self, core: usize, run_bits: u32, size: usize) -> Vec<u8> {
+        let zero = self.kernels.zero();
+        if run_bits == 0 {
+            let mut raw = Raw::new(zero, self.per_core, size);
+            self.write(core, &mut raw);
+            return raw.finish();
+        }
+        let mut runs = Runs::new(zero, self.per_core, run_bits);
+        self.write(core, &mut runs);
+        runs.finish()
+    }
+
+    /// Hands over the weights of a core in the order in which the hardware takes them.
+    fn write(&self, core: usize, out: &mut impl Sink) {
+        for superblock in 0..self.superblocks {
+            let of = channels(
+                core,
+                self.cores,
+                self.per_core,
+                superblock,
+                self.superblocks,
+            );
+            if self.taps.is_empty() {
+                self.pointwise(of, out);
+            } else {
+                self.spatial(of, out);
+            }
+        }
+    }
+
+    /// Six input channels of every kernel in turn.
+    fn pointwise(&self, channels: Range<usize>, out: &mut impl Sink) {
+        const STEP: usize = 6;
+        let mut rows = vec![self.kernels.zero(); channels.len() * self.inputs];
+        for (row, output) in rows.chunks_exact_mut(self.inputs).zip(channels.clone()) {
+            if output < self.outputs {
+                self.kernels.row(output, row);
+            }
+        }
+        for first in (0..self.inputs).step_by(STEP) {
+            let end = self.inputs.min(first + STEP);
+            for (row, output) in rows.chunks_exact(self.inputs).zip(channels.clone()) {
+                if first == 0 {
+                    out.weights(&row[..1]);
+                    out.word(self.bias(output));
+                    out.weights(&row[1..end]);
                 } else {
-                    for (i, &(y, x)) in taps.iter().enumerate() {
-                        if meets {
-                            out.weight(output, input, y, x);
-                        } else {
-                            out.zeros(1);
-                        }
-                        if i == 0 && input == 0 {
-                            out.bias(output);
-                        }
-                    }
+                    out.weights(&row[first..end]);
                 }
-                if input == inputs - 1 {
-                    out.place(output);
+                if end == self.inputs {
+                    out.word(self.place(output));
                 }
             }
         }
     }
-    out.list
+
+    /// All taps of an input channel of every kernel in turn.
+    fn spatial(&self, channels: Range<usize>, out: &mut impl Sink) {
+        let taps = self.taps.len();
+        let mut weights = vec![0; taps];
+        for input in 0..self.inputs {
+            let meeting = self.kernels.meeting(input);
+            let meeting = meeting.start..meeting.end.min(self.outputs);
+            let (first, last) = (input == 0, input == self.inputs - 1);
+            if !first && !last {
+                // Most channels of a depthwise layer.
+                let start = meeting.start.clamp(channels.start, channels.end);
+                let end = meeting.end.clamp(start, channels.end);
+                out.zeros((start - channels.start) * taps);
+                for output in start..end {
+                    self.fill(output, input, &mut weights);
+                    out.weights(&weights);
+                }
+                out.zeros((channels.end - end) * taps);
+                continue;
+            }
+            for output in channels.clone() {
+                weights.fill(self.kernels.zero());
+                if meeting.contains(&output) {
+                    self.fill(output, input, &mut weights);
+                }
+                if first {
+                    out.weights(&weights[..1]);
+                    out.word(self.bias(output));
+                    out.weights(&weights[1..]);
+                } else {
+                    out.weights(&weights);
+                }
+                if last {
+                    out.word(self.place(output));
+                }
+            }
+        }
+    }
+
+    fn fill(&self, output: usize, input: usize, weights: &mut [u8]) {
+        for (weight, &(y, x)) in weights.iter_mut().zip(&self.taps) {
+            let given = self.kernels.weight(output, input, y, x);
+            *weight = given.unwrap_or(self.kernels.zero());
+        }
+    }
+
+    fn bias(&self, output: usize) -> u32 {
+        if output < self.outputs {
+            self.kernels.bias(output) as u32
+        } else {
+            0
+        }
+    }
+
+    fn place(&self, output: usize) -> u32 {
+        (output * self.kernels.plane()) as u32
+    }
 }
 
 /// Taps of a kernel larger than 1x1 in the hardware's order: by pairs of rows, in each pair first
@@ -218,70 +263,6 @@ fn taps(height: usize, width: usize) -> Vec<(usize, usize)> {
         }
     }
     taps
-}
-
-/// Bits of a block, its head included.
-fn size_in_bits(tokens: &[Token], run_bits: u32) -> usize {
-    let (mut symbols, mut words, mut pending) = (0u64, 0u64, 0u64);
-    for token in tokens {
-        match token {
-            // A symbol holds up to 2^n - 1 zero points and a value, which may be one as well.
-            Token::Zeros(count) => {
-                pending += u64::from(*count);
-                symbols += pending >> run_bits;
-                pending &= (1 << run_bits) - 1;
-            }
-            Token::Value(_) => {
-                symbols += 1;
-                pending = 0;
-            }
-            Token::Word(_) => {
-                symbols += u64::from(pending > 0);
-                words += 1;
-                pending = 0;
-            }
-        }
-    }
-    symbols += u64::from(pending > 0);
-    (24 + symbols * u64::from(8 + run_bits) + 32 * words) as usize
-}
-
-/// Writes a block.
-fn write(tokens: &[Token], run_bits: u32, per_core: usize, zero: u8) -> Vec<u8> {
-    let mut out = BitWriter::default();
-    out.push(run_bits, 8);
-    out.push(per_core as u32, 16);
-    let full = 1u32 << run_bits;
-    let symbol = |out: &mut BitWriter, run: u32, value: u8| {
-        out.push(run | u32::from(value) << run_bits, run_bits + 8);
-    };
-    let mut pending = 0u32;
-    for token in tokens {
-        match *token {
-            Token::Zeros(count) => {
-                pending += count;
-                while pending >= full {
-                    symbol(&mut out, full - 1, zero);
-                    pending -= full;
-                }
-            }
-            Token::Value(value) => {
-                symbol(&mut out, pending, value);
-                pending = 0;
-            }
-            Token::Word(word) => {
-                if pending > 0 {
-                    symbol(&mut out, pending - 1, zero);
-                    pending = 0;
-                }
-                out.push(word, 32);
-            }
-        }
-    }
-    if pending > 0 {
-        symbol(&mut out, pending - 1, zero);
-    }
-    out.finish(ALIGN)
 }
 
 #[cfg(test)]
@@ -304,8 +285,8 @@ mod tests {
             let [_, inputs, height, width] = self.shape;
             Some(self.weights[((output * inputs + input) * height + y) * width + x])
         }
-        fn meets(&self, _: usize, _: usize) -> bool {
-            true
+        fn meeting(&self, _: usize) -> Range<usize> {
+            0..self.shape[0]
         }
         fn bias(&self, output: usize) -> i32 {
             self.bias[output]
@@ -328,10 +309,12 @@ mod tests {
     }
 
     fn block(kernels: &Plain, run_bits: u32) -> Vec<u32> {
-        let tokens = tokens(kernels, 0, 1, 1, 1);
-        let bytes = write(&tokens, run_bits, 1, kernels.zero);
-        let bits = size_in_bits(&tokens, run_bits);
-        assert_eq!(bytes.len(), bits.div_ceil(8).next_multiple_of(64));
+        let layout = Layout::new(kernels, 1);
+        let mut sizes = Sizes::new(kernels.zero);
+        layout.write(0, &mut sizes);
+        let size = sizes.bytes()[run_bits as usize];
+        let bytes = layout.block(0, run_bits, size);
+        assert_eq!(bytes.len(), size);
         words(&bytes)
     }
 
@@ -425,12 +408,9 @@ mod tests {
             plane: 100,
         };
         let best = encode(&kernels, 1);
-        let tokens: Vec<_> = (0..8).map(|core| tokens(&kernels, core, 8, 1, 1)).collect();
+        let layout = Layout::new(&kernels, 1);
         for n in 0..=MAX_RUN_BITS {
-            let bytes: usize = tokens
-                .iter()
-                .map(|t| write(t, n, 1, 3).len())
-                .sum::<usize>();
+            let bytes: usize = (0..8).map(|core| layout.block(core, n, 0).len()).sum();
             assert!(best.bytes.len() <= HEADER + bytes, "{n}");
         }
         assert!(best.run_bits > 0);

@@ -107,25 +107,28 @@ impl Kernel {
 
     /// Sum of the weights of each output less their zero point, and of their magnitudes.
     pub fn sums(&self) -> Vec<(i64, i64)> {
+        let weight = |byte: &u8| i32::from(byte ^ self.flip) - i32::from(self.zero);
         let mut sums = vec![(0i64, 0i64); self.outputs];
-        let mut add = |output: usize, byte: u8| {
-            let weight = i64::from(byte ^ self.flip) - i64::from(self.zero);
-            let sum: &mut (i64, i64) = &mut sums[output];
-            *sum = (sum.0 + weight, sum.1 + weight.abs());
-        };
         match self.order {
             Order::Depthwise { .. } => {
-                for (i, &byte) in self.data.iter().enumerate() {
-                    add(i % self.outputs, byte);
+                for tap in self.data.chunks(self.outputs.max(1)) {
+                    for (sum, byte) in sums.iter_mut().zip(tap) {
+                        let weight = i64::from(weight(byte));
+                        *sum = (sum.0 + weight, sum.1 + weight.abs());
+                    }
                 }
             }
-            Order::Dense { .. } | Order::Flattened { .. } => {
+            Order::Dense { .. } | Order::Flattened { .. } | Order::Planes => {
                 let each = self.data.len() / self.outputs.max(1);
-                for (i, &byte) in self.data.iter().enumerate() {
-                    add(i / each.max(1), byte);
+                for (sum, bytes) in sums.iter_mut().zip(self.data.chunks(each.max(1))) {
+                    // Few enough at a time for 32 bits.
+                    for part in bytes.chunks(1 << 16) {
+                        let total: i32 = part.iter().map(weight).sum();
+                        let magnitude: i32 = part.iter().map(|byte| weight(byte).abs()).sum();
+                        *sum = (sum.0 + i64::from(total), sum.1 + i64::from(magnitude));
+                    }
                 }
             }
-            Order::Planes => self.data.iter().for_each(|&byte| add(0, byte)),
         }
         sums
     }
@@ -153,7 +156,8 @@ impl Kernels for Placed<'_> {
     fn weight(&self, output: usize, input: usize, y: usize, x: usize) -> Option<u8> {
         let kernel = self.kernel;
         let [dy, dx] = kernel.dilation;
-        if !y.is_multiple_of(dy) || !x.is_multiple_of(dx) || !self.meets(output, input) {
+        let met = self.meeting(input).contains(&output);
+        if !met || !y.is_multiple_of(dy) || !x.is_multiple_of(dx) {
             return None;
         }
         let (y, x) = (y / dy, x / dx);
@@ -164,14 +168,38 @@ impl Kernels for Placed<'_> {
         kernel.data.get(at).map(|byte| byte ^ kernel.flip)
     }
 
-    fn meets(&self, output: usize, input: usize) -> bool {
-        match self.kernel.order {
+    fn meeting(&self, input: usize) -> Range<usize> {
+        let (group, outputs) = match self.kernel.order {
             Order::Dense {
                 group_inputs,
                 group_outputs,
-            } => output / group_outputs == input / group_inputs,
-            Order::Depthwise { multiplier } => output / multiplier == input,
-            Order::Flattened { .. } | Order::Planes => true,
+            } => (input / group_inputs, group_outputs),
+            Order::Depthwise { multiplier } => (input, multiplier),
+            Order::Flattened { .. } | Order::Planes => (0, self.kernel.outputs),
+        };
+        group * outputs..(group + 1) * outputs
+    }
+
+    fn row(&self, output: usize, row: &mut [u8]) {
+        let kernel = self.kernel;
+        // A group's inputs follow each other in the filter.
+        let (first, count) = match kernel.order {
+            Order::Dense {
+                group_inputs,
+                group_outputs,
+            } => (output / group_outputs * group_inputs, group_inputs),
+            Order::Depthwise { multiplier } => (output / multiplier, 1),
+            Order::Flattened { .. } | Order::Planes => {
+                for (input, weight) in row.iter_mut().enumerate() {
+                    *weight = self.weight(output, input, 0, 0).unwrap_or(*weight);
+                }
+                return;
+            }
+        };
+        let at = kernel.index(output, first, 0, 0);
+        let given = kernel.data.get(at..).unwrap_or_default();
+        for (weight, byte) in row[first..].iter_mut().zip(given).take(count) {
+            *weight = byte ^ kernel.flip;
         }
     }
 

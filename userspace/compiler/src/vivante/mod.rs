@@ -22,6 +22,7 @@ mod lower_requant;
 pub mod plan_tile;
 pub mod program;
 mod split_channels;
+mod symbols;
 
 use std::fmt::Write;
 

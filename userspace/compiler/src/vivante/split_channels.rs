@@ -193,7 +193,7 @@ mod tests {
                 };
                 for output in 0..kernel.outputs {
                     let inputs: Vec<usize> = (0..kernel.inputs)
-                        .filter(|&input| placed.meets(output, input))
+                        .filter(|&input| placed.meeting(input).contains(&output))
                         .collect();
                     let weights: Vec<_> = (0..9)
                         .map(|tap| placed.weight(output, inputs[0], tap / 3, tap % 3))
