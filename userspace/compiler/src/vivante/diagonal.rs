@@ -46,11 +46,12 @@ impl Diagonal {
                 "an image extent of {extent} exceeds the hardware's {MAX_EXTENT}"
             )));
         }
+        let multiplier = multiplier(self.factor / f64::from(UNIT))?;
         let sum = i32::from(UNIT) * i32::from(self.zeros[0]) * (rows * columns) as i32;
         Ok(Layer {
             op: self.op,
             lowering: self.lowering,
-            evidence: Evidence::Silicon,
+            evidence: multiplier.evidence(),
             input,
             output,
             pad: self.pad,
@@ -70,7 +71,7 @@ impl Diagonal {
                 first: [0, 0],
                 bias: vec![-sum; input.z],
             },
-            multiplier: multiplier(self.factor / f64::from(UNIT))?,
+            multiplier,
             out_zero: self.zeros[1],
             relu: false,
         })

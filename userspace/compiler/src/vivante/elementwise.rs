@@ -15,7 +15,6 @@ use super::kernels::{Kernel, Order};
 use super::program::{Layer, Multiplier, Side};
 use crate::Unsupported;
 use crate::common::MapId;
-use crate::executable::Evidence;
 
 /// Width and height of the plane that so many elements of a map with planes of `pixels` make.
 pub fn plane(elements: usize, pixels: usize) -> Result<[usize; 2], Unsupported> {
@@ -70,7 +69,7 @@ pub fn layer(
     Layer {
         op,
         lowering,
-        evidence: Evidence::Silicon,
+        evidence: sum.multiplier.evidence(),
         input: side(input, sum.weights.len()),
         output: side(output, 1),
         pad: [0, 0],

@@ -50,11 +50,21 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
     match lowering {
         Ok((reads, name, layers)) => {
             let weakest = layers.iter().map(|layer| layer.evidence).max();
+            let weakest = weakest.unwrap_or(Evidence::Silicon);
+            if !ctx.admits(weakest) {
+                let why = format!(
+                    "{name}: an accumulator that counts an output step or more has not been seen on the chip"
+                );
+                return Choice::Cpu(
+                    Unsupported::new(why)
+                        .with_remedy("prove it with `ferrite selftest` on a board"),
+                );
+            }
             Choice::Npu {
                 reads,
                 lowered: Lowered {
                     name,
-                    evidence: weakest.unwrap_or(Evidence::Silicon),
+                    evidence: weakest,
                     layers,
                     raw: None,
                 },

@@ -18,7 +18,7 @@ use super::diagonal::subsample;
 use super::elementwise::{Clamp, multiplier};
 use super::kernels::{Kernel, Order};
 use super::lower::Lowering;
-use super::program::{Layer, Side};
+use super::program::{Layer, Multiplier, Side};
 use crate::Unsupported;
 use crate::common::fold_pad::fold_pad;
 use crate::common::index::{map_shape, nhwc};
@@ -201,7 +201,8 @@ impl Conv {
         let (in_zero, in_scale) = ctx.quantisation(self.input)?;
         let (_, out_scale) = ctx.quantisation(self.output)?;
         let factor = in_scale * self.filter_scale(ctx)? / out_scale;
-        let evidence = self.evidence(ctx, &kernel, factor)?;
+        let multiplier = multiplier(factor)?;
+        let evidence = self.evidence(ctx, &kernel, multiplier)?;
         let [h, w, channels] = self.input_shape;
         let [oh, ow, outputs] = self.output_shape;
         let scale = 1 << halvings;
@@ -235,7 +236,7 @@ impl Conv {
             border: in_zero,
             pooled,
             kernel,
-            multiplier: multiplier(factor)?,
+            multiplier,
             out_zero: clamp.zeros[0],
             relu: clamp.relu,
         };
@@ -251,7 +252,7 @@ impl Conv {
         &self,
         ctx: &Context,
         kernel: &Kernel,
-        factor: f64,
+        multiplier: Multiplier,
     ) -> Result<Evidence, Unsupported> {
         let deepest = self.pad[0].max(self.pad[1]);
         let unproven = if kernel.size > PROVEN_KERNEL {
@@ -261,8 +262,8 @@ impl Conv {
             )
         } else if deepest > PROVEN_PAD {
             format!("padding of {deepest}")
-        } else if factor >= 1.0 {
-            format!("an accumulator that counts {factor} output steps")
+        } else if multiplier.evidence() != Evidence::Silicon {
+            "an accumulator that counts an output step or more".to_owned()
         } else {
             return Ok(Evidence::Silicon);
         };

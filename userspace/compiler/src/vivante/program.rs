@@ -80,6 +80,17 @@ impl Multiplier {
     }
 }
 
+impl Multiplier {
+    /// What it rests on: no known job has an accumulator that counts an output step or more.
+    pub fn evidence(self) -> Evidence {
+        if self.shift > 15 {
+            Evidence::Silicon
+        } else {
+            Evidence::Inferred
+        }
+    }
+}
+
 /// One NN job.
 #[derive(Clone, Debug)]
 pub struct Layer {
