@@ -59,24 +59,11 @@ pub struct Stream {
 /// Encodes a layer, with the run field width that takes the fewest bytes.
 pub fn encode(kernels: &impl Kernels, superblocks: usize) -> Stream {
     let layout = Layout::new(kernels, superblocks);
-    let mut totals = [0; MAX_RUN_BITS as usize + 1];
-    let mut sizes = Vec::with_capacity(layout.cores);
-    for core in 0..layout.cores {
-        let mut counted = Sizes::new(kernels.zero());
-        layout.write(core, &mut counted);
-        sizes.push(counted.bytes());
-        for (total, size) in totals.iter_mut().zip(sizes[core]) {
-            *total += size;
-        }
-    }
-    let run_bits = (0..=MAX_RUN_BITS)
-        .min_by_key(|&width| totals[width as usize])
-        .unwrap_or(0);
+    let run_bits = layout.best_run_bits();
     let mut bytes = vec![0; HEADER];
-    bytes.reserve(totals[run_bits as usize]);
     let mut largest_block = 0;
-    for (core, sizes) in sizes.iter().enumerate() {
-        let block = layout.block(core, run_bits, sizes[run_bits as usize]);
+    for core in 0..layout.cores {
+        let block = layout.block(core, run_bits);
         bytes[4 * core..4 * core + 4].copy_from_slice(&(block.len() as u32).to_le_bytes());
         largest_block = largest_block.max(block.len());
         bytes.extend(block);
@@ -113,30 +100,88 @@ struct Layout<'a, K> {
     superblocks: usize,
     /// Empty for 1x1 kernels.
     taps: Vec<(usize, usize)>,
+    /// Weights of 1x1 kernels, by output and input.
+    rows: Vec<u8>,
 }
 
 impl<'a, K: Kernels> Layout<'a, K> {
     fn new(kernels: &'a K, superblocks: usize) -> Self {
         let [outputs, inputs, height, width] = kernels.shape();
         let cores = cores_used(outputs);
+        let per_core = outputs.div_ceil(cores.max(1));
+        let (mut order, mut rows) = (Vec::new(), Vec::new());
+        if (height, width) == (1, 1) {
+            rows.resize(per_core * cores * inputs, kernels.zero());
+            for (output, row) in (0..outputs).zip(rows.chunks_exact_mut(inputs.max(1))) {
+                kernels.row(output, row);
+            }
+        } else {
+            order = taps(height, width);
+        }
         Layout {
             kernels,
             outputs,
             inputs,
             cores,
-            per_core: outputs.div_ceil(cores.max(1)),
+            per_core,
             superblocks,
-            taps: match (height, width) {
-                (1, 1) => Vec::new(),
-                _ => taps(height, width),
-            },
+            taps: order,
+            rows,
         }
     }
 
-    /// A core's block of `size` bytes.
-    fn block(&self, core: usize, run_bits: u32, size: usize) -> Vec<u8> {
+    /// The run field width that takes the fewest bytes.
+    fn best_run_bits(&self) -> u32 {
+        if self.taps.is_empty() && (0..self.cores).all(|core| self.is_raw_best(core)) {
+            return 0;
+        }
+        let mut totals = [0; MAX_RUN_BITS as usize + 1];
+        for core in 0..self.cores {
+            let mut sizes = Sizes::new(self.kernels.zero());
+            self.write(core, &mut sizes);
+            for (total, size) in totals.iter_mut().zip(sizes.bytes()) {
+                *total += size;
+            }
+        }
+        (0..=MAX_RUN_BITS)
+            .min_by_key(|&width| totals[width as usize])
+            .unwrap_or(0)
+    }
+
+    /// Whether a core's 1x1 kernels have so few zero points that runs cannot pay: each other weight
+    /// takes a symbol of nine bits or more then, and eight without.
+    fn is_raw_best(&self, core: usize) -> bool {
+        let (mut weights, mut zeros) = (0, 0);
+        for superblock in 0..self.superblocks {
+            let rows = self.rows_of(self.channels(core, superblock));
+            weights += rows.len();
+            zeros += rows.iter().filter(|&&w| w == self.kernels.zero()).count();
+        }
+        9 * zeros <= weights
+    }
+
+    /// Output channels of a core in a superblock.
+    fn channels(&self, core: usize, superblock: usize) -> Range<usize> {
+        channels(
+            core,
+            self.cores,
+            self.per_core,
+            superblock,
+            self.superblocks,
+        )
+    }
+
+    /// Weights of 1x1 kernels.
+    fn rows_of(&self, channels: Range<usize>) -> &[u8] {
+        &self.rows[channels.start * self.inputs..channels.end * self.inputs]
+    }
+
+    /// A core's block.
+    fn block(&self, core: usize, run_bits: u32) -> Vec<u8> {
         let zero = self.kernels.zero();
         if run_bits == 0 {
+            let taps = self.taps.len().max(1);
+            let size = self.per_core * (self.inputs * taps + 8) + ALIGN;
             let mut raw = Raw::new(zero, self.per_core, size);
             self.write(core, &mut raw);
             return raw.finish();
@@ -149,13 +194,7 @@ impl<'a, K: Kernels> Layout<'a, K> {
     /// Hands over the weights of a core in the order in which the hardware takes them.
     fn write(&self, core: usize, out: &mut impl Sink) {
         for superblock in 0..self.superblocks {
-            let of = channels(
-                core,
-                self.cores,
-                self.per_core,
-                superblock,
-                self.superblocks,
-            );
+            let of = self.channels(core, superblock);
             if self.taps.is_empty() {
                 self.pointwise(of, out);
             } else {
@@ -167,12 +206,7 @@ impl<'a, K: Kernels> Layout<'a, K> {
     /// Six input channels of every kernel in turn.
     fn pointwise(&self, channels: Range<usize>, out: &mut impl Sink) {
         const STEP: usize = 6;
-        let mut rows = vec![self.kernels.zero(); channels.len() * self.inputs];
-        for (row, output) in rows.chunks_exact_mut(self.inputs).zip(channels.clone()) {
-            if output < self.outputs {
-                self.kernels.row(output, row);
-            }
-        }
+        let rows = self.rows_of(channels.clone());
         for first in (0..self.inputs).step_by(STEP) {
             let end = self.inputs.min(first + STEP);
             for (row, output) in rows.chunks_exact(self.inputs).zip(channels.clone()) {
@@ -312,9 +346,8 @@ mod tests {
         let layout = Layout::new(kernels, 1);
         let mut sizes = Sizes::new(kernels.zero);
         layout.write(0, &mut sizes);
-        let size = sizes.bytes()[run_bits as usize];
-        let bytes = layout.block(0, run_bits, size);
-        assert_eq!(bytes.len(), size);
+        let bytes = layout.block(0, run_bits);
+        assert_eq!(bytes.len(), sizes.bytes()[run_bits as usize]);
         words(&bytes)
     }
 
@@ -410,7 +443,7 @@ mod tests {
         let best = encode(&kernels, 1);
         let layout = Layout::new(&kernels, 1);
         for n in 0..=MAX_RUN_BITS {
-            let bytes: usize = (0..8).map(|core| layout.block(core, n, 0).len()).sum();
+            let bytes: usize = (0..8).map(|core| layout.block(core, n).len()).sum();
             assert!(best.bytes.len() <= HEADER + bytes, "{n}");
         }
         assert!(best.run_bits > 0);

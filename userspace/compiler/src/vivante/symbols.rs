@@ -96,7 +96,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// The head of a block with so many kernels; `size` is that of the whole block.
+    /// The head of a block with so many kernels, of at most `size` bytes.
     pub fn new(zero: u8, kernels: usize, size: usize) -> Self {
         let mut bytes = Vec::with_capacity(size);
         bytes.push(0);
