@@ -10,13 +10,13 @@ use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId};
 use serde_json::Value as Json;
 
+use super::cbuf;
 use super::constants::Operands;
 use super::emit::Emitter;
 use super::plan_tiles::{Shape, Tile};
 use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Weights};
-use super::quant::Multiplier;
+use super::quant::{Multiplier, Scaling};
 use super::registers::Value;
-use super::{cbuf, requant};
 use crate::common::plan_memory::{self, Life};
 use crate::executable::{BufferId, Evidence};
 
@@ -44,6 +44,14 @@ enum Explained {
     PortOfMesa,
     /// Converter constants: Mesa's come from a table of tensors of its test models.
     TracedConstants,
+}
+
+/// The output converter alone, as captured streams use it.
+fn plain(factor: f64) -> Scaling {
+    Scaling {
+        factor: 1,
+        multiplier: Multiplier::nearest(factor).expect("in range"),
+    }
 }
 
 fn golden(file: &str) -> Option<Json> {
@@ -297,10 +305,7 @@ fn registers_match_mesa_on_its_int8_streams() {
         let scale = |key: &str| number(op, key).expect("a scale");
         let unit = scale("input_scale") * scale("weights_scale");
         let (out, offset) = (scale("output_scale"), get("output_zero_point") as i32 - 128);
-        let stage = Stage::Narrow {
-            multiplier: requant::multiplier(unit / out).expect("in range"),
-            offset,
-        };
+        let stage = Stage::narrow(plain(unit / out), offset);
         let depthwise = op.get("depthwise").is_some();
         let mut case = case(
             if depthwise {
@@ -358,11 +363,7 @@ fn registers_match_rocket_userspace_on_its_int8_streams() {
     let Some(json) = golden("rocket_userspace_streams.json") else {
         return;
     };
-    let narrow = Stage::Narrow {
-        multiplier: requant::multiplier(0.036_572_35 * 0.000_796_38 / 0.006_911_64)
-            .expect("in range"),
-        offset: 5 - 128,
-    };
+    let narrow = Stage::narrow(plain(0.036_572_35 * 0.000_796_38 / 0.006_911_64), 5 - 128);
     let raw = |input, output, kernel, pad| {
         case(
             Mode::Direct,

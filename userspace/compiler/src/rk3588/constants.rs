@@ -183,12 +183,11 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
                 at(tap).map_or(&none[..], |_| &row[..])
             }))
         }
+        Weights::Select { ref from } => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
+            i8::from(from.get(oc).is_some_and(|&from| from as usize == ic))
+        })),
         Weights::Identity(value) => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
-            if oc == ic {
-                (value + layer.weight_zero) as i8
-            } else {
-                zero
-            }
+            if oc == ic { value } else { 0 }
         })),
     }
 }

@@ -7,6 +7,7 @@ use super::cbuf;
 use super::constants::Operands;
 use super::plan_tiles::Tile;
 use super::program::{Layer, Mode, Program, Rect, Side, Stage};
+use super::quant::Scaling;
 use super::registers::Registers;
 use crate::common::plan_memory::Memory;
 use crate::executable::BufferId;
@@ -314,7 +315,12 @@ impl Emitter<'_> {
     /// The arithmetic between accumulator and writer.
     fn stages(&self, regs: &mut Registers, layer: &Layer) -> Result<(), FieldOverflow> {
         use dpu::*;
-        let per_channel = matches!(layer.stage, Stage::PerChannel { .. });
+        // A nudge needs BN for its addition, after the factor.
+        let factor_in_bs = match layer.stage {
+            Stage::PerChannel { .. } => true,
+            Stage::Narrow { nudge, .. } => nudge != 0,
+            Stage::Raw => false,
+        };
         if layer.stage == Stage::Raw {
             regs.set(
                 BS_CFG,
@@ -332,28 +338,11 @@ impl Emitter<'_> {
                     (bs_cfg::BS_ALU_ALGO, 2),
                     (bs_cfg::BS_ALU_SRC, ON),
                     (bs_cfg::BS_RELU_BYPASS, ON),
-                    (bs_cfg::BS_MUL_BYPASS, (!per_channel).into()),
+                    (bs_cfg::BS_MUL_BYPASS, (!factor_in_bs).into()),
                 ],
             )?;
         }
-        if let Stage::PerChannel { shift, .. } = layer.stage {
-            regs.set(
-                BS_MUL_CFG,
-                [
-                    (bs_mul_cfg::BS_MUL_SHIFT_VALUE, shift.into()),
-                    (bs_mul_cfg::BS_MUL_SRC, ON),
-                ],
-            )?;
-        }
-        regs.set(
-            BN_CFG,
-            [
-                (bn_cfg::BN_RELU_BYPASS, ON),
-                (bn_cfg::BN_MUL_BYPASS, ON),
-                (bn_cfg::BN_ALU_BYPASS, ON),
-                (bn_cfg::BN_BYPASS, ON),
-            ],
-        )?;
+        self.factors(regs, layer)?;
         match &layer.addend {
             None => {
                 regs.set(
@@ -401,7 +390,11 @@ impl Emitter<'_> {
             }
         }
         let (scale, shift, offset) = match &layer.stage {
-            Stage::Narrow { multiplier, offset }
+            Stage::Narrow {
+                scaling: Scaling { multiplier, .. },
+                offset,
+                ..
+            }
             | Stage::PerChannel {
                 multiplier, offset, ..
             } => (multiplier.scale, multiplier.shift, *offset),
@@ -416,6 +409,49 @@ impl Emitter<'_> {
             OUT_CVT_SHIFT,
             [(out_cvt_shift::OUT_CVT_SHIFT, shift.into())],
         )
+    }
+
+    /// Multiplication of the accumulators, bias included, and what is added to the product.
+    fn factors(&self, regs: &mut Registers, layer: &Layer) -> Result<(), FieldOverflow> {
+        use dpu::*;
+        let (mut factor_in_bn, mut addition) = (1, 0);
+        match layer.stage {
+            Stage::PerChannel { shift, .. } => regs.set(
+                BS_MUL_CFG,
+                [
+                    (bs_mul_cfg::BS_MUL_SHIFT_VALUE, shift.into()),
+                    (bs_mul_cfg::BS_MUL_SRC, ON),
+                ],
+            )?,
+            Stage::Narrow { scaling, nudge, .. } if nudge != 0 => {
+                regs.set(
+                    BS_MUL_CFG,
+                    [(bs_mul_cfg::BS_MUL_OPERAND, scaling.factor.into())],
+                )?;
+                addition = nudge;
+            }
+            Stage::Narrow { scaling, .. } => factor_in_bn = scaling.factor,
+            Stage::Raw => {}
+        }
+        let (multiplies, adds) = (factor_in_bn != 1, addition != 0);
+        regs.set(
+            BN_CFG,
+            [
+                (bn_cfg::BN_ALU_ALGO, if adds { 2 } else { 0 }),
+                (bn_cfg::BN_RELU_BYPASS, ON),
+                (bn_cfg::BN_MUL_BYPASS, (!multiplies).into()),
+                (bn_cfg::BN_ALU_BYPASS, (!adds).into()),
+                (bn_cfg::BN_BYPASS, (!multiplies && !adds).into()),
+            ],
+        )?;
+        if multiplies {
+            regs.set(
+                BN_MUL_CFG,
+                [(bn_mul_cfg::BN_MUL_OPERAND, factor_in_bn.into())],
+            )?;
+        }
+        regs.word(BN_ALU_CFG, addition as u32);
+        Ok(())
     }
 
     fn rdma(

@@ -6,7 +6,7 @@ use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, TensorId};
 
 use super::context::Context;
-use super::lower_conv::{Conv, Grouping};
+use super::conv::{Conv, Grouping};
 use crate::Unsupported;
 
 /// Quantised weights of a convolution.
@@ -157,6 +157,22 @@ impl Filter {
     /// Sum of the weights of each channel, and sum of their magnitudes.
     pub fn sums(&self) -> &[(i64, i64)] {
         &self.sums
+    }
+
+    /// Largest magnitude that an accumulator, bias included, can have.
+    pub fn reach(&self, input_zero: i32) -> i64 {
+        let (below, above) = (i64::from(input_zero) + 128, 127 - i64::from(input_zero));
+        self.bias
+            .iter()
+            .zip(&self.sums)
+            .map(|(&bias, &(sum, magnitude))| {
+                let (positive, negative) = ((magnitude + sum) / 2, (magnitude - sum) / 2);
+                let most = bias + positive * above + negative * below;
+                let least = bias - positive * below - negative * above;
+                most.abs().max(least.abs())
+            })
+            .max()
+            .unwrap_or(0)
     }
 
     /// What has to be added to the bias of each channel when only the taps from `first` on are

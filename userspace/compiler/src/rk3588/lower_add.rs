@@ -4,14 +4,15 @@ use ferrite_ir::op::{Activation, Binary, Hw, OpKind};
 use ferrite_ir::{OpId, TensorId};
 
 use super::context::Context;
+use super::conv::PROVEN;
 use super::lower::{Lowered, finish};
-use super::lower_conv::PROVEN;
 use super::program::{Addend, Layer, Mode, Side, Stage, Taps, Weights};
-use super::requant;
+use super::quant::{Multiplier, Scaling};
+use super::requant::{self, STEPS};
 use crate::Unsupported;
 
-/// Weight of the operand when the other is a constant, which the bias takes: the larger, the finer.
-const WEIGHT: i8 = 127;
+/// Largest mean error of a sum, in steps of the result, before its one rounding.
+const PRECISION: f64 = 1e-3;
 /// Up to this many channels one task with a full matrix is cheaper than several with slices of it.
 const WHOLE: usize = 256;
 /// Channels of a slice otherwise.
@@ -55,19 +56,15 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
         (first, second)
     };
     let (a, b, to) = (ctx.stored(main)?, ctx.stored(other)?, ctx.stored(output)?);
-    let (weight, ratio) = diagonal(b.scale / a.scale);
-    let diagonal = if subtract { -weight } else { weight };
-    let unit = a.scale / f64::from(weight);
     let range = requant::clamp_of(ctx, output, to.range(activation));
     let (offset, shifts) = requant::clamp_shifts(to.zero, range);
-    let multiplier = requant::multiplier(unit / to.scale)?;
-    let operand = requant::multiplier(ratio)?;
-    if b.scale / unit > f64::from(1 << 22) {
-        return Err(Unsupported::new(format!(
-            "operand scales {} and {} are too far apart",
-            a.scale, b.scale
-        )));
-    }
+    let balance = Balance::nearest(a.scale, b.scale, to.scale).ok_or_else(|| {
+        Unsupported::new(format!(
+            "operand scales {} and {} are too far apart for a result in steps of {}",
+            a.scale, b.scale, to.scale
+        ))
+    })?;
+    let sign = if subtract { -1 } else { 1 };
     let (source, residual, target) = (ctx.side(main)?, ctx.side(other)?, ctx.side(output)?);
     let channels = target.channels;
     let step = if channels <= WHOLE { channels } else { SLICE };
@@ -92,15 +89,15 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
             dilation: one,
             pad: Hw { h: 0, w: 0 },
             pad_value: 0,
-            weights: Weights::Identity(diagonal),
+            weights: Weights::Identity(sign),
             taps: Taps::all(one),
-            weight_zero: if subtract { 127 } else { -128 },
-            bias: vec![-a.zero * i32::from(diagonal); count],
-            stage: Stage::Narrow { multiplier, offset },
+            weight_zero: 0,
+            bias: vec![-a.zero * i32::from(sign); count],
+            stage: Stage::narrow(balance.main, offset),
             addend: Some(Addend {
                 side: part(residual),
                 offset: -b.zero,
-                multiplier: operand,
+                multiplier: balance.operand,
             }),
             tiles: Vec::new(),
             cores: 1,
@@ -118,31 +115,73 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
     Ok((vec![main, other], lowered))
 }
 
-/// Weight of the first operand, 1 to 255, and factor of the second to the same unit, `first / weight`.
-///
-/// `ratio` is the second operand's step in steps of the first. The converter
-/// rounds the second operand to whole units unless the factor is an integer, so the choice is
-/// between the finest unit and one of which the ratio is nearly a multiple: whichever leaves the
-/// smaller mean error in the sum.
-fn diagonal(ratio: f64) -> (i16, f64) {
-    /// Mean magnitude of a rounding error, in units.
-    const ROUNDING: f64 = 0.25;
-    /// Mean magnitude of a value, in steps.
+/// Integer factors that bring both operands to a common unit, and the unit to the result's step.
+#[derive(Clone, Copy, Debug)]
+struct Balance {
+    /// Of the operand that goes through the array.
+    main: Scaling,
+    /// Of the other: an integer, so that the operand converter has nothing to round.
+    operand: Multiplier,
+}
+
+impl Balance {
+    /// Mean distance of a value from its zero point, in steps.
     const VALUE: f64 = 64.0;
-    let finest = (ROUNDING / 255.0, 255, ratio * 255.0);
-    let multiples = (128..=255_i16).filter_map(|weight| {
-        let exact = ratio * f64::from(weight);
-        let whole = exact.round_ties_even();
-        let error = VALUE * (whole / f64::from(weight) - ratio).abs();
-        (1.0..32_768.0)
-            .contains(&whole)
-            .then_some((error, weight, whole))
-    });
-    let (_, weight, factor) = multiples
-        .chain([finest])
-        .min_by(|a, b| a.0.total_cmp(&b.0))
-        .unwrap_or(finest);
-    (weight, factor)
+
+    /// The factors with the smallest error for operands of scales `a` and `b` and a result of scale
+    /// `out`: of the larger one's 4096 largest values with 15 bits, the one for which the smaller is
+    /// nearly an integer, and the unit nearly a step of the output converter.
+    fn nearest(a: f64, b: f64, out: f64) -> Option<Balance> {
+        let mut best: Option<(f64, Balance)> = None;
+        for large in 28_672..=32_767_i16 {
+            let (first, second) = match a > b {
+                true => (f64::from(large), (f64::from(large) * b / a).round()),
+                false => ((f64::from(large) * a / b).round(), f64::from(large)),
+            };
+            if first == 0.0 || second == 0.0 {
+                continue;
+            }
+            let Some(multiplier) = Multiplier::nearest(a / first / out) else {
+                continue;
+            };
+            let unit = multiplier.value() * out;
+            let error = Self::VALUE * ((first * unit - a).abs() + (second * unit - b).abs());
+            if best.is_none_or(|(least, _)| error < least) {
+                let balance = Balance {
+                    main: Scaling {
+                        factor: first as i16,
+                        multiplier,
+                    },
+                    operand: Multiplier {
+                        scale: second as u16,
+                        shift: 0,
+                    },
+                };
+                best = Some((error, balance));
+            }
+        }
+        best.map(|(_, balance)| balance)
+            .filter(|_| best.is_some_and(|(error, _)| error < PRECISION * out))
+    }
+}
+
+/// A weight for the operand, and `values`, in steps of the operand, in units of one step by weight:
+/// the weight for which they are nearest to integers. None if one is too large.
+fn integers(values: &[f64]) -> Option<(i8, Vec<i32>)> {
+    if !values.iter().all(|v| v.abs() < f64::from(1 << 22)) {
+        return None;
+    }
+    let error = |weight: f64| -> f64 {
+        let off = |v: &f64| (v * weight - (v * weight).round()).abs() / weight;
+        values.iter().map(off).sum()
+    };
+    let weight = (64..=127_i8)
+        .rev()
+        .min_by(|&x, &y| error(x.into()).total_cmp(&error(y.into())))?;
+    let scaled = values
+        .iter()
+        .map(|v| (v * f64::from(weight)).round() as i32);
+    Some((weight, scaled.collect()))
 }
 
 /// One value, or one for each channel, added to or subtracted from a map: the bias of a depthwise
@@ -181,27 +220,31 @@ fn add_constant(
         } => -1.0,
         _ => 1.0,
     };
-    let unit = a.scale / f64::from(WEIGHT);
-    let main = -f64::from(a.zero * i32::from(WEIGHT));
+    let wanted: Vec<f64> = values
+        .iter()
+        .map(|&value| sign * (value as f64 - f64::from(b.zero + b.offset)) * b.scale / a.scale)
+        .collect();
+    let (weight, summands) = integers(&wanted)
+        .ok_or_else(|| Unsupported::new(format!("the constant's step {} is too large", b.scale)))?;
+    let main = a.zero * i32::from(weight);
     let bias = (0..target.channels)
-        .map(|channel| {
-            let value = values[channel % values.len()] as f64 - f64::from(b.zero + b.offset);
-            let bias = (main + sign * value * b.scale / unit).round();
-            let fits = bias.abs() < f64::from(1 << 30);
-            fits.then_some(bias as i32).ok_or_else(|| {
-                Unsupported::new(format!("the constant's step {} is too large", b.scale))
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|channel| summands[channel % summands.len()] - main)
+        .collect::<Vec<_>>();
+    let reach = STEPS * i64::from(weight)
+        + summands
+            .iter()
+            .map(|&s| i64::from(s).abs())
+            .max()
+            .unwrap_or(0);
     let range = requant::clamp_of(ctx, output, to.range(activation));
     let (offset, shifts) = requant::clamp_shifts(to.zero, range);
     let mut layer = requant::pointwise(op, source, target, "add");
-    layer.weights = Weights::Constant(WEIGHT);
+    layer.weights = Weights::Constant(weight);
     layer.bias = bias;
-    layer.stage = Stage::Narrow {
-        multiplier: requant::multiplier(unit / to.scale)?,
+    layer.stage = Stage::narrow(
+        requant::scaling(a.scale / f64::from(weight) / to.scale, reach)?,
         offset,
-    };
+    );
     finish(ctx, &mut layer)?;
     let mut lowered = Lowered {
         name: "add a constant".to_string(),
@@ -211,4 +254,41 @@ fn add_constant(
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
     Ok((vec![input], lowered))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_balanced_to_a_fraction_of_a_step() {
+        for (a, b, out) in [
+            (0.1, 0.1, 0.2),
+            (0.013_3, 0.244_231, 0.283_42),
+            (1.0, 0.003, 0.5),
+            (0.02, 3.0, 3.1),
+        ] {
+            let balance = Balance::nearest(a, b, out).expect("in range");
+            let unit = balance.main.multiplier.value();
+            for (factor, scale) in [
+                (f64::from(balance.main.factor), a),
+                (balance.operand.value(), b),
+            ] {
+                let error = 255.0 * (factor * unit - scale / out).abs();
+                assert!(
+                    error < 2e-3,
+                    "{a} + {b} = {out}: {balance:?} off by {error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_constant_is_nearly_an_integer_in_some_unit() {
+        for value in [0.37, 12.9, -100.01] {
+            let (weight, scaled) = integers(&[value]).expect("in range");
+            let error = f64::from(scaled[0]) / f64::from(weight) - value;
+            assert!(error.abs() < 1e-3, "{value}: {scaled:?} / {weight}");
+        }
+    }
 }

@@ -2,19 +2,24 @@
 //! into its surfaces of the result.
 
 use ferrite_ir::op::{Activation, OpKind};
-use ferrite_ir::{OpId, TensorId};
+use ferrite_ir::{DType, OpId, TensorId};
 
 use super::context::Context;
+use super::conv::PROVEN;
 use super::lower::{Lowered, finish};
-use super::lower_conv::PROVEN;
-use super::program::{Side, Stage};
-use super::requant;
+use super::program::{Layer, Mode, Side, Stage, Weights};
+use super::quant::Scaling;
+use super::requant::{self, STEPS};
 use crate::Unsupported;
+
+/// Channels of an int8 atom.
+const ATOM: usize = 16;
 
 /// Lowers a CONCATENATION node along the channels.
 ///
 /// Operands are copied in order: a writer stores whole groups of channels, and what it leaves in
-/// the surfaces of the next operand is overwritten by that one.
+/// the surfaces of the next operand is overwritten by that one. A copy starts at a new atom; where an
+/// operand has to start within one, all are copied to a scratch cube first.
 pub fn lower_concat(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let OpKind::Concatenation { axis, activation } = node.kind else {
@@ -30,44 +35,96 @@ pub fn lower_concat(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lower
             "a concatenation along axis {axis} instead of the channels"
         )));
     }
-    let to = ctx.stored(output)?;
     let target = ctx.side(output)?;
-    let mut layers = Vec::new();
-    let mut reads = Vec::new();
-    let mut channel = 0;
-    for index in 0..node.inputs.len() {
-        let input = ctx.operand(op, index)?;
-        let (from, source) = (ctx.stored(input)?, ctx.side(input)?);
-        if channel % 16 != 0 {
-            return Err(Unsupported::new(format!(
-                "operand {index} would start at channel {channel}, within an atom of 16"
-            ))
-            .with_remedy("make the channel counts multiples of 16"));
-        }
-        let part = Side {
-            surface: target.surface + channel / 16,
-            channels: source.channels,
-            ..target
-        };
-        let mut layer = requant::pointwise(op, source, part, "concatenate");
-        layer.bias = vec![-from.zero; source.channels];
-        layer.stage = Stage::Narrow {
-            multiplier: requant::multiplier(from.scale / to.scale)?,
-            offset: to.zero,
-        };
-        finish(ctx, &mut layer)?;
-        layers.push(layer);
-        reads.push(input);
-        channel += source.channels;
+    let reads = (0..node.inputs.len())
+        .map(|index| ctx.operand(op, index))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut counts = Vec::with_capacity(reads.len());
+    for &input in &reads {
+        counts.push(ctx.side(input)?.channels);
     }
-    if channel != target.channels {
+    if counts.iter().sum::<usize>() != target.channels {
         return Err(Unsupported::new("operands and result differ in channels"));
     }
+    // Every operand but the last has to end where an atom does.
+    let whole = counts
+        .split_last()
+        .is_none_or(|(_, others)| others.iter().all(|c| c % ATOM == 0));
+    let mut layers = Vec::new();
+    let name = if whole {
+        copies(ctx, op, &reads, target, &mut layers)?;
+        "concatenation by copies"
+    } else {
+        let aligned: Vec<usize> = counts.iter().map(|c| c.next_multiple_of(ATOM)).collect();
+        let [h, w, _] = ctx.program.cube(target.cube).shape;
+        let channels = aligned.iter().sum();
+        let cube = ctx.program.add_cube([h, w, channels], DType::I8, None);
+        let scratch = Side {
+            cube,
+            surface: 0,
+            channels,
+            ..target
+        };
+        copies(ctx, op, &reads, scratch, &mut layers)?;
+        layers.push(closing_up(ctx, op, &counts, &aligned, scratch, target)?);
+        "concatenation by copies and a selecting convolution"
+    };
     let lowered = Lowered {
-        name: "concatenation by copies".to_string(),
+        name: name.to_string(),
         evidence: PROVEN,
         layers,
         raw: None,
     };
     Ok((reads, lowered))
+}
+
+/// Copies each operand to the next free atom of `target`.
+fn copies(
+    ctx: &mut Context,
+    op: OpId,
+    inputs: &[TensorId],
+    target: Side,
+    layers: &mut Vec<Layer>,
+) -> Result<(), Unsupported> {
+    let to = ctx.stored(ctx.graph.node(op).outputs[0])?;
+    let mut surface = target.surface;
+    for &input in inputs {
+        let (from, source) = (ctx.stored(input)?, ctx.side(input)?);
+        let part = Side {
+            surface,
+            channels: source.channels,
+            ..target
+        };
+        let mut layer = requant::pointwise(op, source, part, "concatenate");
+        layer.bias = vec![-from.zero; source.channels];
+        layer.stage = Stage::narrow(requant::scaling(from.scale / to.scale, STEPS)?, to.zero);
+        finish(ctx, &mut layer)?;
+        layers.push(layer);
+        surface += source.channels.div_ceil(ATOM);
+    }
+    Ok(())
+}
+
+/// Closes the gaps between operands of `counts` channels that each start at a new atom: a 1x1
+/// convolution in which each output channel has weight for one input channel.
+fn closing_up(
+    ctx: &mut Context,
+    op: OpId,
+    counts: &[usize],
+    aligned: &[usize],
+    source: Side,
+    target: Side,
+) -> Result<Layer, Unsupported> {
+    let mut from = Vec::with_capacity(target.channels);
+    let mut first = 0;
+    for (count, aligned) in counts.iter().zip(aligned) {
+        from.extend(first as u32..(first + count) as u32);
+        first += aligned;
+    }
+    let mut layer = requant::pointwise(op, source, target, "close up");
+    layer.mode = Mode::Direct;
+    layer.weights = Weights::Select { from };
+    layer.stage = Stage::narrow(Scaling::ONE, 0);
+    finish(ctx, &mut layer)?;
+    Ok(layer)
 }

@@ -4,10 +4,11 @@ use ferrite_ir::op::{Activation, Hw, OpKind, Padding};
 use ferrite_ir::{DType, OpId, TensorId};
 
 use super::context::{Context, nhwc};
+use super::conv::PROVEN;
 use super::lower::{Lowered, finish};
-use super::lower_conv::PROVEN;
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
-use super::requant;
+use super::quant::Scaling;
+use super::requant::{self, STEPS};
 use crate::Unsupported;
 
 /// Largest kernel of the CNA.
@@ -135,7 +136,10 @@ impl Average {
         let [n, h, w, c] = nhwc(ctx.tensor(self.input))?;
         let (from, to) = (ctx.stored(self.input)?, ctx.stored(self.output)?);
         let range = requant::clamp_of(ctx, self.output, to.range(self.activation));
-        let (offset, shifts) = requant::clamp_shifts(to.zero, range);
+        // A pooling averages the model's values themselves.
+        let raw = matches!(ctx.graph.node(self.op).kind, OpKind::AveragePool2d(_)) && from == to;
+        let origin = if raw { -to.offset } else { to.zero };
+        let (offset, shifts) = requant::clamp_shifts(origin, range);
         let (source, target) = (ctx.side(self.input)?, ctx.side(self.output)?);
         let place = |side: Side, size: Hw, rect: Rect| Side {
             channels: c,
@@ -181,22 +185,22 @@ impl Average {
                     let (input, first, unit) =
                         self.shrink(ctx, place(source, size, seen), window, &mut layers)?;
                     let stride = |b: &Band| if b.count == 1 { 1 } else { b.stride };
-                    let mut layer = self.layer(
-                        input,
-                        place(target, self.out, made),
-                        first,
-                        Hw {
-                            h: stride(row),
-                            w: stride(column),
-                        },
-                        from.zero,
-                    );
-                    layer.stage = Stage::Narrow {
-                        multiplier: requant::multiplier(
-                            from.scale * unit / (to.scale * (window.h * window.w) as f64),
-                        )?,
-                        offset,
+                    let stride = Hw {
+                        h: stride(row),
+                        w: stride(column),
                     };
+                    let output = place(target, self.out, made);
+                    let elements = (window.h * window.w) as i64;
+                    let mut layer;
+                    if raw && unit == 1.0 {
+                        layer = self.layer(input, output, first, stride, -from.offset);
+                        layer.stage = Stage::narrow(average_of(elements)?, offset);
+                    } else {
+                        layer = self.layer(input, output, first, stride, from.zero);
+                        let factor = from.scale * unit / (to.scale * elements as f64);
+                        let scaling = requant::scaling(factor, STEPS * elements)?;
+                        layer.stage = Stage::narrow(scaling, offset);
+                    }
                     finish(ctx, &mut layer)?;
                     layers.push(layer);
                 }
@@ -212,7 +216,7 @@ impl Average {
         Ok((vec![self.input], lowered))
     }
 
-    /// One depthwise layer that sums windows.
+    /// One depthwise layer that sums what windows hold above `zero`.
     fn layer(&self, input: Side, output: Side, window: Hw, stride: Hw, zero: i32) -> Layer {
         Layer {
             ops: vec![self.op],
@@ -319,15 +323,32 @@ impl Average {
             };
             let mut layer = self.layer(seen, target, size, one, zero);
             // All parts in the same unit, also where they differ by a row.
-            layer.stage = Stage::Narrow {
-                multiplier: requant::multiplier(1.0 / (most * width) as f64)?,
-                offset: zero,
-            };
+            let elements = most * width;
+            let scaling = requant::scaling(1.0 / elements as f64, STEPS * elements as i64)?;
+            layer.stage = Stage::narrow(scaling, zero);
             finish(ctx, &mut layer)?;
             layers.push(layer);
         }
         let unit = (most * width) as f64;
         Ok((scratch, Hw { h: count, w: 1 }, unit))
+    }
+}
+
+/// The factor that averages `elements` values of up to 8 bits, with ties away from zero.
+///
+/// The output converter rounds to nearest, ties to even, where TFLite rounds half away from zero. A
+/// factor a little above the exact one moves all ties outwards, and nothing else as long as it
+/// stays within half an element's share of the largest value.
+fn average_of(elements: i64) -> Result<Scaling, Unsupported> {
+    let exact = 1.0 / elements as f64;
+    let most = exact / (2.0 * STEPS as f64 + 2.0);
+    let scaling = requant::scaling(exact * (1.0 + most / 2.0), STEPS * elements)?;
+    let above = scaling.value() / exact - 1.0;
+    match above > 0.0 && above < most {
+        true => Ok(scaling),
+        false => Err(Unsupported::new(format!(
+            "an average of {elements} elements is too fine for the output converter"
+        ))),
     }
 }
 
@@ -344,6 +365,31 @@ mod tests {
             .map(|b| (b.first, b.count, b.start, b.window))
             .collect();
         assert_eq!(windows, [(0, 1, 0, 2), (1, 4, 0, 3), (5, 1, 4, 2)]);
+    }
+
+    /// Every sum of small windows and of square ones against TFLite's integer division.
+    #[test]
+    fn averages_round_half_away_from_zero() {
+        for elements in (1..=50).chain((8..=31).map(|side| side * side)) {
+            let scaling = average_of(elements).expect("in range");
+            let (factor, multiplier) = (i64::from(scaling.factor), scaling.multiplier);
+            let half = 1_i64 << (multiplier.shift - 1);
+            for sum in -128 * elements..=255 * elements {
+                let product = sum * factor * i64::from(multiplier.scale);
+                assert_ne!(
+                    product & (2 * half - 1),
+                    half,
+                    "{sum} / {elements} is a tie"
+                );
+                let ours = (product + half) >> multiplier.shift;
+                let nudge = if sum > 0 {
+                    elements / 2
+                } else {
+                    -(elements / 2)
+                };
+                assert_eq!(ours, (sum + nudge) / elements, "{sum} / {elements}");
+            }
+        }
     }
 
     #[test]

@@ -4,10 +4,10 @@ use ferrite_ir::op::{Activation, OpKind};
 use ferrite_ir::{OpId, TensorId};
 
 use super::context::Context;
+use super::conv::PROVEN;
 use super::lower::{Lowered, finish};
-use super::lower_conv::PROVEN;
 use super::program::Stage;
-use super::requant;
+use super::requant::{self, STEPS};
 use crate::Unsupported;
 use crate::common::fold_activation::clamp;
 
@@ -28,10 +28,7 @@ pub fn lower_requant(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowe
     let (source, target) = (ctx.side(input)?, ctx.side(output)?);
     let mut layer = requant::pointwise(op, source, target, "requantise");
     layer.bias = vec![-from.zero; target.channels];
-    layer.stage = Stage::Narrow {
-        multiplier: requant::multiplier(from.scale / to.scale)?,
-        offset,
-    };
+    layer.stage = Stage::narrow(requant::scaling(from.scale / to.scale, STEPS)?, offset);
     finish(ctx, &mut layer)?;
     let mut lowered = Lowered {
         name: "requantise".to_string(),

@@ -10,6 +10,7 @@ mod captures;
 pub mod cbuf;
 mod constants;
 mod context;
+mod conv;
 mod emit;
 mod filter;
 mod lower;

@@ -9,7 +9,7 @@ use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId, TensorId};
 
 use super::plan_tiles::Tile;
-use super::quant::Multiplier;
+use super::quant::{Multiplier, Scaling};
 use crate::executable::Evidence;
 
 /// Index of a cube in [`Program::cubes`].
@@ -119,9 +119,13 @@ pub enum Weights {
     },
     /// The same weight for every tap of every channel of a depthwise layer.
     Constant(i8),
-    /// A dense 1x1 filter with this value above the weight zero point on the diagonal. With a zero
-    /// point at an end of int8 it may be as large as 255.
-    Identity(i16),
+    /// A dense 1x1 filter that gives each output channel one input channel as it is.
+    Select {
+        /// The input channel of each output channel.
+        from: Vec<u32>,
+    },
+    /// A dense 1x1 filter with this value on the diagonal and zeros elsewhere.
+    Identity(i8),
 }
 
 /// Relation of the kernel that the hardware runs to the filter of the model. Taps of the kernel that
@@ -162,14 +166,17 @@ impl Taps {
 /// What becomes of the accumulators.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
-    /// `sat8(round(acc * multiplier) + offset)`.
+    /// `sat8(round((acc * factor + nudge) * multiplier) + offset)`.
     Narrow {
-        /// Output scaling.
-        multiplier: Multiplier,
+        /// Output scaling: factor and multiplier.
+        scaling: Scaling,
+        /// Added ahead of the one rounding, to fall in with a reference that rounds twice.
+        nudge: i32,
         /// Output zero point.
         offset: i32,
     },
-    /// First `t = round(acc * factors[channel] / 2^shift)`, then as `Narrow`.
+    /// First `t = round(acc * factors[channel] / 2^shift)`, then `sat8(round(t * multiplier) +
+    /// offset)`.
     PerChannel {
         /// 15-bit factor of each channel.
         factors: Vec<i16>,
@@ -301,6 +308,17 @@ impl Program {
     }
 }
 
+impl Stage {
+    /// One rounding of the accumulators, as they are.
+    pub fn narrow(scaling: Scaling, offset: i32) -> Stage {
+        Stage::Narrow {
+            scaling,
+            nudge: 0,
+            offset,
+        }
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -348,13 +366,16 @@ impl fmt::Display for Layer {
             write!(f, " weight zero {}", self.weight_zero)?;
         }
         match &self.stage {
-            Stage::Narrow { multiplier, offset } => {
-                write!(
-                    f,
-                    " * {}>>{} {offset:+}",
-                    multiplier.scale, multiplier.shift
-                )?;
-            }
+            Stage::Narrow {
+                scaling,
+                nudge: 0,
+                offset,
+            } => write!(f, " * {scaling} {offset:+}")?,
+            Stage::Narrow {
+                scaling,
+                nudge,
+                offset,
+            } => write!(f, " * {scaling} nudged {nudge:+} {offset:+}")?,
             Stage::PerChannel {
                 shift,
                 multiplier,

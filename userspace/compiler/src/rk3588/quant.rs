@@ -1,5 +1,7 @@
 //! Scales and zero points in the forms the hardware takes.
 
+use std::fmt;
+
 pub use crate::common::stored::Stored;
 
 /// A positive factor `scale / 2^shift` as the DPU's converters apply it, `scale` in `[2^14, 2^15)`.
@@ -56,6 +58,67 @@ impl Multiplier {
     }
 }
 
+/// A positive factor in two parts: an integer in front of the output converter, exact in 32 bits,
+/// and the converter's own 15-bit multiplier. Their product has as many bits as the range of the
+/// accumulators leaves room for, and yet there is one rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scaling {
+    /// Integer factor; 1 leaves the multiplier of the DPU's stages bypassed.
+    pub factor: i16,
+    /// What the output converter applies.
+    pub multiplier: Multiplier,
+}
+
+impl Scaling {
+    /// Integer factors to choose from: enough that the best is some 2^-10 of the converter's step
+    /// away from the wanted value.
+    const CHOICE: i64 = 1024;
+
+    /// The scaling nearest to `real` for accumulators of at most `reach` in magnitude.
+    ///
+    /// None where [`Multiplier::nearest`] has none.
+    pub fn nearest(real: f64, reach: i64) -> Option<Scaling> {
+        let plain = Scaling {
+            factor: 1,
+            multiplier: Multiplier::nearest(real)?,
+        };
+        let most = (i64::from(i32::MAX) / reach.max(1)).clamp(1, i64::from(i16::MAX));
+        let error = |scaling: &Scaling| (scaling.value() - real).abs();
+        (1.max(most - Self::CHOICE)..=most)
+            .filter_map(|factor| {
+                Some(Scaling {
+                    factor: factor as i16,
+                    multiplier: Multiplier::nearest(real / factor as f64)?,
+                })
+            })
+            .chain([plain])
+            .min_by(|a, b| error(a).total_cmp(&error(b)))
+    }
+
+    /// A factor of one.
+    pub const ONE: Scaling = Scaling {
+        factor: 1,
+        multiplier: Multiplier {
+            scale: 1 << 14,
+            shift: 14,
+        },
+    };
+
+    /// The factor it stands for.
+    pub fn value(self) -> f64 {
+        f64::from(self.factor) * self.multiplier.value()
+    }
+}
+
+impl fmt::Display for Scaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.factor != 1 {
+            write!(f, "{} * ", self.factor)?;
+        }
+        write!(f, "{}>>{}", self.multiplier.scale, self.multiplier.shift)
+    }
+}
+
 /// TFLite's form of a positive factor: a Q31 mantissa and a left shift.
 pub fn q31(factor: f64) -> (i32, i32) {
     if factor <= 0.0 || !factor.is_finite() {
@@ -103,6 +166,26 @@ mod tests {
         // Mesa's conversion yields half the value here.
         let m = Multiplier::nearest(1.0 - f64::powi(2.0, -20)).unwrap();
         assert_eq!((m.scale, m.shift), (1 << 14, 14));
+    }
+
+    #[test]
+    fn scalings_are_fine_and_keep_products_in_32_bits() {
+        for real in [0.9, 0.5, 0.004_821, 3.3e-7, 0.999_999, 1.0 / 49.0] {
+            for reach in [255, 40_000, 585_225, 9_000_000, 1 << 30] {
+                let s = Scaling::nearest(real, reach).unwrap();
+                assert!(i64::from(s.factor) * reach <= i64::from(i32::MAX));
+                let room = (i64::from(i32::MAX) / reach).min(1 << 10) as f64;
+                // The nearest of `room` candidates that lie at random; what rounds to zero anyway
+                // need not be precise.
+                let error = (s.value() - real).abs() * reach as f64;
+                let bound = 16.0 * f64::powi(2.0, -15) / room * real * reach as f64;
+                assert!(
+                    error <= bound.max(1e-3),
+                    "{real}, {reach}: {s} off by {error}"
+                );
+            }
+        }
+        assert_eq!(Scaling::nearest(1.0, 255).map(Scaling::value), Some(1.0));
     }
 
     #[test]

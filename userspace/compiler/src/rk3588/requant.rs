@@ -1,14 +1,14 @@
 //! From accumulators to 8-bit outputs: which output stage does it, and how clamps are made.
 
-use ferrite_ir::op::Hw;
+use ferrite_ir::op::{Hw, OpKind};
 use ferrite_ir::{DType, OpId, TensorId};
 
 use super::context::Context;
+use super::conv::{Conv, PROVEN};
 use super::filter::Filter;
 use super::lower::{Lowered, finish};
-use super::lower_conv::{Conv, PROVEN};
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
-use super::quant::{Multiplier, q31};
+use super::quant::{Multiplier, Scaling, q31};
 use crate::Unsupported;
 use crate::executable::{Evidence, HostRequant};
 
@@ -89,14 +89,27 @@ pub fn plan(
     zero: i32,
     range: (i32, i32),
 ) -> Result<Plan, Unsupported> {
+    let input_zero = ctx.stored(conv.input)?.zero;
     if let &[factor] = factors {
         let (offset, shifts) = clamp_shifts(zero, range);
+        // A little more than the accumulators reach leaves room for a nudge.
+        let scaling = scaling(factor, filter.reach(input_zero) + 2)?;
+        let twice = !matches!(ctx.graph.node(conv.op).kind, OpKind::FullyConnected { .. });
+        let nudge = match twice && range.0 >= zero && ctx.admits(Evidence::Sibling) {
+            true => first_rounding(factor, scaling),
+            false => 0,
+        };
         return Ok(Plan {
             stage: Stage::Narrow {
-                multiplier: multiplier(factor)?,
+                scaling,
+                nudge,
                 offset,
             },
-            evidence: PROVEN,
+            evidence: if nudge == 0 {
+                PROVEN
+            } else {
+                Evidence::Sibling
+            },
             raw: None,
             shifts,
         });
@@ -108,7 +121,6 @@ pub fn plan(
     }
     if ctx.admits(Evidence::Sibling) {
         let (offset, shifts) = clamp_shifts(zero, range);
-        let input_zero = ctx.stored(conv.input)?.zero;
         if let Some(stage) = per_channel(filter, factors, input_zero, offset) {
             return Ok(Plan {
                 stage,
@@ -135,9 +147,33 @@ pub fn plan(
     })
 }
 
-/// The nearest multiplier, or why there is none.
-pub fn multiplier(factor: f64) -> Result<Multiplier, Unsupported> {
-    Multiplier::nearest(factor).ok_or_else(|| {
+/// What to add to the products of accumulators and `scaling.factor` so that one rounding gives what
+/// TFLite's two do, for results that are not below the zero point.
+///
+/// TFLite rounds the product with a mantissa in [0.5, 1) to an integer first, then the right shift by
+/// `s` to nearest, ties away from zero. For positive results the two are one rounding of a value that
+/// is `2^-(s + 1)` steps larger: a multiple of `2^-s` rounds up from half a step on, and half a
+/// multiple less than that is rounded up to it. 0 where the unit of the products is too coarse.
+fn first_rounding(factor: f64, scaling: Scaling) -> i32 {
+    let (_, shift) = q31(factor);
+    if shift >= 0 {
+        return 0;
+    }
+    let wanted = f64::powi(2.0, shift - 1) / scaling.multiplier.value();
+    // The next integer above: ties of the first rounding go up.
+    let nudge = wanted.floor() + 1.0;
+    match nudge - wanted <= wanted / 16.0 {
+        true => nudge as i32,
+        false => 0,
+    }
+}
+
+/// Largest distance of an 8-bit value from its zero point.
+pub const STEPS: i64 = 255;
+
+/// The nearest scaling of accumulators up to `reach`, or why there is none.
+pub fn scaling(factor: f64, reach: i64) -> Result<Scaling, Unsupported> {
+    Scaling::nearest(factor, reach).ok_or_else(|| {
         Unsupported::new(format!(
             "rescaling by {factor} is beyond the output converter"
         ))
@@ -256,10 +292,7 @@ pub fn cascade(
             }
         };
         let mut layer = pointwise(op, source, target, "clamp");
-        layer.stage = Stage::Narrow {
-            multiplier: multiplier(1.0)?,
-            offset: shift,
-        };
+        layer.stage = Stage::narrow(Scaling::ONE, shift);
         finish(ctx, &mut layer)?;
         lowered.layers.push(layer);
         source = target;
@@ -308,6 +341,33 @@ mod tests {
 
     fn saturate(x: i32) -> i32 {
         x.clamp(-128, 127)
+    }
+
+    /// Positive accumulators, through both ways of rounding.
+    #[test]
+    fn a_nudge_replaces_the_first_of_two_roundings() {
+        for factor in [0.004_821, 0.000_37, 0.043_9, 0.007_9, 0.26] {
+            let most = (300.0 / factor) as i64;
+            let scaling = scaling(factor, most + 2).expect("in range");
+            let nudge = i64::from(first_rounding(factor, scaling));
+            assert!(nudge > 0, "{factor}");
+            let (mantissa, shift) = q31(factor);
+            let (right, half) = (-shift, 1_i64 << (-shift - 1));
+            let (mut two, mut plain) = (0, 0);
+            for acc in 0..most {
+                let high = (acc * i64::from(mantissa) + (1 << 30)) >> 31;
+                let reference = (high + half) >> right;
+                let converted = |value: i64| {
+                    let scale = f64::from(scaling.multiplier.scale);
+                    let divisor = f64::powi(2.0, scaling.multiplier.shift.into());
+                    (value as f64 * scale / divisor).round_ties_even() as i64
+                };
+                let product = acc * i64::from(scaling.factor);
+                two += i64::from(converted(product + nudge) != reference);
+                plain += i64::from(converted(product) != reference);
+            }
+            assert!(two * 20 <= plain, "{factor}: {two} differ, {plain} without");
+        }
     }
 
     #[test]

@@ -186,7 +186,7 @@ mod tests {
     fn sound() -> (Program, Vec<Layer>) {
         use crate::rk3588::plan_tiles::Shape;
         use crate::rk3588::program::Rect;
-        use crate::rk3588::quant::Multiplier;
+        use crate::rk3588::quant::Scaling;
         use ferrite_ir::op::Hw;
         use ferrite_ir::{DType, OpId};
         let mut program = Program::default();
@@ -205,13 +205,7 @@ mod tests {
         };
         let [a, b] = cubes.map(side);
         let mut layer = crate::rk3588::requant::pointwise(OpId(0), a, b, "test");
-        layer.stage = Stage::Narrow {
-            multiplier: Multiplier {
-                scale: 1 << 14,
-                shift: 14,
-            },
-            offset: 0,
-        };
+        layer.stage = Stage::narrow(Scaling::ONE, 0);
         layer.tiles = Shape::of(&layer, 1).tiles().expect("fits");
         (program, vec![layer])
     }
