@@ -36,6 +36,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Measure compile, host and device times, and count what the device does
     Bench(BenchArgs),
+    /// Check a device: operators of all kinds against the CPU kernels
+    Selftest(SelftestArgs),
     /// Compile a model into a file
     Compile(CompileArgs),
     /// Print the NPU commands of a compiled model, or of a raw command list
@@ -102,9 +104,10 @@ impl From<Evidence> for executable::Evidence {
 pub struct ModelArgs {
     /// A quantised TFLite model
     pub model: PathBuf,
-    /// Weakest evidence that a lowering may rest on
-    #[arg(long, value_enum, default_value_t, value_name = "GRADE")]
-    pub evidence: Evidence,
+    /// Weakest evidence that a lowering may rest on (default: what `ferrite selftest` has proven on
+    /// the device, else silicon)
+    #[arg(long, value_enum, value_name = "GRADE")]
+    pub evidence: Option<Evidence>,
 }
 
 /// Where to run.
@@ -200,6 +203,25 @@ pub struct BenchArgs {
     /// Input tensors as .npy files (default: noise)
     #[arg(long, value_name = "FILE.npy", num_args = 1.., action = clap::ArgAction::Append)]
     pub input: Vec<PathBuf>,
+}
+
+/// `ferrite selftest`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It fails when an operator on the device is more than one step off, or does not end.     The report says what ran how, and on what machine: of boards it is welcome upstream."
+)]
+pub struct SelftestArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Also try lowerings that rest on this evidence
+    #[arg(long, value_enum, default_value_t, value_name = "GRADE")]
+    pub evidence: Evidence,
+    /// Only cases whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
 }
 
 /// `ferrite compile`

@@ -42,6 +42,14 @@ pub enum CliError {
     /// The run failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Cases of the selftest failed.
+    #[error("{failed} of {all} cases failed")]
+    Selftest {
+        /// Failed ones.
+        failed: usize,
+        /// Those that ran.
+        all: usize,
+    },
     /// Outputs differ by more than was allowed.
     #[error("the largest difference is {found}, {allowed} is allowed")]
     Different {

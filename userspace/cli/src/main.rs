@@ -8,6 +8,7 @@ mod graph_svg;
 mod labels;
 mod model;
 mod picture;
+mod proven;
 mod report;
 mod resample;
 mod table;
@@ -51,6 +52,7 @@ fn run(cli: &Cli) -> Result<Option<Report>, CliError> {
         Command::Run(args) => commands::run::run(args)?,
         Command::Compare(args) => commands::compare::run(args)?,
         Command::Bench(args) => commands::bench::run(args)?,
+        Command::Selftest(args) => commands::selftest::run(args)?,
         Command::Compile(args) => commands::compile::run(args)?,
         Command::Disasm(args) => commands::disasm::run(args)?,
         Command::Graph(args) => commands::graph::run(args)?,

@@ -1,8 +1,10 @@
 //! Models: read, compiled, put on a device.
 
 use crate::args::{Evidence, ModelArgs};
+use crate::commands::selftest;
 use crate::error::CliError;
-use ferrite_compiler::executable::{Executable, Placement, Target};
+use crate::proven;
+use ferrite_compiler::executable::{self, Executable, Placement, Target};
 use ferrite_ir::Graph;
 use ferrite_runtime::cpu::Value;
 use ferrite_runtime::device::{self, DeviceSpec};
@@ -31,11 +33,11 @@ pub fn compile(
     path: &Path,
     graph: &Graph,
     target: Target,
-    evidence: Evidence,
+    evidence: executable::Evidence,
     cores: usize,
 ) -> Result<Executable, CliError> {
     let options = ferrite_compiler::Options {
-        evidence: evidence.into(),
+        evidence,
         cores,
         ..ferrite_compiler::Options::new(target)
     };
@@ -65,13 +67,20 @@ pub fn prepare(args: &ModelArgs, spec: &DeviceSpec) -> Result<Prepared, CliError
 pub fn prepare_graph(
     path: &Path,
     graph: Arc<Graph>,
-    evidence: Evidence,
+    evidence: Option<Evidence>,
     spec: &DeviceSpec,
 ) -> Result<Prepared, CliError> {
     let device = device::open(spec)?;
     let start = Instant::now();
     let executable = match &device {
-        Some(device) => compile(path, &graph, device.target(), evidence, device.cores())?,
+        Some(device) => {
+            let evidence = match evidence {
+                Some(evidence) => evidence.into(),
+                None => proven::evidence(&device.name(), &selftest::host()),
+            };
+            log::info!("compiling with lowerings of evidence {evidence:?} or better");
+            compile(path, &graph, device.target(), evidence, device.cores())?
+        }
         None => cpu_only(&graph),
     };
     let compile = start.elapsed();

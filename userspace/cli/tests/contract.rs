@@ -13,7 +13,13 @@ fn digits(name: &str) -> PathBuf {
 }
 
 fn ferrite(args: &[&str]) -> Output {
+    // Without what selftests of the user's have proven.
+    ferrite_with_state(Path::new("/nonexistent"), args)
+}
+
+fn ferrite_with_state(state: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ferrite"))
+        .env("FERRITE_STATE_DIR", state)
         .args(args)
         .output()
         .expect("the command starts")
@@ -110,6 +116,73 @@ fn info_places_every_operator() {
         let text = ferrite(&["info", path(&model)]);
         assert!(String::from_utf8_lossy(&text.stdout).contains("DEPTHWISE_CONV_2D"));
     }
+}
+
+#[test]
+fn selftest_checks_devices_and_reports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("report.json");
+    for (device, least) in [("cpu", 60), ("sim:rk3588", 50), ("sim:a311d", 5)] {
+        let args = [
+            "selftest",
+            "--device",
+            device,
+            "--report",
+            path(&file),
+            "--json",
+        ];
+        let report = json(&ferrite(&args));
+        assert_eq!(report["device"], device);
+        assert_eq!(report["failed"], 0);
+        assert!(report["passed"].as_u64() >= Some(least), "{report}");
+        let written = std::fs::read(&file).expect("the report");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&written).expect("JSON"),
+            report
+        );
+        for case in report["cases"].as_array().expect("a list") {
+            assert!(case["max_abs_diff"].as_i64() <= Some(1), "{case}");
+            assert_eq!(
+                case["outcome"] == "cpu",
+                case["reason"].is_string(),
+                "{case}"
+            );
+        }
+    }
+    let (code, message) = failure(&["selftest", "--device", "cpu", "--only", "no such case"]);
+    assert_eq!(code, 2, "{message}");
+}
+
+/// A lowering that a device has passed with is used on it, on this machine.
+#[test]
+fn selftest_proves_lowerings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, input) = (digits("digits.tflite"), case(folder.path()));
+    let run = |state: &Path| {
+        let args = [
+            "run",
+            path(&model),
+            "--device",
+            "sim:rk3588",
+            "--input",
+            path(&input),
+        ];
+        let output = ferrite_with_state(state, &[&args[..], &["-v"]].concat());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let state = folder.path().join("state");
+    assert!(run(&state).contains("evidence Silicon"));
+    let args = [
+        "selftest",
+        "--device",
+        "sim:rk3588",
+        "--evidence",
+        "sibling",
+        "--json",
+    ];
+    let report = json(&ferrite_with_state(&state, &args));
+    assert_eq!(report["failed"], 0, "{report}");
+    assert!(run(&state).contains("evidence Sibling"));
 }
 
 #[test]

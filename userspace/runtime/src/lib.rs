@@ -5,6 +5,7 @@ pub mod device;
 pub mod layers;
 pub mod layout;
 pub mod requant;
+pub mod selftest;
 pub mod session;
 
 pub use session::Session;

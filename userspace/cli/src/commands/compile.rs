@@ -17,7 +17,7 @@ pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
         &args.model.model,
         &graph,
         args.target.into(),
-        args.model.evidence,
+        args.model.evidence.unwrap_or_default().into(),
         CORES,
     )?;
     let took = start.elapsed().as_secs_f64() * 1e3;

@@ -14,7 +14,7 @@ pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
         &args.model.model,
         &graph,
         args.target.into(),
-        args.model.evidence,
+        args.model.evidence.unwrap_or_default().into(),
         CORES,
     )?;
     let coverage = Coverage::of(&executable);

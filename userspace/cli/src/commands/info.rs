@@ -18,7 +18,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         &args.model.model,
         &graph,
         target,
-        args.model.evidence,
+        args.model.evidence.unwrap_or_default().into(),
         CORES,
     )?;
     let coverage = Coverage::of(&executable);

@@ -11,4 +11,5 @@ pub mod info;
 pub mod layers;
 pub mod manual;
 pub mod run;
+pub mod selftest;
 mod trace_listing;
