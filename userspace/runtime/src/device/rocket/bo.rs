@@ -5,6 +5,7 @@ use super::super::drm::fence::Fence;
 use super::super::drm::gem::Gem;
 use super::super::drm::{self, deadline, system};
 use super::{DRIVER_JOB_TIMEOUT, GRACE, ioctl};
+use nix::errno::Errno;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ impl Bo {
     pub fn new(node: &Arc<File>, size: usize) -> Result<Bo, DeviceError> {
         let len = size.max(1).next_multiple_of(PAGE);
         let what = || format!("allocating a buffer of {len} bytes");
-        let size = u32::try_from(len).map_err(|_| system(what(), nix::errno::Errno::EOVERFLOW))?;
+        let size = u32::try_from(len).map_err(|_| system(what(), Errno::EOVERFLOW))?;
         let created = ioctl::create_bo(node, size).map_err(|e| system(what(), e))?;
         let gem = Gem::map(node, created.handle, len, || Ok(created.offset))?;
         let dma_buf = drm::ioctl::export(node, created.handle)
@@ -78,13 +79,16 @@ impl Bo {
         Ok(())
     }
 
-    /// Waits for pending jobs and gives the bytes to the CPU.
+    /// Waits for pending jobs and gives the bytes to the CPU. After a failed job they are undefined.
     pub fn wait_for_npu(&mut self, patience: Duration) -> Result<(), DeviceError> {
         let deadline = i64::try_from(deadline(patience)?.as_nanos()).unwrap_or(i64::MAX);
-        ioctl::prep_bo(self.gem.node(), self.handle(), deadline)
-            .map_err(|e| system("waiting for the NPU's writes to a buffer".to_owned(), e))?;
-        self.owner = Owner::Cpu;
-        Ok(())
+        let waited = ioctl::prep_bo(self.gem.node(), self.handle(), deadline);
+        // With an I/O error our driver says that a job failed which was to write to the buffer; the
+        // NPU is done with it all the same.
+        if matches!(waited, Ok(()) | Err(Errno::EIO)) {
+            self.owner = Owner::Cpu;
+        }
+        waited.map_err(|e| system("waiting for the NPU's writes to a buffer".to_owned(), e))
     }
 
     /// The end of the writes that are pending now.

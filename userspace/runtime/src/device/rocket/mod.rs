@@ -140,13 +140,16 @@ impl Program for RocketProgram {
             .iter()
             .map(|&id| self.buffer(id).fence())
             .collect::<Result<Vec<_>, _>>()?;
-        for fence in fences.into_iter().flatten() {
-            fence.wait(patience)?;
-        }
+        let ended = fences.iter().flatten().map(|fence| fence.wait(patience));
+        let ended: Result<(), JobError> = ended.collect();
+        // Also after a failure: the next run needs the buffers back.
         for &id in &written {
-            self.buffer(id).wait_for_npu(patience)?;
+            let idle = self.buffer(id).wait_for_npu(patience);
+            if ended.is_ok() {
+                idle?;
+            }
         }
-        Ok(())
+        ended
     }
 
     fn counters(&self) -> Option<Counters> {
