@@ -117,7 +117,7 @@ impl Kernel {
         let state = match self.engine.session(Arc::clone(&self.graph)) {
             Ok(session) => ready(session, false),
             Err(error) if self.engine.on_error() == OnError::Cpu => {
-                host.report(&format!("{}: {error}; using the CPU", Span(self)));
+                self.report(host, &format!("{error}; using the CPU"));
                 self.cpu_session()
             }
             Err(error) => Err(error.into()),
@@ -135,6 +135,14 @@ impl Kernel {
                 ready.session.device(),
             );
         }
+    }
+
+    /// Says what went wrong in a call that succeeds all the same. Some hosts show their reporter's
+    /// messages only when a call fails, so standard error gets them too.
+    fn report(&self, host: &Host<'_>, what: &str) {
+        let message = format!("{}: {what}", Span(self));
+        log::error!("{message}");
+        host.report(&message);
     }
 
     fn cpu_session(&self) -> Result<Ready, SegmentError> {
@@ -206,10 +214,7 @@ impl Kernel {
     pub fn invoke(&mut self, host: &Host<'_>) -> Result<(), String> {
         let result = match self.try_invoke(host) {
             Err(SegmentError::Run(error)) if self.may_fall_back() => {
-                host.report(&format!(
-                    "{}: {error}; using the CPU from now on",
-                    Span(self)
-                ));
+                self.report(host, &format!("{error}; using the CPU from now on"));
                 self.state = self.cpu_session().map_err(|error| error.to_string());
                 self.try_invoke(host)
             }

@@ -66,7 +66,7 @@ pub unsafe extern "C" fn tflite_plugin_create_delegate(
             Ok(engine) => engine,
             Err(error) if options.on_error == OnError::Cpu => {
                 report(&format!("ferrite: {error}; leaving everything to TFLite"));
-                log::warn!("{error}; leaving everything to TFLite");
+                log::error!("{error}; leaving everything to TFLite");
                 Engine::without_npu(&options)
             }
             Err(error) => return Err(error.to_string()),
