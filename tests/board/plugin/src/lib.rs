@@ -6,6 +6,7 @@
 
 mod chip;
 mod journal;
+mod kicks;
 mod npu_core;
 mod options;
 mod port;
@@ -107,7 +108,7 @@ impl Npus {
 fn build(bql: &Bql, options: &Options, trace: Option<Arc<Trace>>) -> Result<Npus, BoardError> {
     match options.soc {
         Soc::Rk3588 => {
-            let shared = Arc::new(Shared::new(options.dma_errors));
+            let shared = Arc::new(Shared::new(options.dma_errors).hanging(options.hang));
             let cores = build_rk3588(bql, options, trace, &shared)?;
             Ok(Npus::Rk3588(cores, shared))
         }

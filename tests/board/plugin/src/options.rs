@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use ferrite_hw::Grade;
 
+use crate::kicks::Kicks;
+
 /// How the board is put together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -20,6 +22,8 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// Memory answers with an error in each job of this multiple.
     pub dma_errors: Option<NonZeroU64>,
+    /// Kicks that never end.
+    pub hang: Kicks,
     /// Weakest evidence that the RK3588 model accepts.
     pub evidence: Grade,
     /// Guest time counts instructions, so jobs have to take a fixed number of them too.
@@ -77,6 +81,7 @@ impl Options {
                 Some(("evidence", "silicon")) => options.evidence = Grade::Silicon,
                 Some(("evidence", "sibling")) => options.evidence = Grade::Sibling,
                 Some(("evidence", "inferred")) => options.evidence = Grade::Inferred,
+                Some(("hang", kicks)) => options.hang = kicks.parse().map_err(|_| bad())?,
                 Some(("icount", "on")) => options.icount = true,
                 Some(("icount", "off")) => options.icount = false,
                 Some(("soc" | "icount" | "evidence", _)) => return Err(bad()),
@@ -117,6 +122,7 @@ mod tests {
             "cores=x",
             "soc=rk3399",
             "icount=maybe",
+            "hang=0",
             "dma-errors=0",
             "evidence=rumour",
         ] {

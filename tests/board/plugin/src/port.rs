@@ -74,13 +74,15 @@ pub struct Port<'a> {
     pub broken: Option<Broken>,
 }
 
-/// What memory answers with an error.
+/// What fails a kick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// Reads.
+    /// Memory answers reads with an error.
     Reads,
-    /// Writes.
+    /// Memory answers writes with an error.
     Writes,
+    /// The core never ends.
+    Core,
 }
 
 impl Broken {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::kicks::Kicks;
 use crate::port::Broken;
 
 /// Counts over all cores, and errors that come by count.
@@ -13,6 +14,7 @@ pub struct Shared {
     most: AtomicU64,
     injected: AtomicU64,
     dma_errors: Option<NonZeroU64>,
+    hang: Kicks,
 }
 
 impl Shared {
@@ -24,11 +26,19 @@ impl Shared {
         }
     }
 
-    /// A kick starts: whether memory is to fail it, reads and writes by turns.
+    /// With kicks that hang.
+    pub fn hanging(self, hang: Kicks) -> Self {
+        Self { hang, ..self }
+    }
+
+    /// A kick starts: whether it is to hang, or memory is to fail it, reads and writes by turns.
     pub fn start(&self) -> Option<Broken> {
         let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
         self.most.fetch_max(running, Ordering::Relaxed);
         let kick = self.kicks.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.hang.contains(kick) {
+            return Some(Broken::Core);
+        }
         let every = self.dma_errors?.get();
         if !kick.is_multiple_of(every) {
             return None;
@@ -82,6 +92,14 @@ mod tests {
         ];
         assert_eq!(broken, expected);
         assert_eq!((shared.injected(), shared.most_at_once()), (2, 1));
+    }
+
+    #[test]
+    fn kicks_hang_by_number() {
+        let hang = "2".parse().unwrap_or_default();
+        let shared = Shared::new(None).hanging(hang);
+        let broken = [(); 3].map(|()| shared.start());
+        assert_eq!(broken, [None, Some(Broken::Core), None]);
     }
 
     #[test]
