@@ -1,12 +1,13 @@
 """Runs models through a TFLite delegate in the guest and compares with stored reference outputs.
 
-usage: delegate_check.py CASES.json DELEGATE.so|none [NAME-PREFIX...]
+usage: delegate_check.py CASES.json DELEGATE.so|none [--outputs FOLDER] [NAME-PREFIX...]
 
 Each case gets a process of its own, so one that crashes or hangs the delegate leaves the others
 alone. Prints one JSON object a case: name, status, delegated nodes, seconds, and per output the
 largest difference, the share of exact elements and whether the first of the sorted values is the
-same; `exact_equal` where the case names what exact arithmetic gives (exact_outputs.py). Ends with 0
-when every case ran; judging the figures is the caller's business.
+same; `exact_equal` where the case names what exact arithmetic gives (exact_outputs.py). With
+--outputs also writes the outputs as FOLDER/NAME/NUMBER.npy. Ends with 0 when every case ran;
+judging the figures is the caller's business.
 SPDX-License-Identifier: MIT
 """
 import json
@@ -42,7 +43,15 @@ def compare(got, expected):
     }
 
 
-def run(folder, case, delegate):
+def keep(folder, case, outputs):
+    """Writes the outputs of a case for a comparison elsewhere."""
+    folder = os.path.join(folder, case["name"])
+    os.makedirs(folder)
+    for n, output in enumerate(outputs):
+        np.save(os.path.join(folder, f"{n}.npy"), output)
+
+
+def run(folder, case, delegate, kept):
     """Runs one case; its figures."""
     delegates = [load_delegate(delegate)] if delegate != "none" else None
     start = time.monotonic()
@@ -58,6 +67,8 @@ def run(folder, case, delegate):
     interpreter.invoke()
     done = time.monotonic()
     outputs = [interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()]
+    if kept:
+        keep(kept, case, outputs)
     # The plan holds what the delegate left; the nodes it replaced are listed all the same.
     nodes = interpreter._get_ops_details()
     result = {
@@ -74,14 +85,14 @@ def run(folder, case, delegate):
     return result
 
 
-def isolated(folder, case, delegate):
+def isolated(folder, case, delegate, kept):
     """`run` in a child process."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         try:
-            result = run(folder, case, delegate)
+            result = run(folder, case, delegate, kept)
         except Exception as error:  # reported, not hidden: the caller counts it as a failure
             result = {"status": f"{type(error).__name__}: {error}"}
         os.write(writer, json.dumps(result).encode())
@@ -107,6 +118,9 @@ def isolated(folder, case, delegate):
 
 def main():
     cases_file, delegate, *prefixes = sys.argv[1:]
+    kept = None
+    if prefixes[:1] == ["--outputs"]:
+        _, kept, *prefixes = prefixes
     folder = os.path.dirname(os.path.abspath(cases_file))
     with open(cases_file) as stream:
         cases = json.load(stream)
@@ -114,7 +128,7 @@ def main():
     for case in cases:
         if prefixes and not any(case["name"].startswith(prefix) for prefix in prefixes):
             continue
-        result = {"name": case["name"], **isolated(folder, case, delegate)}
+        result = {"name": case["name"], **isolated(folder, case, delegate, kept)}
         bad += result["status"] != "ok"
         print(json.dumps(result), flush=True)
     return 1 if bad else 0

@@ -20,6 +20,7 @@ guest_programs() {
     have cargo || unavailable "cargo is needed to build ferrite for the guest"
     local target=${CARGO_TARGET_DIR:-$REPO_DIR/target}/board
     (cd "$REPO_DIR" && RUSTC=$(rustc_program) CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        cargo build --quiet --release --target aarch64-unknown-linux-gnu --target-dir "$target" -p ferrite-cli >&2) || exit 1
+        cargo build --quiet --release --target aarch64-unknown-linux-gnu --target-dir "$target" \
+        -p ferrite-cli -p ferrite-delegate >&2) || exit 1
     echo "$target/aarch64-unknown-linux-gnu/release"
 }

@@ -1,0 +1,82 @@
+# The delegate's tests on the board, part of tests/board/test. By name for now: delegate_etnaviv and
+# delegate_failures, which have not been run in this form, and delegate_costs, whose bound of a tenth
+# of Mesa's time to prepare is not met yet.
+# shellcheck shell=bash disable=SC2154
+# SPDX-License-Identifier: MIT
+
+# Also a model of which parts stay with TFLite; and pictures that are farther off, as on the host.
+DELEGATED=("${MODELS[@]}" model:mobilenet_v2_1.0_224_quant model:traffic_model)
+DELEGATED_KNOWN=(--known mobilenet_v2_1.0_224_quant/cat --known mobilenet_v1_0.5_160_quant/bird)
+
+# delegate_on DIR DRIVER NODE SIMULATOR ARG... : LiteRT with our delegate in the guest, byte for byte
+# against `ferrite run` on the simulator here. Leaves the share for more to be judged.
+delegate_on() {
+    local dir=$1 driver=$2 node=$3 simulator=$4; shift 4
+    cp "$programs/libferrite_delegate.so" "$dir/"
+    board --driver "$driver" --icount --cpus 1 --share "$dir" --stats "$dir/stats.json" "$@" -- \
+        env FERRITE_DEVICE="$node" \
+        python3 delegate_check.py cases.json ./libferrite_delegate.so --outputs outputs >"$dir/results" 2>"$dir/errors" ||
+        fail "status $?: $(tail -n 3 "$dir/errors" | tr '\n' ' ')"
+    python3 "$BOARD_DIR/lib/same_outputs.py" "$host_programs/ferrite" "$simulator" "$dir/cases.json" "$dir/outputs" || exit 1
+}
+
+# On the RK3588 also against plain TFLite's reference outputs.
+delegate_on_rk3588() {
+    local dir=$1 driver=$2
+    cases "$dir" "${DELEGATED[@]}"
+    delegate_on "$dir" "$driver" /dev/accel/accel0 sim:rk3588
+    python3 "$BOARD_DIR/lib/judge.py" --steps "$STEPS" "${DELEGATED_KNOWN[@]}" --stats "$dir/stats.json" \
+        "$dir/cases.json" "$dir/results"
+}
+
+test_delegate_rocket() { delegate_on_rk3588 "$1" rocket; }
+test_delegate_ferrite() { delegate_on_rk3588 "$1" ferrite; }
+
+test_delegate_etnaviv() {
+    cases "$1" "${MODELS[@]}"
+    delegate_on "$1" etnaviv /dev/dri/renderD128 sim:a311d --soc a311d
+    python3 "$BOARD_DIR/lib/judge.py" --stats "$1/stats.json"
+}
+
+# delegate_fails DIR CHECK OPTION... : guest/delegate_failures.py, whose line a check is kept.
+delegate_fails() {
+    local dir=$1 check=$2; shift 2
+    board --icount --cpus 1 --share "$dir" "$@" -- \
+        python3 delegate_failures.py cases.json ./libferrite_delegate.so "$check" >"$dir/$check" 2>"$dir/errors" ||
+        fail "$check ($*): status $?: $(cat "$dir/$check") $(tail -n 3 "$dir/errors" | tr '\n' ' ')"
+}
+
+# No node, no permission, hung jobs, and jobs that memory fails.
+test_delegate_failures() {
+    local dir=$1 next check said=()
+    cases "$dir" model:mobilenet_v1_0.25_128_quant
+    cp "$programs/libferrite_delegate.so" "$dir/"
+    delegate_fails "$dir" absent --driver none
+    delegate_fails "$dir" forbidden --driver ferrite
+    # Drivers kick once a task: what comes after the kicks of one inference is the second one.
+    delegate_fails "$dir" works --driver ferrite --cores 1 --stats "$dir/stats.json"
+    next=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["cores"][0]["kicks"] + 1)' "$dir/stats.json")
+    for check in "rocket --hang $next" "ferrite --hang $next" "ferrite --dma-errors $next"; do
+        # shellcheck disable=SC2086 # words
+        delegate_fails "$dir" fail --cores 1 --driver $check
+        said+=("$check: $(sed -n 's/.*ended a job with an error: \([^(]*\)(os.*(\(.* s\)).*/\1after \2/p' "$dir/fail")")
+        # shellcheck disable=SC2086
+        delegate_fails "$dir" cpu --cores 1 --driver $check
+    done
+    printf '%s; ' "${said[@]}"
+}
+
+# What delegates cost the host, in instructions and calls: ours beside Mesa's on one driver.
+test_delegate_costs() {
+    local dir=$1 pair pairs=()
+    cases "$dir" "${MODELS[@]}"
+    cp "$programs/libferrite_delegate.so" "$dir/"
+    for pair in mobilenet_v1_0.25_128_quant:128 mobilenet_v1_0.5_160_quant:160 \
+        mobilenet_v1_1.0_224_quant_embedding_extractor:224; do
+        pairs+=("${pair%:*}.tflite:inputs_cat_${pair#*:}x${pair#*:}x3_uint8.npy")
+    done
+    board --driver rocket --icount --cpus 1 --share "$dir" -- \
+        sh ./delegate_costs "$TEFLON" ./libferrite_delegate.so "${pairs[@]}" >"$dir/figures" 2>"$dir/errors" ||
+        fail "status $?: $(tail -n 3 "$dir/errors" | tr '\n' ' ')"
+    python3 "$BOARD_DIR/lib/costs.py" --prepare 0.1 --run 0.25 "$dir/figures"
+}
