@@ -88,16 +88,16 @@ class Setup:
         return tfl.Interpreter(**source, experimental_delegates=delegates,
                                experimental_op_resolver_type=REFERENCE, num_threads=1)
 
-    def ferrite_run(self, model, inputs):
+    def ferrite_run(self, model, inputs, device='sim:rk3588'):
         """The outputs of `ferrite run`."""
         stat = self.args.ferrite.stat()
-        names = ' '.join(str(p) for p in [self.args.ferrite, stat.st_mtime_ns, model, *inputs])
+        names = ' '.join(str(p) for p in [self.args.ferrite, stat.st_mtime_ns, device, model, *inputs])
         kept = Path(tempfile.gettempdir()) / f'ferrite-run-{os.getuid()}'
         folder = kept / hashlib.sha256(names.encode()).hexdigest()
         if not folder.exists():
             kept.mkdir(mode=0o700, exist_ok=True)
             part = Path(tempfile.mkdtemp(dir=kept))
-            command = [self.args.ferrite, 'run', model, '--device', 'sim:rk3588', '--json', '--output', part]
+            command = [self.args.ferrite, 'run', model, '--device', device, '--json', '--output', part]
             for path in inputs:
                 command += ['--input', path]
             run = subprocess.run([str(c) for c in command], capture_output=True, text=True)
