@@ -17,13 +17,18 @@ def main():
     parser.add_argument('--runtime', choices=[r.name for r in runtimes.ALL], help='only this one')
     args, rest = parser.parse_known_args()
     total = dict(passed=0, failed=0, skipped=0)
+    obstacle = None
     for runtime in runtimes.ALL:
         if args.runtime not in (None, runtime.name):
             continue
         print(f'== {runtime.name}', flush=True)
         try:
+            # What one cannot be installed for, no network or no module venv, the others cannot either.
+            if obstacle and not runtime.installed():
+                raise obstacle
             python = runtime.python()
         except runtimes.Unavailable as reason:
+            obstacle = reason
             print(f'skipped: {reason}', flush=True)
             total['skipped'] += 1
             continue

@@ -20,9 +20,16 @@ class Runtime:
     name: str
     packages: tuple
 
+    @property
+    def folder(self):
+        return cache() / 'runtimes' / self.name
+
+    def installed(self):
+        return (self.folder / 'complete').exists()
+
     def python(self):
         """The interpreter that has this runtime, installed if need be."""
-        folder = cache() / 'runtimes' / self.name
+        folder = self.folder
         python, complete = folder / 'bin/python', folder / 'complete'
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f'{self.name}.lock', 'w') as lock:
@@ -31,7 +38,8 @@ class Runtime:
                 base = shutil.which('python3.11') or shutil.which('python3')
                 shutil.rmtree(folder, ignore_errors=True)
                 self.step([base, '-m', 'venv', folder])
-                self.step([python, '-m', 'pip', 'install', '--quiet', *self.packages])
+                # Without a network, waiting and trying again is of no use.
+                self.step([python, '-m', 'pip', 'install', '--quiet', '--retries', '1', *self.packages])
                 complete.touch()
         return python
 
