@@ -28,7 +28,9 @@ def check(setup, device, chosen):
             count = segments(interpreter)
             interpreters = {model: interpreter}
             notes.append(f'{model.stem}: {100 * fraction:.2f} % in {count}')
-            if 'mobilenet' in model.name and (fraction < 0.99 or count != 1):
+            # On the A311D average pooling stays with TFLite.
+            whole = count == 1 or device != 'sim:rk3588'
+            if 'mobilenet' in model.name and (fraction < 0.99 or not whole):
                 wrong.append(f'{model.name}: {fraction:.4f} of the work in {count} segments')
         outputs = run(interpreters[model], [np.load(f) for f in files])
         expected, _ = setup.ferrite_run(model, files, device)
