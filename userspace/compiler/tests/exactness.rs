@@ -5,7 +5,7 @@ mod support;
 
 use ferrite_compiler::{Evidence, Options, Placement, Target, compile};
 use ferrite_hw::Grade;
-use ferrite_ir::op::{Activation, Binary, ConvParams, Hw, OpKind, Padding};
+use ferrite_ir::op::{Activation, Binary, ConvParams, Hw, OpKind, Padding, PoolParams};
 use ferrite_ir::{DType, Graph, Node, Quant, Tensor, TensorId};
 use ferrite_runtime::cpu::Value;
 
@@ -202,5 +202,42 @@ fn sums_are_exact() {
             println!("{op:?} of {a} and {b} in {y}: {:.4} %", 100.0 * share);
             assert!(share >= BOUND, "{op:?} of {a} and {b} in {y}: {share}");
         }
+    }
+}
+
+/// Averages of whole maps, also of those that are larger than a kernel and take two steps, which
+/// round twice.
+#[test]
+fn averages_of_maps_are_within_a_step() {
+    for (side, bound) in [(7, BOUND), (31, BOUND), (33, 0.5)] {
+        let channels = 96;
+        let one = Hw { h: 1, w: 1 };
+        let params = PoolParams {
+            padding: Padding::Valid,
+            stride: one,
+            window: Hw { h: side, w: side },
+            activation: Activation::None,
+        };
+        let graph = graph(
+            vec![
+                tensor(&[1, side, side, channels], 0.04, 149, None),
+                tensor(&[1, 1, 1, channels], 0.04, 149, None),
+            ],
+            OpKind::AveragePool2d(params),
+            1,
+        );
+        let data = Noise(7).bytes(side * side * channels);
+        let share = exact(&graph, std::slice::from_ref(&data), |channel| {
+            let sum: f64 = data
+                .iter()
+                .skip(channel)
+                .step_by(channels)
+                .map(|&b| f64::from(b))
+                .sum();
+            // Ties go up.
+            (sum / (side * side) as f64 + 1e-9).round() - 149.0
+        });
+        println!("{side}x{side}: {:.4} %", 100.0 * share);
+        assert!(share >= bound, "{side}x{side}: {share}");
     }
 }

@@ -136,8 +136,11 @@ impl Average {
         let [n, h, w, c] = nhwc(ctx.tensor(self.input))?;
         let (from, to) = (ctx.stored(self.input)?, ctx.stored(self.output)?);
         let range = requant::clamp_of(ctx, self.output, to.range(self.activation));
-        // A pooling averages the model's values themselves.
-        let raw = matches!(ctx.graph.node(self.op).kind, OpKind::AveragePool2d(_)) && from == to;
+        // A pooling averages the model's values themselves. Averages of averages are above the zero
+        // point.
+        let fits = self.window.h.min(h) <= KERNEL && self.window.w.min(w) <= KERNEL;
+        let pooling = matches!(ctx.graph.node(self.op).kind, OpKind::AveragePool2d(_));
+        let raw = pooling && from == to && fits;
         let origin = if raw { -to.offset } else { to.zero };
         let (offset, shifts) = requant::clamp_shifts(origin, range);
         let (source, target) = (ctx.side(self.input)?, ctx.side(self.output)?);
@@ -192,7 +195,7 @@ impl Average {
                     let output = place(target, self.out, made);
                     let elements = (window.h * window.w) as i64;
                     let mut layer;
-                    if raw && unit == 1.0 {
+                    if raw {
                         layer = self.layer(input, output, first, stride, -from.offset);
                         layer.stage = Stage::narrow(average_of(elements)?, offset);
                     } else {
