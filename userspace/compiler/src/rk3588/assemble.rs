@@ -49,7 +49,11 @@ pub fn assemble(
         activations: ACTIVATIONS,
         constants: CONSTANTS,
     };
-    let mut constants = Constants::default();
+    let layers = events.iter().flat_map(|event| match event {
+        Event::Submit(layers) => &layers[..],
+        _ => &[],
+    });
+    let mut constants = Constants::for_layers(ctx, layers);
     let mut commands = Commands::default();
     let mut steps = Vec::with_capacity(events.len());
     for event in events {
@@ -84,11 +88,10 @@ pub fn assemble(
     }
     let buffer = |role, init: Vec<u8>, size: usize| Buffer { role, size, init };
     let constants = constants.into_bytes();
-    let words: Vec<u8> = commands
-        .words
-        .iter()
-        .flat_map(|w| w.to_le_bytes())
-        .collect();
+    let mut words = Vec::with_capacity(8 * commands.words.len());
+    for word in &commands.words {
+        words.extend_from_slice(&word.to_le_bytes());
+    }
     // Weight bursts may run past the end.
     let constants_size = (constants.len() + 256).next_multiple_of(64);
     let commands_size = words.len().next_multiple_of(64).max(64);

@@ -25,6 +25,9 @@ pub struct Operands {
     pub bias_stride: usize,
 }
 
+/// Room for the other operands of a layer: most have fewer than this.
+const PER_LAYER: usize = 4096;
+
 /// What decides the packed bytes of a layer's weights.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -44,6 +47,21 @@ pub struct Constants {
 }
 
 impl Constants {
+    /// For about as many bytes as the filters of `layers` have.
+    pub fn for_layers<'l>(ctx: &Context, layers: impl Iterator<Item = &'l Layer>) -> Self {
+        let bytes = |layer: &Layer| match layer.weights {
+            Weights::Dense { filter } | Weights::Depthwise { filter } => {
+                let data = ctx.tensor(filter).data.as_ref();
+                data.map_or(0, |data| data.len()) + PER_LAYER
+            }
+            _ => PER_LAYER,
+        };
+        Constants {
+            bytes: Vec::with_capacity(layers.map(bytes).sum()),
+            ..Constants::default()
+        }
+    }
+
     /// The bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -61,7 +79,8 @@ impl Constants {
         let weights = match self.packed.get(&key) {
             Some(&offset) => offset,
             None => {
-                let offset = self.append(&pack_layer(ctx, layer)?);
+                let offset = self.align();
+                pack_layer(ctx, layer, &mut self.bytes)?;
                 self.packed.insert(key, offset);
                 offset
             }
@@ -70,7 +89,8 @@ impl Constants {
         let bias = match self.operands.get(&bytes) {
             Some(&offset) => offset,
             None => {
-                let offset = self.append(&bytes);
+                let offset = self.align();
+                self.bytes.extend_from_slice(&bytes);
                 self.operands.insert(bytes, offset);
                 offset
             }
@@ -82,10 +102,10 @@ impl Constants {
         })
     }
 
-    fn append(&mut self, bytes: &[u8]) -> usize {
+    /// Where the next operands go.
+    fn align(&mut self) -> usize {
         let offset = self.bytes.len().next_multiple_of(ALIGN);
         self.bytes.resize(offset, 0);
-        self.bytes.extend_from_slice(bytes);
         offset
     }
 }
@@ -115,7 +135,8 @@ fn per_channel(layer: &Layer) -> (Vec<u8>, usize) {
     (bytes, stride)
 }
 
-fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
+/// Appends the weights of a layer.
+fn pack_layer(ctx: &Context, layer: &Layer, packed: &mut Vec<u8>) -> Result<(), Unsupported> {
     let taps = layer.kernel.h * layer.kernel.w;
     let (inputs, outputs) = (layer.input.channels, layer.output.channels);
     let zero = layer.weight_zero as i8;
@@ -135,23 +156,17 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
         Weights::Dense { filter } => {
             let (data, flip) = checked(filter, outputs * full * inputs)?;
             let none = vec![zero as u8 ^ flip; inputs];
-            Ok(pack::direct(
-                outputs,
-                taps,
-                inputs,
-                flip,
-                zero,
-                |oc, tap| {
-                    at(tap).map_or(&none[..], |at| &data[(oc * full + at) * inputs..][..inputs])
-                },
-            ))
+            let places: Vec<Option<usize>> = (0..taps).map(at).collect();
+            pack::direct(packed, outputs, taps, inputs, flip, zero, |oc, tap| {
+                places[tap].map_or(&none[..], |at| &data[(oc * full + at) * inputs..][..inputs])
+            });
         }
         Weights::Depthwise { filter } => {
             let (data, flip) = checked(filter, full * inputs)?;
             let none = vec![zero as u8 ^ flip; inputs];
-            Ok(pack::depthwise(taps, inputs, flip, zero, |tap| {
+            pack::depthwise(packed, taps, inputs, flip, zero, |tap| {
                 at(tap).map_or(&none[..], |at| &data[at * inputs..][..inputs])
-            }))
+            });
         }
         Weights::Grouped {
             filter,
@@ -163,7 +178,7 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
         } => {
             let (data, flip) = checked(filter, full * group_inputs * (first_output + outputs))?;
             let total = data.len() / (full * group_inputs);
-            Ok(pack::computed(outputs, taps, inputs, |oc, tap, ic| {
+            pack::computed(packed, outputs, taps, inputs, |oc, tap, ic| {
                 let (oc, ic) = (first_output + oc, first_input + ic);
                 let start = oc / per_group * group_inputs;
                 let Some(tap) = at(tap).filter(|_| ic >= start && ic < start + group_inputs) else {
@@ -174,22 +189,28 @@ fn pack_layer(ctx: &Context, layer: &Layer) -> Result<Vec<u8>, Unsupported> {
                     false => (oc * full + tap) * group_inputs + ic - start,
                 };
                 (data[at] ^ flip) as i8
-            }))
+            });
         }
         Weights::Constant(value) => {
             debug_assert_eq!(layer.mode, Mode::Depthwise);
             let (row, none) = (vec![value as u8; inputs], vec![0; inputs]);
-            Ok(pack::depthwise(taps, inputs, 0, 0, |tap| {
+            pack::depthwise(packed, taps, inputs, 0, 0, |tap| {
                 at(tap).map_or(&none[..], |_| &row[..])
-            }))
+            });
         }
-        Weights::Select { ref from } => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
-            i8::from(from.get(oc).is_some_and(|&from| from as usize == ic))
-        })),
-        Weights::Identity(value) => Ok(pack::computed(outputs, taps, inputs, |oc, _, ic| {
-            if oc == ic { value } else { 0 }
-        })),
+        Weights::Select { ref from } => {
+            pack::computed(packed, outputs, taps, inputs, |oc, _, ic| {
+                i8::from(from.get(oc).is_some_and(|&from| from as usize == ic))
+            });
+        }
+        Weights::Identity(value) => {
+            pack::computed(packed, outputs, taps, inputs, |oc, _, ic| match oc == ic {
+                true => value,
+                false => 0,
+            });
+        }
     }
+    Ok(())
 }
 
 /// Multiply-accumulates that operator `op` stands for in the model.

@@ -7,6 +7,7 @@ use ferrite_ir::{DType, TensorId};
 
 use super::context::Context;
 use super::conv::{Conv, Grouping};
+use super::sums;
 use crate::Unsupported;
 
 /// Quantised weights of a convolution.
@@ -107,13 +108,11 @@ impl Filter {
     }
 
     fn sum(&self) -> Vec<(i64, i64)> {
-        let zero = i32::from(self.zero);
-        let value = |b: u8| i32::from((b ^ self.flip) as i8) - zero;
         if self.channel_last {
             let mut sums = vec![(0i64, 0i64); self.outputs];
             for tap in self.data.chunks_exact(self.outputs) {
                 for (sum, &b) in sums.iter_mut().zip(tap) {
-                    let v = i64::from(value(b));
+                    let v = i64::from((b ^ self.flip) as i8) - i64::from(self.zero);
                     sum.0 += v;
                     sum.1 += v.abs();
                 }
@@ -121,17 +120,15 @@ impl Filter {
             return sums;
         }
         let per_output = (self.data.len() / self.outputs).max(1);
+        // With the sign bit turned, signed bytes are unsigned ones 128 higher.
+        let turn = self.flip ^ 0x80;
+        let zero = (self.zero + 128) as u8;
         self.data
             .chunks_exact(per_output)
             .map(|row| {
-                // Blocks short enough for 32-bit lanes, so that this vectorises.
-                row.chunks(1 << 16).fold((0, 0), |total, block| {
-                    let (s, m) = block.iter().fold((0i32, 0i32), |(s, m), &b| {
-                        let v = value(b);
-                        (s + v, m + v.abs())
-                    });
-                    (total.0 + i64::from(s), total.1 + i64::from(m))
-                })
+                let (sum, magnitude) = sums::of(row, turn, zero);
+                let less = row.len() as i64 * i64::from(zero);
+                (sum as i64 - less, magnitude as i64)
             })
             .collect()
     }

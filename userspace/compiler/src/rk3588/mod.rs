@@ -27,6 +27,7 @@ pub mod quant;
 pub mod registers;
 mod requant;
 mod split_padding;
+mod sums;
 #[cfg(test)]
 mod verify;
 

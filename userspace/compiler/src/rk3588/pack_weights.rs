@@ -11,19 +11,24 @@ const BLOCK: usize = 32;
 /// Channels in a group of a depthwise convolution.
 const DEPTHWISE: usize = 64;
 
-/// Dense filter `[outputs][taps][inputs]`, given as one row `[taps][inputs]` per output channel.
+/// Dense filter `[outputs][taps][inputs]`, given as one row of inputs per tap and output channel,
+/// appended to `packed`.
 ///
-/// `flip` is xored onto every byte (0x80 centres uint8), `zero` fills the channels up to `padded`.
+/// `flip` is xored onto every byte (0x80 centres uint8), `zero` fills the channels up to a multiple
+/// of 16.
 pub fn direct<'a>(
+    packed: &mut Vec<u8>,
     outputs: usize,
     taps: usize,
     inputs: usize,
     flip: u8,
     zero: i8,
     row: impl Fn(usize, usize) -> &'a [u8],
-) -> Vec<u8> {
+) {
     let padded = inputs.next_multiple_of(16);
-    let mut packed = Vec::with_capacity(outputs * taps * padded);
+    let start = packed.len();
+    packed.resize(start + outputs * taps * padded, zero as u8);
+    let mut left = &mut packed[start..];
     for group in (0..outputs).step_by(KERNELS) {
         let kernels = group..(group + KERNELS).min(outputs);
         for block in (0..padded).step_by(BLOCK) {
@@ -32,24 +37,36 @@ pub fn direct<'a>(
             for tap in 0..taps {
                 for kernel in kernels.clone() {
                     let source = &row(kernel, tap)[block..block + real];
-                    packed.extend(source.iter().map(|w| w ^ flip));
-                    packed.extend(std::iter::repeat_n(zero as u8, width - real));
+                    let (into, rest) = left.split_at_mut(width);
+                    left = rest;
+                    match (source.as_array::<BLOCK>(), into.as_mut_array::<BLOCK>()) {
+                        // Whole blocks are vector operations without a loop.
+                        (Some(source), Some(into)) => *into = source.map(|w| w ^ flip),
+                        _ => flipped(source, flip, into),
+                    }
                 }
             }
         }
     }
-    packed
+}
+
+/// Writes `source` with `flip` xored onto every byte to the beginning of `into`.
+fn flipped(source: &[u8], flip: u8, into: &mut [u8]) {
+    for (to, from) in into.iter_mut().zip(source) {
+        *to = from ^ flip;
+    }
 }
 
 /// The same for weights computed one by one: `weight(output, tap, input)`.
 pub fn computed(
+    packed: &mut Vec<u8>,
     outputs: usize,
     taps: usize,
     inputs: usize,
     weight: impl Fn(usize, usize, usize) -> i8,
-) -> Vec<u8> {
+) {
     let padded = inputs.next_multiple_of(16);
-    let mut packed = Vec::with_capacity(outputs * taps * padded);
+    packed.reserve(outputs * taps * padded);
     for group in (0..outputs).step_by(KERNELS) {
         let kernels = group..(group + KERNELS).min(outputs);
         for block in (0..padded).step_by(BLOCK) {
@@ -61,41 +78,52 @@ pub fn computed(
             }
         }
     }
-    packed
 }
 
-/// Depthwise filter, given as one row of channels per tap.
+/// Depthwise filter, given as one row of channels per tap, appended to `packed`.
 pub fn depthwise<'a>(
+    packed: &mut Vec<u8>,
     taps: usize,
     channels: usize,
     flip: u8,
     zero: i8,
     row: impl Fn(usize) -> &'a [u8],
-) -> Vec<u8> {
+) {
     let padded = channels.next_multiple_of(16);
-    let mut packed = Vec::with_capacity(taps * padded);
+    let start = packed.len();
+    packed.resize(start + taps * padded, zero as u8);
+    let mut left = &mut packed[start..];
     for group in (0..padded).step_by(DEPTHWISE) {
         let width = DEPTHWISE.min(padded - group);
         let real = width.min(channels - group);
         for tap in 0..taps {
-            let source = &row(tap)[group..][..real];
-            packed.extend(source.iter().map(|w| w ^ flip));
-            packed.extend(std::iter::repeat_n(zero as u8, width - real));
+            let (into, rest) = left.split_at_mut(width);
+            left = rest;
+            flipped(&row(tap)[group..][..real], flip, into);
         }
     }
-    packed
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What a packer appends.
+    fn appended(pack: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut packed = vec![1, 2, 3];
+        pack(&mut packed);
+        assert_eq!(packed[..3], [1, 2, 3]);
+        packed.split_off(3)
+    }
+
     #[test]
     fn direct_blocks_nest_kernels_inside_taps() {
         // 33 kernels, 2 taps, 40 channels: groups of 32 and 1, blocks of 32 and 16.
         let filter: Vec<u8> = (0..33 * 2 * 40).map(|i| (i % 251) as u8).collect();
-        let packed = direct(33, 2, 40, 0, -7, |oc, tap| {
-            &filter[(oc * 2 + tap) * 40..][..40]
+        let packed = appended(|packed| {
+            direct(packed, 33, 2, 40, 0, -7, |oc, tap| {
+                &filter[(oc * 2 + tap) * 40..][..40]
+            });
         });
         assert_eq!(packed.len(), 33 * 2 * 48);
         let source = |oc: usize, tap: usize, ic: usize| filter[(oc * 2 + tap) * 40 + ic];
@@ -112,15 +140,19 @@ mod tests {
     #[test]
     fn computed_and_direct_agree() {
         let filter: Vec<u8> = (0..35 * 3 * 20).map(|i| (i * 7 % 256) as u8).collect();
-        let a = direct(35, 3, 20, 0x80, 9, |oc, tap| {
-            &filter[(oc * 3 + tap) * 20..][..20]
+        let a = appended(|packed| {
+            direct(packed, 35, 3, 20, 0x80, 9, |oc, tap| {
+                &filter[(oc * 3 + tap) * 20..][..20]
+            });
         });
-        let b = computed(35, 3, 20, |oc, tap, ic| {
-            if ic < 20 {
-                (filter[(oc * 3 + tap) * 20 + ic] ^ 0x80) as i8
-            } else {
-                9
-            }
+        let b = appended(|packed| {
+            computed(packed, 35, 3, 20, |oc, tap, ic| {
+                if ic < 20 {
+                    (filter[(oc * 3 + tap) * 20 + ic] ^ 0x80) as i8
+                } else {
+                    9
+                }
+            });
         });
         assert_eq!(a, b);
     }
@@ -128,7 +160,9 @@ mod tests {
     #[test]
     fn the_last_depthwise_group_holds_what_remains() {
         let filter: Vec<u8> = (0..4 * 72).map(|i| (i % 256) as u8).collect();
-        let packed = depthwise(4, 72, 0x80, 1, |tap| &filter[tap * 72..][..72]);
+        let packed = appended(|packed| {
+            depthwise(packed, 4, 72, 0x80, 1, |tap| &filter[tap * 72..][..72]);
+        });
         assert_eq!(packed.len(), 4 * 80);
         assert_eq!(packed[64 + 3], filter[72 + 3] ^ 0x80);
         let second = 4 * 64;

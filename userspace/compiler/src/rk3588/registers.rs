@@ -1,7 +1,5 @@
 //! A task's registers: set by name, written out completely.
 
-use std::collections::BTreeMap;
-
 use ferrite_hw::rk3588::codes::S_POINTER_PING_PONG;
 use ferrite_hw::rk3588::table::{Block, Field, FieldOverflow, Register, Seen};
 
@@ -19,7 +17,9 @@ pub enum Value {
 /// Registers of the blocks that a task enables.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
-    values: BTreeMap<u16, Value>,
+    /// In the order in which they were set, which is about that of their offsets. The last value of
+    /// a register counts.
+    values: Vec<(u16, Value)>,
 }
 
 impl Registers {
@@ -34,19 +34,22 @@ impl Registers {
         for (field, value) in fields {
             word |= field.encode(value)?;
         }
-        self.values.insert(register.offset, Value::Word(word));
+        self.put(register, Value::Word(word));
         Ok(())
     }
 
     /// Sets a whole register.
     pub fn word(&mut self, register: Register, word: u32) {
-        self.values.insert(register.offset, Value::Word(word));
+        self.put(register, Value::Word(word));
     }
 
     /// Sets a register to an address.
     pub fn address(&mut self, register: Register, buffer: BufferId, offset: usize) {
-        self.values
-            .insert(register.offset, Value::Address(buffer, offset as u32));
+        self.put(register, Value::Address(buffer, offset as u32));
+    }
+
+    fn put(&mut self, register: Register, value: Value) {
+        self.values.push((register.offset, value));
     }
 
     /// Every programmable register of `blocks` in ascending order. Registers keep their values from
@@ -54,6 +57,15 @@ impl Registers {
     /// and CORE; the other blocks' are armed here.
     pub fn body(&self, blocks: &[Block]) -> Vec<(&'static Register, Value)> {
         let mut body = Vec::with_capacity(160);
+        let mut values = self.values.clone();
+        values.sort_by_key(|&(offset, _)| offset);
+        let value = |offset: u16| {
+            let end = values.partition_point(|&(before, _)| before <= offset);
+            match values[..end].last() {
+                Some(&(found, value)) if found == offset => value,
+                _ => Value::Word(0),
+            }
+        };
         for &block in blocks {
             for register in block.registers() {
                 if !matches!(register.seen, Seen::Programmed | Seen::DefaultOnly) {
@@ -65,8 +77,7 @@ impl Registers {
                     }
                     continue;
                 }
-                let value = self.values.get(&register.offset);
-                body.push((register, value.copied().unwrap_or(Value::Word(0))));
+                body.push((register, value(register.offset)));
             }
         }
         body
