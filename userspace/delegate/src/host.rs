@@ -7,6 +7,8 @@ use crate::abi::{
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::Arc;
 
 /// A call of the host that failed, or that it does not offer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -331,6 +333,22 @@ impl<'a> Tensor<'a> {
     pub fn bytes(&self) -> Option<usize> {
         let tensor = self.get();
         (!tensor.data.is_null()).then_some(tensor.bytes)
+    }
+
+    /// Where the bytes of a constant are, which stays the same while the host prepares its delegates.
+    pub fn address(&self) -> usize {
+        self.get().data.addr()
+    }
+
+    /// A copy of a constant's bytes; `None` if there are not exactly `len`.
+    pub fn constant(&self, len: usize) -> Option<Arc<[u8]>> {
+        let tensor = self.get();
+        if !self.is_constant() || tensor.bytes != len {
+            return None;
+        }
+        // SAFETY: the host has that many bytes there, in a part of the model that nothing writes to.
+        let bytes = unsafe { slice::from_raw_parts(tensor.data.cast::<u8>(), len) };
+        Some(Arc::from(bytes))
     }
 
     /// Copies the elements' bytes. `false` if there is no memory for exactly as many.

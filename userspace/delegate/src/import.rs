@@ -9,7 +9,7 @@ use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
 use crate::kinds;
 use ferrite_ir::{DType, Graph, Node, OpId, OpKind, Quant, Tensor, TensorId};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest rank; TFLite's own kernels end at 8.
 const MAX_RANK: usize = 8;
@@ -27,15 +27,44 @@ pub struct Imported {
     pub refused: Vec<Option<String>>,
 }
 
+/// Copies of the host's constants, by address and length, so that each is made once however often
+/// the graph is read. To be cleared when the host has prepared its delegates.
+#[derive(Debug, Default)]
+pub struct Constants(Mutex<Copies>);
+
+type Copies = HashMap<(usize, usize), Arc<[u8]>>;
+
+impl Constants {
+    /// The bytes of a constant; `None` if there are not exactly `len`.
+    fn get(&self, tensor: &HostTensor<'_>, len: usize) -> Option<Arc<[u8]>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (tensor.address(), len);
+        if let Some(data) = kept.get(&place) {
+            return Some(Arc::clone(data));
+        }
+        let data = tensor.constant(len)?;
+        kept.insert(place, Arc::clone(&data));
+        Some(data)
+    }
+
+    /// Forgets them.
+    pub fn clear(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Copies::new();
+    }
+}
+
 /// Reads `nodes`, which are in execution order. The graph's outputs are `outputs`, or without such
 /// a list all results that none of the nodes reads.
 pub fn import(
     host: &Host<'_>,
     nodes: &[i32],
     outputs: Option<&[i32]>,
+    constants: &Constants,
 ) -> Result<Imported, HostError> {
     let mut import = Import {
         host,
+        constants,
         imported: Imported {
             graph: Graph::default(),
             tensors: Vec::new(),
@@ -55,6 +84,7 @@ pub fn import(
 
 struct Import<'h, 'a> {
     host: &'h Host<'a>,
+    constants: &'h Constants,
     imported: Imported,
     ids: HashMap<i32, TensorId>,
     /// Tensors that the graph cannot hold, and why.
@@ -125,7 +155,7 @@ impl Import<'_, '_> {
         }
         let id = TensorId(self.imported.tensors.len() as u32);
         let tensor = self.host.tensor(index)?;
-        let imported = self::tensor(&tensor).unwrap_or_else(|why| {
+        let imported = self::tensor(&tensor, self.constants).unwrap_or_else(|why| {
             self.odd.insert(id, why);
             Tensor {
                 name: tensor.name(),
@@ -213,7 +243,7 @@ fn computed_operand(kind: &OpKind, graph: &Graph, op: OpId) -> Option<usize> {
     operands.iter().find(computed).copied()
 }
 
-fn tensor(tensor: &HostTensor<'_>) -> Result<Tensor, String> {
+fn tensor(tensor: &HostTensor<'_>, constants: &Constants) -> Result<Tensor, String> {
     let dtype = dtype(tensor.kind())
         .ok_or_else(|| format!("element type {} is not supported", tensor.kind()))?;
     if tensor.is_sparse() {
@@ -242,14 +272,11 @@ fn tensor(tensor: &HostTensor<'_>) -> Result<Tensor, String> {
         _ if bytes == 0 => Some(Arc::from([])),
         false => None,
         true => {
-            let mut data = vec![0; bytes];
-            if !tensor.read(&mut data) {
+            let data = constants.get(tensor, bytes).ok_or_else(|| {
                 let found = tensor.bytes().unwrap_or(0);
-                return Err(format!(
-                    "it has {found} bytes, but shape {shape:?} takes {bytes}"
-                ));
-            }
-            Some(data.into())
+                format!("it has {found} bytes, but shape {shape:?} takes {bytes}")
+            })?;
+            Some(data)
         }
     };
     Ok(Tensor {

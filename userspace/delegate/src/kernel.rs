@@ -3,12 +3,11 @@
 
 use crate::engine::{self, Engine, EngineError};
 use crate::host::{Host, HostError};
-use crate::import::{Imported, import};
+use crate::import::{Constants, Imported, import};
 use crate::options::OnError;
 use ferrite_compiler::executable::Step;
 use ferrite_ir::{Graph, OpId, TensorId, VerifyError};
 use ferrite_runtime::Session;
-use ferrite_runtime::cpu::{KernelError, Value};
 use ferrite_runtime::session::RunError;
 use std::fmt;
 use std::sync::Arc;
@@ -31,14 +30,6 @@ pub enum SegmentError {
     /// The shapes that the host has now make no sense.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Shapes(Vec<VerifyError>),
-    /// A value that cannot be held.
-    #[error("tensor `{tensor}`: {source}")]
-    Value {
-        /// The tensor.
-        tensor: String,
-        /// What is wrong.
-        source: KernelError,
-    },
     /// The host has no memory of the right size for a tensor.
     #[error("tensor `{tensor}` has {found:?} bytes of memory at the host, expected {expected}")]
     Memory {
@@ -68,7 +59,6 @@ pub struct Kernel {
 
 struct Ready {
     session: Session,
-    inputs: Vec<Value>,
     on_cpu: bool,
 }
 
@@ -99,8 +89,9 @@ impl Kernel {
         host: &Host<'_>,
         nodes: &[i32],
         outputs: &[i32],
+        constants: &Constants,
     ) -> Result<Kernel, HostError> {
-        let mut imported = import(host, nodes, Some(outputs))?;
+        let mut imported = import(host, nodes, Some(outputs), constants)?;
         let graph = Arc::new(std::mem::take(&mut imported.graph));
         let mut kernel = Kernel {
             engine: Arc::clone(engine),
@@ -115,7 +106,10 @@ impl Kernel {
     /// Compiles and loads `self.graph`; on failure, as the options say, for the CPU kernels.
     fn build(&mut self, host: &Host<'_>) {
         let state = match self.engine.session(Arc::clone(&self.graph)) {
-            Ok(session) => ready(session, false),
+            Ok(session) => Ok(Ready {
+                session,
+                on_cpu: false,
+            }),
             Err(error) if self.engine.on_error() == OnError::Cpu => {
                 self.report(host, &format!("{error}; using the CPU"));
                 self.cpu_session()
@@ -146,7 +140,10 @@ impl Kernel {
     }
 
     fn cpu_session(&self) -> Result<Ready, SegmentError> {
-        ready(engine::on_cpu(Arc::clone(&self.graph))?, true)
+        Ok(Ready {
+            session: engine::on_cpu(Arc::clone(&self.graph))?,
+            on_cpu: true,
+        })
     }
 
     /// Follows the shapes that the host's tensors have now.
@@ -247,35 +244,19 @@ impl Kernel {
                 expected: graph.tensor(id).bytes(),
             })
         };
-        for (&id, value) in graph.inputs.iter().zip(&mut ready.inputs) {
+        for (position, &id) in graph.inputs.iter().enumerate() {
+            let value = ready.session.input_mut(position)?;
             if !host.tensor(index(id))?.read(value.bytes_mut()) {
                 return Err(memory(id)?);
             }
         }
-        let outputs = ready.session.run(&ready.inputs)?;
-        for (&id, value) in graph.outputs.iter().zip(&outputs) {
+        ready.session.run_in_place()?;
+        for (position, &id) in graph.outputs.iter().enumerate() {
+            let value = ready.session.output(position)?;
             if !host.tensor(index(id))?.write(value.bytes()) {
                 return Err(memory(id)?);
             }
         }
         Ok(())
     }
-}
-
-fn ready(session: Session, on_cpu: bool) -> Result<Ready, SegmentError> {
-    let graph = session.graph();
-    let zeros = |&id: &TensorId| {
-        let tensor = graph.tensor(id);
-        let value = Value::zeros(tensor.dtype, tensor.shape.clone());
-        value.map_err(|source| SegmentError::Value {
-            tensor: tensor.name.clone(),
-            source,
-        })
-    };
-    let inputs = graph.inputs.iter().map(zeros).collect::<Result<_, _>>()?;
-    Ok(Ready {
-        session,
-        inputs,
-        on_cpu,
-    })
 }

@@ -6,7 +6,7 @@ use crate::abi::{
 };
 use crate::engine::{self, Engine};
 use crate::host::{self, Host, HostError};
-use crate::import::import;
+use crate::import::{Constants, import};
 use crate::kernel::Kernel;
 use crate::logger;
 use crate::options::{OnError, Options};
@@ -28,6 +28,8 @@ pub type ReportError = Option<unsafe extern "C" fn(*const c_char)>;
 struct Delegate {
     abi: TfLiteDelegate,
     engine: Arc<Engine>,
+    /// Of the models that are being prepared now.
+    constants: Constants,
 }
 
 /// Makes a delegate. Null, after a call of `report_error`, if the options are wrong or the device
@@ -117,6 +119,7 @@ pub fn delegate(engine: Engine) -> *mut TfLiteDelegate {
             later: [0; 8],
         },
         engine: Arc::new(engine),
+        constants: Constants::default(),
     };
     Box::into_raw(Box::new(delegate)).cast()
 }
@@ -172,12 +175,13 @@ unsafe extern "C" fn prepare_delegate(
         let Some(ours) = (unsafe { delegate.cast::<Delegate>().as_ref() }) else {
             return Err("no delegate given".to_owned());
         };
-        let nodes = match choose(&ours.engine, host)? {
-            nodes if nodes.is_empty() => return Ok(()),
-            nodes => nodes,
-        };
-        // SAFETY: the registration holds this module's functions, made for it.
-        unsafe { host.replace_nodes(registration(), &nodes, delegate) }.map_err(words)
+        let prepared = choose(ours, host).and_then(|nodes| match &nodes[..] {
+            [] => Ok(()),
+            // SAFETY: the registration holds this module's functions, made for it.
+            nodes => unsafe { host.replace_nodes(registration(), nodes, delegate) }.map_err(words),
+        });
+        ours.constants.clear();
+        prepared
     })
 }
 
@@ -186,12 +190,12 @@ fn words(error: HostError) -> String {
 }
 
 /// The host's nodes that go to the device.
-fn choose(engine: &Engine, host: &Host<'_>) -> Result<Vec<i32>, String> {
-    let Some(options) = engine.compile_options() else {
+fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Vec<i32>, String> {
+    let Some(options) = delegate.engine.compile_options() else {
         return Ok(Vec::new());
     };
     let plan = host.execution_plan().map_err(words)?;
-    let imported = import(host, &plan, None).map_err(words)?;
+    let imported = import(host, &plan, None, &delegate.constants).map_err(words)?;
     let placements = match ferrite_compiler::place(&imported.graph, options) {
         Ok(placements) => placements,
         Err(error) => {
@@ -249,7 +253,9 @@ unsafe extern "C" fn init_kernel(
                 host::ints(params.output_tensors),
             )
         };
-        let kernel = Kernel::new(&delegate.engine, host, nodes, outputs).map_err(words)?;
+        let constants = &delegate.constants;
+        let kernel = Kernel::new(&delegate.engine, host, nodes, outputs, constants);
+        let kernel = kernel.map_err(words)?;
         made = Box::into_raw(Box::new(Held::new(kernel))).cast();
         Ok(())
     });

@@ -262,11 +262,40 @@ fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], [s, y]: [usize; 2], bia
             *atom = values.map(|v| v.wrapping_add(bias));
         }
     } else {
-        for (atom, pixel) in atoms.iter_mut().zip(pixels) {
-            let mut values = [pad; ATOM];
-            add(bias, &pixel[first..], &mut values);
-            *atom = values;
+        let pixels = pixels.map(|pixel| &pixel[first..]);
+        match pixel - first {
+            1 => fill_atoms::<1>(atoms, pixels, bias, pad),
+            2 => fill_atoms::<2>(atoms, pixels, bias, pad),
+            3 => fill_atoms::<3>(atoms, pixels, bias, pad),
+            4 => fill_atoms::<4>(atoms, pixels, bias, pad),
+            8 => fill_atoms::<8>(atoms, pixels, bias, pad),
+            _ => {
+                for (atom, channels) in atoms.iter_mut().zip(pixels) {
+                    let mut values = [pad; ATOM];
+                    add(bias, channels, &mut values);
+                    *atom = values;
+                }
+            }
         }
+    }
+}
+
+/// Atoms with `N` channels each: a number known here needs no loop. Images have three.
+fn fill_atoms<'a, const N: usize>(
+    atoms: &mut [[u8; ATOM]],
+    pixels: impl Iterator<Item = &'a [u8]>,
+    bias: u8,
+    pad: u8,
+) {
+    for (atom, channels) in atoms.iter_mut().zip(pixels) {
+        let Some(channels) = channels.as_array::<N>() else {
+            continue;
+        };
+        let mut values = [pad; ATOM];
+        for (value, channel) in values.iter_mut().zip(channels) {
+            *value = channel.wrapping_add(bias);
+        }
+        *atom = values;
     }
 }
 

@@ -5,7 +5,7 @@ use crate::device::{Counters, Device, DeviceError, JobError, Program};
 use crate::layout::{self, LayoutError};
 use crate::requant::{self, RequantError};
 use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
-use ferrite_ir::{DType, Graph, OpId, TensorId};
+use ferrite_ir::{DType, Graph, OpId, Tensor, TensorId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,8 +126,10 @@ pub struct Session {
     program: Option<Box<dyn Program>>,
     /// Runs the operators on the CPU, and has the constants.
     interpreter: Interpreter,
-    /// Values of all tensors that this run has brought to the host.
+    /// Values of all tensors that this run has brought to the host, and of the inputs.
     values: Vec<Option<Value>>,
+    /// Memory of what an earlier run has brought from the device, to be used again.
+    spare: Vec<Option<Value>>,
     profile: Profile,
 }
 
@@ -144,6 +146,7 @@ impl Session {
         let interpreter = Interpreter::new(Arc::clone(&graph))?;
         Ok(Session {
             values: vec![None; graph.tensors.len()],
+            spare: vec![None; graph.tensors.len()],
             device: device.map_or_else(|| "cpu".to_owned(), Device::name),
             graph,
             executable,
@@ -190,8 +193,62 @@ impl Session {
         mut observe: impl FnMut(usize, usize),
     ) -> Result<Vec<Value>, RunError> {
         self.set_inputs(inputs)?;
-        self.profile = Profile::default();
+        self.run_steps(&mut observe)?;
+        let outputs = 0..self.graph.outputs.len();
+        outputs.map(|index| self.output(index).cloned()).collect()
+    }
+
+    /// Memory for the input at `index` of the graph's inputs, for [`Session::run_in_place`]. It keeps
+    /// its value from run to run.
+    ///
+    /// # Errors
+    /// [`RunError::InputCount`] if there is no such input; if there is no memory.
+    pub fn input_mut(&mut self, index: usize) -> Result<&mut Value, RunError> {
+        let count = self.graph.inputs.len();
+        let id = self.graph.inputs.get(index).ok_or(RunError::InputCount {
+            expected: count,
+            found: index + 1,
+        })?;
+        match &mut self.values[id.0 as usize] {
+            Some(value) => Ok(value),
+            slot => Ok(slot.insert(zeros(&self.graph, *id)?)),
+        }
+    }
+
+    /// One inference on what is in the inputs; see [`Session::output`] for the results.
+    pub fn run_in_place(&mut self) -> Result<(), RunError> {
+        for index in 0..self.graph.inputs.len() {
+            self.input_mut(index)?;
+        }
+        self.run_steps(&mut |_, _| {})
+    }
+
+    /// The output at `index` of the graph's outputs, as the last run has left it.
+    pub fn output(&self, index: usize) -> Result<&Value, RunError> {
+        let step = self.executable.steps.len();
+        let tensor = self.graph.outputs.get(index).copied();
+        let missing = TensorId(self.graph.tensors.len() as u32);
+        match tensor {
+            Some(tensor) => self.value(step, tensor),
+            None => Err(RunError::NotComputed {
+                step,
+                tensor: missing,
+            }),
+        }
+    }
+
+    fn run_steps(&mut self, observe: &mut dyn FnMut(usize, usize)) -> Result<(), RunError> {
         let executable = Arc::clone(&self.executable);
+        for step in &executable.steps {
+            if let Step::Leave(port) | Step::Requantise { port, .. } = step {
+                let index = port.tensor.0 as usize;
+                if let Some(value) = self.values[index].take() {
+                    self.spare[index] = Some(value);
+                }
+            }
+        }
+        self.forget()?;
+        self.profile = Profile::default();
         let count = executable.steps.len();
         for (index, step) in executable.steps.iter().enumerate() {
             let start = Instant::now();
@@ -220,8 +277,7 @@ impl Session {
             *spent += start.elapsed();
             observe(index + 1, count);
         }
-        let output = |&tensor: &TensorId| self.value(count, tensor).cloned();
-        self.graph.outputs.iter().map(output).collect()
+        Ok(())
     }
 
     fn set_inputs(&mut self, inputs: &[Value]) -> Result<(), RunError> {
@@ -244,18 +300,21 @@ impl Session {
                 });
             }
         }
-        // What an earlier run computed must not stand in for what this one fails to compute.
-        for (id, (value, tensor)) in (0..).zip(self.values.iter_mut().zip(&self.graph.tensors)) {
-            if !tensor.variable {
-                *value = None;
-            } else if value.is_none() {
-                let zeros = Value::zeros(tensor.dtype, tensor.shape.clone());
-                let tensor = TensorId(id);
-                *value = Some(zeros.map_err(|source| CpuError::Constant { tensor, source })?);
-            }
-        }
         for (&id, value) in self.graph.inputs.iter().zip(inputs) {
             self.values[id.0 as usize] = Some(value.clone());
+        }
+        Ok(())
+    }
+
+    /// What an earlier run computed must not stand in for what this one fails to compute.
+    fn forget(&mut self) -> Result<(), RunError> {
+        for (id, tensor) in (0..).map(TensorId).zip(&self.graph.tensors) {
+            let value = &mut self.values[id.0 as usize];
+            if tensor.variable && value.is_none() {
+                *value = Some(zeros(&self.graph, id)?);
+            } else if !tensor.variable && !self.graph.inputs.contains(&id) {
+                *value = None;
+            }
         }
         Ok(())
     }
@@ -301,12 +360,10 @@ impl Session {
 
     fn leave(&mut self, port: &Port, requant: Option<&HostRequant>) -> Result<(), RunError> {
         let tensor = self.graph.tensor(port.tensor);
-        let mut value = Value::zeros(tensor.dtype, tensor.shape.clone()).map_err(|source| {
-            CpuError::Constant {
-                tensor: port.tensor,
-                source,
-            }
-        })?;
+        let mut value = match self.spare[port.tensor.0 as usize].take() {
+            Some(value) => value,
+            None => zeros(&self.graph, port.tensor)?,
+        };
         let mut result = Ok(());
         program(&mut self.program)?.read(port.region, &mut |device| {
             let host = value.bytes_mut();
@@ -339,6 +396,13 @@ impl Session {
                 source,
             })
     }
+}
+
+/// A value of zeros for a tensor.
+fn zeros(graph: &Graph, tensor: TensorId) -> Result<Value, RunError> {
+    let Tensor { dtype, shape, .. } = graph.tensor(tensor);
+    let zeros = Value::zeros(*dtype, shape.clone());
+    Ok(zeros.map_err(|source| CpuError::Constant { tensor, source })?)
 }
 
 fn program(program: &mut Option<Box<dyn Program>>) -> Result<&mut dyn Program, DeviceError> {

@@ -6,10 +6,11 @@ use super::{CpuError, KernelError, Value};
 use ferrite_ir::{Graph, OpId, TensorId};
 use std::sync::{Arc, OnceLock};
 
-/// A graph ready to run: constants are decoded and filters are packed, each once.
+/// A graph ready to run: constants are decoded and filters are packed when an operator first needs
+/// them, each once.
 pub struct Interpreter {
     graph: Arc<Graph>,
-    constants: Vec<Option<Value>>,
+    constants: Vec<OnceLock<Option<Value>>>,
     /// For each operator, made on its first run.
     plans: Vec<OnceLock<Plan>>,
     /// For each operator, the tensors that no later operator needs.
@@ -17,7 +18,7 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// Decodes the constants and checks that all ids are of the graph.
+    /// Checks that all ids are of the graph, and that the constants fit their shapes.
     ///
     /// # Errors
     /// [`CpuError::NoSuchTensor`] and [`CpuError::Constant`].
@@ -40,12 +41,13 @@ impl Interpreter {
                 });
             }
         }
-        let constants = graph
-            .tensors
-            .iter()
-            .enumerate()
-            .map(|(i, _)| constant(&graph, TensorId(i as u32)))
-            .collect::<Result<_, _>>()?;
+        for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
+            let bytes = tensor.data.as_ref().map(|data| data.len());
+            let fits = bytes.map(|bytes| Value::check(tensor.dtype, &tensor.shape, bytes));
+            fits.transpose()
+                .map_err(|source| CpuError::Constant { tensor: id, source })?;
+        }
+        let constants = graph.tensors.iter().map(|_| OnceLock::new()).collect();
         let plans = graph.nodes.iter().map(|_| OnceLock::new()).collect();
         let mut last_use = vec![None; graph.tensors.len()];
         for op in graph.op_ids() {
@@ -77,7 +79,10 @@ impl Interpreter {
 
     /// The value of a constant tensor.
     pub fn constant(&self, id: TensorId) -> Option<&Value> {
-        self.constants.get(id.0 as usize)?.as_ref()
+        let slot = self.constants.get(id.0 as usize)?;
+        // It fits its shape: `new` has checked that.
+        slot.get_or_init(|| constant(&self.graph, id).ok().flatten())
+            .as_ref()
     }
 
     /// Runs one operator. An operand that is `None` or missing from `inputs` is taken from the

@@ -61,16 +61,21 @@ impl Value {
         bytes: &[u8],
     ) -> Result<Value, KernelError> {
         let shape = shape.into();
-        let expected = byte_count(dtype, &shape)?;
-        if bytes.len() != expected {
-            return Err(KernelError::ByteCount {
-                bytes: bytes.len(),
-                expected,
-            });
-        }
+        Value::check(dtype, &shape, bytes.len())?;
         let mut value = Value::zeros(dtype, shape)?;
         value.bytes_mut().copy_from_slice(bytes);
         Ok(value)
+    }
+
+    /// Whether a value of this type and shape has `bytes` bytes.
+    ///
+    /// # Errors
+    /// As [`Value::from_bytes`].
+    pub fn check(dtype: DType, shape: &[usize], bytes: usize) -> Result<(), KernelError> {
+        match byte_count(dtype, shape)? {
+            expected if expected == bytes => Ok(()),
+            expected => Err(KernelError::ByteCount { bytes, expected }),
+        }
     }
 
     /// A value from its elements.

@@ -13,7 +13,7 @@ mod survey;
 pub use spec::{DeviceSpec, UnknownDevice};
 pub use survey::{Candidate, open, survey};
 
-use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
+use ferrite_compiler::executable::{BufferId, Executable, Job, Region, RelocationKind, Target};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -227,19 +227,30 @@ fn check_region(
     }
 }
 
-/// The initial bytes of every buffer with all relocations applied, for buffers at `addresses`.
-fn relocated(executable: &Executable, addresses: &[u64]) -> Result<Vec<Vec<u8>>, DeviceError> {
-    use ferrite_compiler::executable::RelocationKind;
-    let mut images: Vec<Vec<u8>> = executable.buffers.iter().map(|b| b.init.clone()).collect();
+/// What a buffer holds at first: its initial bytes with all relocations applied.
+struct Image<'e> {
+    init: &'e [u8],
+    /// Where an address goes, how, and the address.
+    patches: Vec<(usize, RelocationKind, u32)>,
+    len: usize,
+}
+
+/// The images of all buffers, for buffers at `addresses`.
+fn images<'e>(
+    executable: &'e Executable,
+    addresses: &[u64],
+) -> Result<Vec<Image<'e>>, DeviceError> {
+    let image = |buffer: &'e ferrite_compiler::executable::Buffer| Image {
+        init: &buffer.init,
+        patches: Vec::new(),
+        len: buffer.init.len(),
+    };
+    let mut images: Vec<Image<'e>> = executable.buffers.iter().map(image).collect();
     for relocation in &executable.relocations {
-        let len = match relocation.kind {
-            RelocationKind::Rk3588Value => 8,
-            RelocationKind::Word32 | RelocationKind::Granules64 => 4,
-        };
         let place = Region {
             buffer: relocation.buffer,
             offset: relocation.offset,
-            len,
+            len: relocated_bytes(relocation.kind),
         };
         check_region(executable, "relocation", place)?;
         let target = Region {
@@ -250,26 +261,47 @@ fn relocated(executable: &Executable, addresses: &[u64]) -> Result<Vec<Vec<u8>>,
         check_region(executable, "relocation target", target)?;
         let address = addresses[relocation.target.0 as usize] + u64::from(relocation.addend);
         let value = u32::try_from(address).map_err(|_| DeviceError::Address(address))?;
-        let image = &mut images[place.buffer.0 as usize];
-        if image.len() < place.offset + len {
-            image.resize(place.offset + len, 0);
+        if relocation.kind == RelocationKind::Granules64 && !value.is_multiple_of(64) {
+            return Err(DeviceError::Alignment { address, align: 64 });
         }
-        let bytes = &mut image[place.offset..place.offset + len];
-        match relocation.kind {
-            // target[63:48] | value[47:16] | offset[15:0], little endian.
-            RelocationKind::Rk3588Value => bytes[2..6].copy_from_slice(&value.to_le_bytes()),
-            RelocationKind::Word32 => bytes.copy_from_slice(&value.to_le_bytes()),
-            RelocationKind::Granules64 => {
-                if !value.is_multiple_of(64) {
-                    return Err(DeviceError::Alignment { address, align: 64 });
+        let image = &mut images[place.buffer.0 as usize];
+        image.len = image.len.max(place.offset + place.len);
+        image.patches.push((place.offset, relocation.kind, value));
+    }
+    Ok(images)
+}
+
+/// Bytes of the place that a relocation is applied to.
+fn relocated_bytes(kind: RelocationKind) -> usize {
+    match kind {
+        RelocationKind::Rk3588Value => 8,
+        RelocationKind::Word32 | RelocationKind::Granules64 => 4,
+    }
+}
+
+impl Image<'_> {
+    /// Bytes that are not just zero.
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Writes the image to the beginning of `memory`, which is zero and at least as long.
+    fn write(&self, memory: &mut [u8]) {
+        memory[..self.init.len()].copy_from_slice(self.init);
+        for &(offset, kind, value) in &self.patches {
+            let bytes = &mut memory[offset..offset + relocated_bytes(kind)];
+            match kind {
+                // target[63:48] | value[47:16] | offset[15:0], little endian.
+                RelocationKind::Rk3588Value => bytes[2..6].copy_from_slice(&value.to_le_bytes()),
+                RelocationKind::Word32 => bytes.copy_from_slice(&value.to_le_bytes()),
+                RelocationKind::Granules64 => {
+                    let old = [bytes[0], bytes[1], bytes[2], bytes[3]];
+                    let kept = u32::from_le_bytes(old) & !0x03ff_ffff;
+                    bytes.copy_from_slice(&(kept | value >> 6).to_le_bytes());
                 }
-                let old = [bytes[0], bytes[1], bytes[2], bytes[3]];
-                let kept = u32::from_le_bytes(old) & !0x03ff_ffff;
-                bytes.copy_from_slice(&(kept | value >> 6).to_le_bytes());
             }
         }
     }
-    Ok(images)
 }
 
 /// Checks target, buffers, commands and order of jobs of an executable, once, before it is used.

@@ -1,6 +1,6 @@
 //! What the simulators have in common: an executable's buffers in simulated memory.
 
-use super::{DeviceError, relocated};
+use super::{DeviceError, images};
 use ferrite_compiler::executable::{Evidence, Executable, Placement, Region};
 use ferrite_hw::Grade;
 use ferrite_sim::flat::{Buffer, FlatMemory};
@@ -29,8 +29,8 @@ impl Loaded {
             buffers.push(bytes);
             addresses.push(address);
         }
-        for (buffer, image) in buffers.iter().zip(relocated(executable, &addresses)?) {
-            buffer.with_mut(0..image.len(), |bytes| bytes.copy_from_slice(&image));
+        for (buffer, image) in buffers.iter().zip(images(executable, &addresses)?) {
+            buffer.with_mut(0..image.len(), |bytes| image.write(bytes));
         }
         Ok(Loaded {
             memory,

@@ -10,7 +10,7 @@ mod ioctl;
 
 use super::drm::fence::Fence;
 use super::drm::{self, system};
-use super::{Counters, Device, DeviceError, JobError, Program, check, relocated};
+use super::{Counters, Device, DeviceError, JobError, Program, check, images};
 use address_space::AddressSpace;
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Role, Step, Target, Task};
@@ -143,9 +143,9 @@ impl Device for Etnaviv {
             });
         }
         let addresses: Vec<u64> = buffers.iter().map(Storage::address).collect();
-        for (buffer, image) in buffers.iter_mut().zip(relocated(executable, &addresses)?) {
+        for (buffer, image) in buffers.iter_mut().zip(images(executable, &addresses)?) {
             // New pages are zero, so what lies beyond the image is as it has to be.
-            buffer.with(|bytes| bytes[..image.len()].copy_from_slice(&image))?;
+            buffer.with(|bytes| image.write(bytes))?;
         }
         Ok(Box::new(EtnavivProgram {
             node: Arc::clone(&self.node),

@@ -4,7 +4,7 @@ mod bo;
 mod ioctl;
 
 use super::drm::{self, system};
-use super::{Counters, Device, DeviceError, JobError, Program, check, relocated};
+use super::{Counters, Device, DeviceError, JobError, Program, check, images};
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
 use ferrite_uapi::rocket as uapi;
@@ -71,13 +71,10 @@ impl Device for Rocket {
             node: Arc::clone(&self.node),
             buffers,
         };
-        for (bo, image) in program
-            .buffers
-            .iter_mut()
-            .zip(relocated(executable, &addresses)?)
-        {
+        let images = images(executable, &addresses)?;
+        for (bo, image) in program.buffers.iter_mut().zip(images) {
             // New pages are zero, so what lies beyond the image is as it has to be.
-            bo.bytes_mut()?[..image.len()].copy_from_slice(&image);
+            image.write(bo.bytes_mut()?);
         }
         Ok(Box::new(program))
     }
