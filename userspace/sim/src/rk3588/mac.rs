@@ -3,7 +3,9 @@
 //! Data and weights are int16 pairs in 32-bit words, so that one multiply-add instruction takes two
 //! channels of 8 (AVX2) or 16 (AVX-512) kernels. Which one is decided at run time.
 
-use super::simd::{Level, Once};
+use super::simd::Level;
+#[cfg(target_arch = "x86_64")]
+use super::simd::Once;
 
 /// Kernels of a tile.
 pub(crate) const LANES: usize = 32;

@@ -39,8 +39,10 @@ pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// A closure in the form that `pulp` inlines into its dispatch (bare closures it calls).
+#[cfg(target_arch = "x86_64")]
 pub(crate) struct Once<F>(pub F);
 
+#[cfg(target_arch = "x86_64")]
 impl<R, F: FnOnce() -> R> pulp::NullaryFnOnce for Once<F> {
     type Output = R;
     #[inline(always)]
