@@ -396,6 +396,61 @@ fn compiled_models_are_printed_and_assembled_back() {
 }
 
 #[test]
+fn the_a311d_is_served_alike() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, compiled) = (
+        digits("digits.tflite"),
+        folder.path().join("digits.ferrite"),
+    );
+    let args = ["compile", path(&model), "--target", "a311d", "-o"];
+    json(&ferrite(
+        &[&args[..], &[path(&compiled), "--json"]].concat(),
+    ));
+    let listing = json(&ferrite(&["disasm", path(&compiled), "--json"]));
+    assert_eq!(listing["target"], "a311d");
+    let task = &listing["submissions"][0]["jobs"][0]["tasks"][0];
+    let lines = |name: &str| task[name].as_array().expect("a list").clone();
+    let starts = lines("commands")
+        .iter()
+        .filter(|line| {
+            let line = line.as_str().expect("text");
+            line.starts_with("load PS_NN_INST_ADDR")
+        })
+        .count();
+    let descriptors = lines("descriptors");
+    assert!(starts > 10 && descriptors.len() == starts, "{starts}");
+    for descriptor in descriptors {
+        let text = descriptor.as_str().expect("text");
+        assert!(text.starts_with("nn\n") && text.contains("KERNEL_X_SIZE = "));
+        assert_eq!(text.matches("+ address of buffer").count(), 3, "{text}");
+    }
+    let input = case(folder.path());
+    let class = |device: &str| {
+        let run = ["run", path(&model), "--device", device, "--input"];
+        let report = json(&ferrite(&[&run[..], &[path(&input), "--json"]].concat()));
+        report["outputs"][0]["top"][0]["index"].clone()
+    };
+    assert_eq!(class("sim:a311d"), class("cpu"));
+    let bench = [
+        "bench",
+        path(&model),
+        "--device",
+        "sim:a311d",
+        "--runs",
+        "1",
+    ];
+    let counters = json(&ferrite(&[&bench[..], &["--json"]].concat()))["counters"].clone();
+    for name in [
+        "coefficient_bytes",
+        "image_bytes",
+        "output_bytes",
+        "nn_jobs",
+    ] {
+        assert!(counters[name].as_u64() > Some(0), "{name}: {counters}");
+    }
+}
+
+#[test]
 fn graph_draws_every_operator() {
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("digits.svg");
