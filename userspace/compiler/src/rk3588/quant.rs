@@ -4,6 +4,11 @@ use std::fmt;
 
 pub use crate::common::stored::Stored;
 
+/// 2 to the power of `exponent`, which is that of a normal number or gives 0 below or infinity above.
+fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(((exponent + 1023).clamp(0, 2047) as u64) << 52)
+}
+
 /// A positive factor `scale / 2^shift` as the DPU's converters apply it, `scale` in `[2^14, 2^15)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Multiplier {
@@ -25,16 +30,13 @@ impl Multiplier {
         if !(factor.is_finite() && factor > 0.0) {
             return None;
         }
-        let mut exponent = factor.log2().floor() as i32;
-        let mut scale = (factor * f64::powi(2.0, 14 - exponent)).round_ties_even();
-        // log2 is off by one next to powers of two, and rounding may carry.
-        while scale >= 32768.0 {
+        // Subnormal factors have no exponent of their own here: they are too small to matter.
+        let mut exponent = (factor.to_bits() >> 52) as i32 - 1023;
+        let mut scale = (factor * power_of_two(14 - exponent)).round_ties_even();
+        if scale >= 32768.0 {
+            // Rounding carried.
             exponent += 1;
-            scale = (factor * f64::powi(2.0, 14 - exponent)).round_ties_even();
-        }
-        while scale < 16384.0 {
-            exponent -= 1;
-            scale = (factor * f64::powi(2.0, 14 - exponent)).round_ties_even();
+            scale /= 2.0;
         }
         let shift = 14 - exponent;
         if shift < 0 {
@@ -54,7 +56,7 @@ impl Multiplier {
 
     /// The factor it stands for.
     pub fn value(self) -> f64 {
-        f64::from(self.scale) * f64::powi(2.0, -i32::from(self.shift))
+        f64::from(self.scale) * power_of_two(-i32::from(self.shift))
     }
 }
 
@@ -83,7 +85,6 @@ impl Scaling {
             multiplier: Multiplier::nearest(real)?,
         };
         let most = (i64::from(i32::MAX) / reach.max(1)).clamp(1, i64::from(i16::MAX));
-        let error = |scaling: &Scaling| (scaling.value() - real).abs();
         (1.max(most - Self::CHOICE)..=most)
             .filter_map(|factor| {
                 Some(Scaling {
@@ -92,7 +93,9 @@ impl Scaling {
                 })
             })
             .chain([plain])
-            .min_by(|a, b| error(a).total_cmp(&error(b)))
+            .map(|scaling| ((scaling.value() - real).abs(), scaling))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, scaling)| scaling)
     }
 
     /// A factor of one.
