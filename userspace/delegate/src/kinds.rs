@@ -114,10 +114,9 @@ pub fn kind(name: &str, node: &Node, graph: &Graph, op: OpId) -> Result<OpKind, 
         }
         "RESIZE_BILINEAR" | "RESIZE_NEAREST_NEIGHBOR" => {
             // SAFETY: see above; both structures are alike.
-            let p::Resize {
-                align_corners,
-                half_pixel_centers,
-            } = unsafe { params(node) }?;
+            let resize: p::Resize = unsafe { params(node) }?;
+            let (align_corners, half_pixel_centers) =
+                (resize.align_corners, resize.half_pixel_centers);
             match name {
                 "RESIZE_BILINEAR" => OpKind::ResizeBilinear {
                     align_corners,
