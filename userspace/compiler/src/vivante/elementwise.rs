@@ -135,6 +135,8 @@ pub fn multiplier(factor: f64) -> Result<Multiplier, Unsupported> {
 pub struct Clamp {
     /// Whether the layer itself clamps at the zero point.
     pub relu: bool,
+    /// Whether nothing below the zero point is left in the end, by whatever means.
+    pub rectified: bool,
     /// Zero points of the layer's result and of those of the jobs behind it. The last is the
     /// tensor's.
     pub zeros: Vec<u8>,
@@ -166,7 +168,11 @@ impl Clamp {
             zeros.push((zero - low).clamp(0, 255) as u8);
         }
         zeros.push(zero as u8);
-        Clamp { relu, zeros }
+        Clamp {
+            relu,
+            rectified: low == zero,
+            zeros,
+        }
     }
 
     /// Appends the jobs behind `layer`, which makes the map that `layer.output` names.

@@ -19,6 +19,7 @@ use super::elementwise::{Clamp, multiplier};
 use super::kernels::{Kernel, Order};
 use super::lower::Lowering;
 use super::program::{Layer, Multiplier, Side};
+use super::rounding::first_rounding;
 use crate::Unsupported;
 use crate::common::fold_pad::fold_pad;
 use crate::common::index::{map_shape, nhwc};
@@ -197,7 +198,7 @@ impl Conv {
     fn lower(self, ctx: &mut Context) -> Lowering {
         let halvings = self.halvings()?;
         let pooled = halvings > 0;
-        let kernel = self.kernel(ctx)?;
+        let mut kernel = self.kernel(ctx)?;
         let (in_zero, in_scale) = ctx.quantisation(self.input)?;
         let (_, out_scale) = ctx.quantisation(self.output)?;
         let factor = in_scale * self.filter_scale(ctx)? / out_scale;
@@ -224,6 +225,10 @@ impl Conv {
             }
         }
         let clamp = Clamp::of(ctx, self.output, self.activation)?;
+        if clamp.rectified {
+            let nudge = first_rounding(factor);
+            kernel.bias.iter_mut().for_each(|bias| *bias += nudge);
+        }
         let input = ctx.side(self.input, self.input_shape)?;
         let output = ctx.side(self.output, self.output_shape)?;
         let layer = Layer {
@@ -409,7 +414,8 @@ impl Conv {
         let in_zero = i64::from(ctx.quantisation(self.input)?.0);
         for (bias, (sum, magnitude)) in bias.into_iter().zip(kernel.sums()) {
             let corrected = bias - in_zero * sum;
-            let largest = corrected.abs() + magnitude * 255;
+            // One more, which may be added for the sake of rounding.
+            let largest = corrected.abs() + magnitude * 255 + 1;
             if largest > i64::from(i32::MAX) {
                 return Err(Unsupported::new(format!(
                     "an accumulator may reach {largest}, beyond 32 bits"

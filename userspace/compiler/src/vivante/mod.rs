@@ -21,6 +21,7 @@ mod lower_conv;
 mod lower_requant;
 pub mod plan_tile;
 pub mod program;
+mod rounding;
 mod split_channels;
 mod symbols;
 
