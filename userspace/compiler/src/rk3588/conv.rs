@@ -126,7 +126,7 @@ impl Conv {
         let sums = filter.bias(from.zero)?;
         let plan = requant::plan(ctx, &self, &filter, &factors, &sums, to.zero, range)?;
 
-        let bias = requant::scaled_bias(&filter, &factors, &plan.stage, from.zero, &sums);
+        let bias = requant::scaled_bias(&filter, &factors, &plan, from.zero, &sums);
 
         let input = ctx.side(self.input)?;
         let output = match plan.raw {

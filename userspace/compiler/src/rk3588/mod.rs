@@ -28,6 +28,7 @@ pub mod registers;
 mod requant;
 mod split_padding;
 mod sums;
+mod two_roundings;
 #[cfg(test)]
 mod verify;
 

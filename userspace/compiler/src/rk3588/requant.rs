@@ -9,6 +9,7 @@ use super::filter::Filter;
 use super::lower::{Lowered, finish};
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling, q31};
+use super::two_roundings::{self, Imitation};
 use crate::Unsupported;
 use crate::executable::{Evidence, HostRequant};
 
@@ -23,6 +24,8 @@ pub struct Plan {
     pub raw: Option<HostRequant>,
     /// Additions with saturation that follow, to clamp at other ends than those of int8.
     pub shifts: Vec<i32>,
+    /// Added to the bias of every channel, in units of the accumulators.
+    pub carry: i32,
 }
 
 impl Plan {
@@ -92,26 +95,32 @@ pub fn plan(
     let input_zero = ctx.stored(conv.input)?.zero;
     if let &[factor] = factors {
         let (offset, shifts) = clamp_shifts(zero, range);
-        // A little more than the accumulators reach leaves room for a nudge.
-        let scaling = scaling(factor, filter.reach(input_zero) + 2)?;
+        // A little more than the accumulators reach leaves room for what an imitation adds.
+        let reach = filter.reach(input_zero) + 2;
+        // TFLite's FULLY_CONNECTED rounds once.
         let twice = !matches!(ctx.graph.node(conv.op).kind, OpKind::FullyConnected { .. });
-        let nudge = match twice && range.0 >= zero && ctx.admits(Evidence::Sibling) {
-            true => first_rounding(factor, scaling),
-            false => 0,
+        let made = match twice && range.0 >= zero {
+            true => two_roundings::imitate(factor, reach, ctx.admits(Evidence::Sibling))?,
+            false => Imitation {
+                scaling: scaling(factor, reach)?,
+                carry: 0,
+                nudge: 0,
+            },
         };
         return Ok(Plan {
             stage: Stage::Narrow {
-                scaling,
-                nudge,
+                scaling: made.scaling,
+                nudge: made.nudge,
                 offset,
             },
-            evidence: if nudge == 0 {
+            evidence: if made.nudge == 0 {
                 PROVEN
             } else {
                 Evidence::Sibling
             },
             raw: None,
             shifts,
+            carry: made.carry,
         });
     }
     if filter.zero != 0 {
@@ -127,6 +136,7 @@ pub fn plan(
                 evidence: Evidence::Sibling,
                 raw: None,
                 shifts,
+                carry: 0,
             });
         }
     }
@@ -144,28 +154,8 @@ pub fn plan(
             max: range.1 + offset,
         }),
         shifts: Vec::new(),
+        carry: 0,
     })
-}
-
-/// What to add to the products of accumulators and `scaling.factor` so that one rounding gives what
-/// TFLite's two do, for results that are not below the zero point.
-///
-/// TFLite rounds the product with a mantissa in [0.5, 1) to an integer first, then the right shift by
-/// `s` to nearest, ties away from zero. For positive results the two are one rounding of a value that
-/// is `2^-(s + 1)` steps larger: a multiple of `2^-s` rounds up from half a step on, and half a
-/// multiple less than that is rounded up to it. 0 where the unit of the products is too coarse.
-fn first_rounding(factor: f64, scaling: Scaling) -> i32 {
-    let (_, shift) = q31(factor);
-    if shift >= 0 {
-        return 0;
-    }
-    let wanted = f64::powi(2.0, shift - 1) / scaling.multiplier.value();
-    // The next integer above: ties of the first rounding go up.
-    let nudge = wanted.floor() + 1.0;
-    match nudge - wanted <= wanted / 16.0 {
-        true => nudge as i32,
-        false => 0,
-    }
 }
 
 /// Largest distance of an 8-bit value from its zero point.
@@ -225,12 +215,12 @@ fn per_channel(filter: &Filter, factors: &[f64], input_zero: i32, offset: i32) -
     })
 }
 
-/// Bias operands for a stage: with per-channel factors, the model's bias in units of the rounded
+/// Bias operands for a plan: with per-channel factors, the model's bias in units of the rounded
 /// factor, so that its share of the output is exact however coarse the factor.
 pub fn scaled_bias(
     filter: &Filter,
     factors: &[f64],
-    stage: &Stage,
+    plan: &Plan,
     input_zero: i32,
     plain: &[i32],
 ) -> Vec<i32> {
@@ -239,9 +229,9 @@ pub fn scaled_bias(
         shift,
         multiplier,
         ..
-    } = stage
+    } = &plan.stage
     else {
-        return plain.to_vec();
+        return plain.iter().map(|b| b.saturating_add(plan.carry)).collect();
     };
     let rho = f64::powi(2.0, i32::from(*shift)) / multiplier.value();
     let limit = f64::from(1 << 30);
@@ -341,33 +331,6 @@ mod tests {
 
     fn saturate(x: i32) -> i32 {
         x.clamp(-128, 127)
-    }
-
-    /// Positive accumulators, through both ways of rounding.
-    #[test]
-    fn a_nudge_replaces_the_first_of_two_roundings() {
-        for factor in [0.004_821, 0.000_37, 0.043_9, 0.007_9, 0.26] {
-            let most = (300.0 / factor) as i64;
-            let scaling = scaling(factor, most + 2).expect("in range");
-            let nudge = i64::from(first_rounding(factor, scaling));
-            assert!(nudge > 0, "{factor}");
-            let (mantissa, shift) = q31(factor);
-            let (right, half) = (-shift, 1_i64 << (-shift - 1));
-            let (mut two, mut plain) = (0, 0);
-            for acc in 0..most {
-                let high = (acc * i64::from(mantissa) + (1 << 30)) >> 31;
-                let reference = (high + half) >> right;
-                let converted = |value: i64| {
-                    let scale = f64::from(scaling.multiplier.scale);
-                    let divisor = f64::powi(2.0, scaling.multiplier.shift.into());
-                    (value as f64 * scale / divisor).round_ties_even() as i64
-                };
-                let product = acc * i64::from(scaling.factor);
-                two += i64::from(converted(product + nudge) != reference);
-                plain += i64::from(converted(product) != reference);
-            }
-            assert!(two * 20 <= plain, "{factor}: {two} differ, {plain} without");
-        }
     }
 
     #[test]
