@@ -198,6 +198,13 @@ fn pack_layer(ctx: &Context, layer: &Layer, packed: &mut Vec<u8>) -> Result<(), 
                 at(tap).map_or(&none[..], |_| &row[..])
             });
         }
+        Weights::Taps(ref weights) => {
+            debug_assert_eq!(layer.mode, Mode::Depthwise);
+            let rows: Vec<Vec<u8>> = (0..taps)
+                .map(|tap| vec![at(tap).map_or(0, |at| weights[at] as u8); inputs])
+                .collect();
+            pack::depthwise(packed, taps, inputs, 0, 0, |tap| &rows[tap]);
+        }
         Weights::Select { ref from } => {
             pack::computed(packed, outputs, taps, inputs, |oc, _, ic| {
                 i8::from(from.get(oc).is_some_and(|&from| from as usize == ic))

@@ -7,7 +7,7 @@ use super::context::{Context, map_shape};
 use super::plan_tiles::Shape;
 use super::program::{CubeId, Layer};
 use super::quant::Stored;
-use super::{lower_add, lower_concat, lower_conv, lower_pool, lower_requant};
+use super::{lower_add, lower_concat, lower_conv, lower_max_pool, lower_pool, lower_requant};
 use crate::Unsupported;
 use crate::common::{self, fold_activation};
 use crate::executable::Evidence;
@@ -48,10 +48,7 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
             op: Reduce::Mean, ..
         } => lower_pool::lower_mean(ctx, op),
         OpKind::Quantize | OpKind::Unary(_) => lower_requant::lower_requant(ctx, op),
-        OpKind::MaxPool2d(_) => Err(Unsupported::new(
-            "8-bit pooling on the PPU is only inferred from registers",
-        )
-        .with_remedy("prove it with `ferrite selftest` on a board")),
+        OpKind::MaxPool2d(_) => lower_max_pool::lower_max_pool(ctx, op),
         _ => Err(Unsupported::new(format!(
             "no lowering of {} to the RK3588",
             ctx.graph.op_name(op)

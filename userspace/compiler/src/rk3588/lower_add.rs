@@ -67,11 +67,9 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
     let sign = if subtract { -1 } else { 1 };
     let (source, residual, target) = (ctx.side(main)?, ctx.side(other)?, ctx.side(output)?);
     let channels = target.channels;
-    let step = if channels <= WHOLE { channels } else { SLICE };
     let one = Hw { h: 1, w: 1 };
     let mut layers = Vec::new();
-    for start in (0..channels).step_by(step) {
-        let count = step.min(channels - start);
+    for (start, count) in slices(channels) {
         let part = |side: Side| Side {
             surface: side.surface + start / 16,
             channels: count,
@@ -113,6 +111,14 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
     Ok((vec![main, other], lowered))
+}
+
+/// First channel and number of channels of each task of an identity convolution.
+pub fn slices(channels: usize) -> impl Iterator<Item = (usize, usize)> {
+    let step = if channels <= WHOLE { channels } else { SLICE };
+    (0..channels)
+        .step_by(step)
+        .map(move |start| (start, step.min(channels - start)))
 }
 
 /// Integer factors that bring both operands to a common unit, and the unit to the result's step.

@@ -17,6 +17,7 @@ mod lower;
 mod lower_add;
 mod lower_concat;
 mod lower_conv;
+mod lower_max_pool;
 mod lower_pool;
 mod lower_requant;
 mod pack_weights;

@@ -119,6 +119,8 @@ pub enum Weights {
     },
     /// The same weight for every tap of every channel of a depthwise layer.
     Constant(i8),
+    /// A weight for each tap, the same for every channel of a depthwise layer.
+    Taps(Vec<i8>),
     /// A dense 1x1 filter that gives each output channel one input channel as it is.
     Select {
         /// The input channel of each output channel.
