@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::recipe::{Layer, Places};
-use common::{place, place_bytes};
+use common::recipe::Layer;
+use common::{filled, place};
 use ferrite_sim::rk3588::iommu::{INT_PAGE_FAULT, register, status};
 use ferrite_sim::rk3588::{Config, Device, Iommu, Kick, Translated};
 use ferrite_sim::{FlatMemory, Memory, Refusal};
@@ -28,38 +28,15 @@ fn submit(device: &mut Device, address: u32, words: usize) -> Option<Kick> {
 
 fn layer() -> Layer {
     Layer {
-        width: 8,
-        height: 8,
-        channels: 16,
-        kernels: 32,
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad: [0; 4],
-        pad_value: 0,
-        depthwise: false,
-        ow_op: None,
-        truncate: 0,
         requant: Some((16384, 15, 0)),
-        multiplier_shift: None,
-        add: None,
-    }
-}
-
-fn places(memory: &FlatMemory) -> Places {
-    Places {
-        input: place_bytes(memory, &[1; 1024]),
-        weights: place_bytes(memory, &[2; 512]),
-        bias: place_bytes(memory, &[0; 128]),
-        output: place_bytes(memory, &[0; 2048]),
-        operand: 0,
+        ..Layer::pointwise(8, 8)
     }
 }
 
 #[test]
 fn a_job_runs_and_interrupts() {
     let memory = FlatMemory::new();
-    let words = layer().words(places(&memory));
+    let words = layer().words(filled(&memory, &layer()));
     let address = place(&memory, &words);
     let mut device = Device::new(Config::default());
     assert_eq!(device.mmio_read(0), 0x4649_5245);
@@ -85,7 +62,7 @@ fn a_job_runs_and_interrupts() {
 #[test]
 fn a_fault_hangs_until_reset() {
     let memory = FlatMemory::new();
-    let mut at = places(&memory);
+    let mut at = filled(&memory, &layer());
     at.weights = 0xdead_0000;
     let words = layer().words(at);
     let address = place(&memory, &words);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::recipe::{Layer, Places};
-use common::{place, place_bytes};
+use common::{filled, place};
 use ferrite_hw::rk3588::{Command, cna};
 use ferrite_sim::rk3588::{Config, Core, FaultKind, Simulator, Start};
 use ferrite_sim::{FlatMemory, Memory};
@@ -12,33 +12,7 @@ const DATA_REUSE: u32 = 1 << 12;
 const WEIGHT_REUSE: u32 = 1 << 13;
 
 fn layer() -> Layer {
-    Layer {
-        width: 6,
-        height: 5,
-        channels: 16,
-        kernels: 32,
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad: [0; 4],
-        pad_value: 0,
-        depthwise: false,
-        ow_op: None,
-        truncate: 0,
-        requant: Some((16384, 14, 0)),
-        multiplier_shift: None,
-        add: None,
-    }
-}
-
-fn places(memory: &FlatMemory) -> Places {
-    Places {
-        input: place_bytes(memory, &[1; 480]),
-        weights: place_bytes(memory, &[2; 512]),
-        bias: place_bytes(memory, &[0; 128]),
-        output: place_bytes(memory, &[0; 960]),
-        operand: 0,
-    }
+    Layer::pointwise(6, 5)
 }
 
 fn start(memory: &FlatMemory, at: Places, reuse: u32) -> Start {
@@ -56,7 +30,7 @@ fn start(memory: &FlatMemory, at: Places, reuse: u32) -> Start {
 #[test]
 fn reused_operands_are_those_of_the_previous_task() {
     let memory = FlatMemory::new();
-    let at = places(&memory);
+    let at = filled(&memory, &layer());
     let first = || {
         let mut byte = [0];
         memory.read(u64::from(at.output), &mut byte).unwrap();
@@ -83,7 +57,7 @@ fn reused_operands_are_those_of_the_previous_task() {
 #[test]
 fn reuse_of_something_else_is_a_fault() {
     let memory = FlatMemory::new();
-    let (at, other) = (places(&memory), places(&memory));
+    let (at, other) = (filled(&memory, &layer()), filled(&memory, &layer()));
     for (reuse, what) in [(DATA_REUSE, "data"), (WEIGHT_REUSE, "weight")] {
         let mut core = Core::new(Config::default());
         let fault = |core: &mut Core, at| core.run(&memory, start(&memory, at, reuse)).fault;
@@ -107,7 +81,7 @@ fn cores_run_jobs_at_the_same_time() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                let at = places(&memory);
+                let at = filled(&memory, &layer());
                 for _ in 0..5 {
                     let kicks = [start(&memory, at, 0), start(&memory, at, WEIGHT_REUSE)];
                     let outcomes = simulator.run(&memory, &kicks);
@@ -125,7 +99,7 @@ fn cores_run_jobs_at_the_same_time() {
         (80, 80, 0)
     );
     // A job stops at its first fault, and the core is usable afterwards.
-    let at = places(&memory);
+    let at = filled(&memory, &layer());
     let bad = simulator.run(
         &memory,
         &[start(&memory, at, DATA_REUSE), start(&memory, at, 0)],

@@ -97,59 +97,40 @@ pub fn lower_fully_connected(
     let source = ctx.origin(given);
     let shape = map_shape(ctx.tensor(source)).unwrap_or([1, 1, k]);
     let per_image = |t: &[usize]| t.len() == 4 && t[0] == rows && t[1] * t[2] * t[3] == k;
+    // A single column of pixels, which can be cut anywhere: any arrangement of the rows will do.
+    let column = |input| Conv {
+        op,
+        input,
+        output,
+        batch: 1,
+        input_shape: [rows, 1, k],
+        output_shape: [rows, 1, oc],
+        window: Window::unit(),
+        taps: Taps::all(Hw { h: 1, w: 1 }),
+        grouping: Grouping::Dense,
+        filter,
+        bias,
+        activation,
+        name: "fully-connected",
+    };
     let conv = if shape[2] == k {
-        // Any arrangement of pixels will do; a single column can be cut anywhere.
-        Conv {
-            op,
-            input: source,
-            output,
-            batch: 1,
-            input_shape: [rows, 1, k],
-            output_shape: [rows, 1, oc],
-            window: Window::unit(),
-            taps: Taps::all(Hw { h: 1, w: 1 }),
-            grouping: Grouping::Dense,
-            filter,
-            bias,
-            activation,
-            name: "fully-connected",
-        }
+        column(source)
     } else if per_image(&ctx.tensor(source).shape) {
         let [n, h, w, c] = nhwc(ctx.tensor(source))?;
+        let kernel = Hw { h, w };
         Conv {
-            op,
-            input: source,
-            output,
             batch: n,
             input_shape: [h, w, c],
             output_shape: [1, 1, oc],
             window: Window {
-                kernel: Hw { h, w },
+                kernel,
                 ..Window::unit()
             },
-            taps: Taps::all(Hw { h, w }),
-            grouping: Grouping::Dense,
-            filter,
-            bias,
-            activation,
-            name: "fully-connected",
+            taps: Taps::all(kernel),
+            ..column(source)
         }
     } else if map_shape(ctx.tensor(given)).is_some_and(|s| s[2] == k) {
-        Conv {
-            op,
-            input: given,
-            output,
-            batch: 1,
-            input_shape: [rows, 1, k],
-            output_shape: [rows, 1, oc],
-            window: Window::unit(),
-            taps: Taps::all(Hw { h: 1, w: 1 }),
-            grouping: Grouping::Dense,
-            filter,
-            bias,
-            activation,
-            name: "fully-connected",
-        }
+        column(given)
     } else {
         return Err(Unsupported::new(format!(
             "input {:?} does not lie in rows of {k}",

@@ -9,8 +9,8 @@ use std::sync::Arc;
 /// Buffers with their initial contents.
 pub struct Loaded {
     pub memory: FlatMemory,
-    pub buffers: Vec<Arc<Buffer>>,
-    pub addresses: Vec<u64>,
+    buffers: Vec<Arc<Buffer>>,
+    addresses: Vec<u64>,
 }
 
 impl Loaded {
@@ -38,10 +38,25 @@ impl Loaded {
             addresses,
         })
     }
+
+    /// Where a region lies in simulated memory.
+    pub fn address(&self, region: Region) -> u64 {
+        self.addresses[region.buffer.0 as usize] + region.offset as u64
+    }
+
+    /// Has `fill` write a region.
+    pub fn write(&self, region: Region, fill: &mut dyn FnMut(&mut [u8])) {
+        self.buffers[region.buffer.0 as usize].with_mut(range(region), fill);
+    }
+
+    /// Shows a region to `take`.
+    pub fn read(&self, region: Region, take: &mut dyn FnMut(&[u8])) {
+        self.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[range(region)]));
+    }
 }
 
 /// The bytes of a region in its buffer.
-pub fn range(region: Region) -> std::ops::Range<usize> {
+fn range(region: Region) -> std::ops::Range<usize> {
     region.offset..region.offset + region.len
 }
 

@@ -1,6 +1,6 @@
 //! The A311D simulator in this process, given command streams as etnaviv's user space submits them.
 
-use super::sim::{Loaded, evidence, range};
+use super::sim::{Loaded, evidence};
 use super::{Counters, Device, DeviceError, JobError, Program, check};
 use ferrite_compiler::executable::{Executable, Job, Region, Target};
 use ferrite_sim::vivante::{self, Config, Npu};
@@ -55,21 +55,19 @@ impl Program for SimProgram {
         region: Region,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result<(), DeviceError> {
-        self.loaded.buffers[region.buffer.0 as usize].with_mut(range(region), fill);
+        self.loaded.write(region, fill);
         Ok(())
     }
 
     fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError> {
-        self.loaded.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[range(region)]));
+        self.loaded.read(region, take);
         Ok(())
     }
 
     fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
         for (number, job) in jobs.iter().enumerate() {
             for (index, task) in job.tasks.iter().enumerate() {
-                let region = task.commands;
-                let address =
-                    self.loaded.addresses[region.buffer.0 as usize] + region.offset as u64;
+                let address = self.loaded.address(task.commands);
                 // A stream is counted in pairs of words.
                 let outcome = self
                     .npu

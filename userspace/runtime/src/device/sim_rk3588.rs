@@ -1,12 +1,10 @@
 //! The RK3588 simulator in this process, fed as mainline's driver feeds the chip: one start for
 //! each task, the tasks of a job in order on one core.
 
-use super::sim::{Loaded, evidence, range};
+use super::sim::{Loaded, evidence};
 use super::{Counters, Device, DeviceError, JobError, Program, check, schedule};
-use ferrite_compiler::executable::{Executable, Job, Region, Target, Task};
-use ferrite_sim::flat::{Buffer, FlatMemory};
+use ferrite_compiler::executable::{Executable, Job, Region, Target};
 use ferrite_sim::rk3588::{self, Config, Core, Start};
-use std::sync::Arc;
 
 /// Cores of the chip.
 const CORES: usize = 3;
@@ -38,28 +36,19 @@ impl Device for SimRk3588 {
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
         check(executable, Target::Rk3588)?;
-        let Loaded {
-            memory,
-            buffers,
-            addresses,
-        } = Loaded::new(executable)?;
         let config = Config {
             evidence: evidence(executable),
             ..Config::default()
         };
         Ok(Box::new(SimProgram {
-            memory,
-            buffers,
-            addresses,
+            loaded: Loaded::new(executable)?,
             cores: (0..CORES).map(|_| Core::new(config)).collect(),
         }))
     }
 }
 
 struct SimProgram {
-    memory: FlatMemory,
-    buffers: Vec<Arc<Buffer>>,
-    addresses: Vec<u64>,
+    loaded: Loaded,
     cores: Vec<Core>,
 }
 
@@ -69,21 +58,23 @@ impl Program for SimProgram {
         region: Region,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result<(), DeviceError> {
-        self.buffers[region.buffer.0 as usize].with_mut(range(region), fill);
+        self.loaded.write(region, fill);
         Ok(())
     }
 
     fn read(&mut self, region: Region, take: &mut dyn FnMut(&[u8])) -> Result<(), DeviceError> {
-        self.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[range(region)]));
+        self.loaded.read(region, take);
         Ok(())
     }
 
     fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
-        let (memory, addresses) = (&self.memory, &self.addresses);
+        let loaded = &self.loaded;
         let after = |job: usize| jobs[job].after.clone();
         let run = |core: &mut Core, index: usize, job: usize| {
             for (number, task) in jobs[job].tasks.iter().enumerate() {
-                let outcome = core.run(memory, start(task, addresses));
+                // The memory hands out addresses below 4 GiB only.
+                let commands = loaded.address(task.commands) as u32;
+                let outcome = core.run(&loaded.memory, Start::task(commands, task.words));
                 if let Some(fault) = outcome.fault {
                     // As a driver would: the next job finds a working core.
                     core.reset();
@@ -106,13 +97,6 @@ impl Program for SimProgram {
             cores: cores.collect(),
         })
     }
-}
-
-fn start(task: &Task, addresses: &[u64]) -> Start {
-    let region = task.commands;
-    // The memory hands out addresses below 4 GiB only.
-    let address = addresses[region.buffer.0 as usize] + region.offset as u64;
-    Start::task(address as u32, task.words)
 }
 
 fn named(counters: &rk3588::Counters) -> std::collections::BTreeMap<String, u64> {

@@ -5,6 +5,7 @@ pub mod recipe;
 
 use ferrite_hw::rk3588::{Block, Command, command};
 use ferrite_sim::FlatMemory;
+use recipe::{Layer, Places};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -94,4 +95,18 @@ pub fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2)
         .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
         .collect()
+}
+
+/// Buffers of a layer: inputs of 1, weights of 2, no bias.
+pub fn filled(memory: &FlatMemory, layer: &Layer) -> Places {
+    let [height, width] = layer.out_size();
+    let pixels = layer.width * layer.height;
+    let filled = |byte: u8, bytes: u32| place_bytes(memory, &vec![byte; bytes as usize]);
+    Places {
+        input: filled(1, pixels * layer.stored_channels()),
+        weights: filled(2, layer.kernels * layer.stored_channels()),
+        bias: filled(0, 4 * layer.written_channels()),
+        output: filled(0, width * height * layer.written_channels()),
+        operand: 0,
+    }
 }

@@ -41,6 +41,27 @@ pub struct Places {
 }
 
 impl Layer {
+    /// A 1x1 convolution of 16 channels to 32.
+    pub fn pointwise(width: u32, height: u32) -> Layer {
+        Layer {
+            width,
+            height,
+            channels: 16,
+            kernels: 32,
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad: [0; 4],
+            pad_value: 0,
+            depthwise: false,
+            ow_op: None,
+            truncate: 0,
+            requant: Some((16384, 14, 0)),
+            multiplier_shift: None,
+            add: None,
+        }
+    }
+
     /// Stored input channels.
     pub fn stored_channels(&self) -> u32 {
         self.channels.next_multiple_of(16)
