@@ -135,8 +135,8 @@ pub fn multiplier(factor: f64) -> Result<Multiplier, Unsupported> {
 pub struct Clamp {
     /// Whether the layer itself clamps at the zero point.
     pub relu: bool,
-    /// Whether nothing below the zero point is left in the end, by whatever means.
-    pub rectified: bool,
+    /// How far results reach below and above the zero point in the end.
+    pub steps: [i32; 2],
     /// Zero points of the layer's result and of those of the jobs behind it. The last is the
     /// tensor's.
     pub zeros: Vec<u8>,
@@ -170,7 +170,7 @@ impl Clamp {
         zeros.push(zero as u8);
         Clamp {
             relu,
-            rectified: low == zero,
+            steps: [zero - low, high - zero],
             zeros,
         }
     }

@@ -19,7 +19,7 @@ use super::elementwise::{Clamp, multiplier};
 use super::kernels::{Kernel, Order};
 use super::lower::Lowering;
 use super::program::{Layer, Multiplier, Side};
-use super::rounding::first_rounding;
+use super::rounding;
 use crate::Unsupported;
 use crate::common::fold_pad::fold_pad;
 use crate::common::index::{map_shape, nhwc};
@@ -225,10 +225,8 @@ impl Conv {
             }
         }
         let clamp = Clamp::of(ctx, self.output, self.activation)?;
-        if clamp.rectified {
-            let nudge = first_rounding(factor);
-            kernel.bias.iter_mut().for_each(|bias| *bias += nudge);
-        }
+        let (multiplier, added) = rounding::fit(factor, multiplier, clamp.steps);
+        kernel.bias.iter_mut().for_each(|bias| *bias += added);
         let input = ctx.side(self.input, self.input_shape)?;
         let output = ctx.side(self.output, self.output_shape)?;
         let layer = Layer {
