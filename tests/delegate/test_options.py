@@ -1,5 +1,6 @@
 """Options, and devices that cannot be used."""
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,25 @@ def test_cpu_device_leaves_all_to_the_host(setup):
     interpreter = setup.interpreter(setup.digits(), device='cpu')
     interpreter.allocate_tensors()
     expect(segments(interpreter) == 0, 'operators were taken')
+
+
+@once
+def test_what_a_selftest_has_proven_is_used(setup):
+    def evidence(**options):
+        with stderr() as lines:
+            setup.interpreter(setup.digits(), log='info', **options)
+        return next(line.split()[-3] for line in lines if 'lowerings of evidence' in line)
+
+    os.environ['FERRITE_STATE_DIR'] = str(setup.folder / 'state')
+    try:
+        expect(evidence() == 'Silicon', evidence())
+        command = [setup.args.ferrite, 'selftest', '--device', 'sim:rk3588', '--evidence', 'sibling']
+        tested = subprocess.run(command, capture_output=True, text=True)
+        expect(tested.returncode == 0, tested.stderr)
+        expect(evidence() == 'Sibling', evidence())
+        expect(evidence(evidence='silicon') == 'Silicon', 'the option does not count more')
+    finally:
+        del os.environ['FERRITE_STATE_DIR']
 
 
 @once

@@ -8,7 +8,6 @@ mod graph_svg;
 mod labels;
 mod model;
 mod picture;
-mod proven;
 mod report;
 mod resample;
 mod table;

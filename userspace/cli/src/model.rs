@@ -1,13 +1,12 @@
 //! Models: read, compiled, put on a device.
 
 use crate::args::{Evidence, ModelArgs};
-use crate::commands::selftest;
 use crate::error::CliError;
-use crate::proven;
 use ferrite_compiler::executable::{self, Executable, Placement, Target};
 use ferrite_ir::Graph;
 use ferrite_runtime::cpu::Value;
 use ferrite_runtime::device::{self, DeviceSpec};
+use ferrite_runtime::selftest::proven;
 use ferrite_runtime::session::{Session, cpu_only};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,7 +75,7 @@ pub fn prepare_graph(
         Some(device) => {
             let evidence = match evidence {
                 Some(evidence) => evidence.into(),
-                None => proven::evidence(&device.name(), &selftest::host()),
+                None => proven::evidence(&device.name()),
             };
             log::info!("compiling with lowerings of evidence {evidence:?} or better");
             compile(path, &graph, device.target(), evidence, device.cores())?

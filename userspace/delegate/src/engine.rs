@@ -6,6 +6,7 @@ use ferrite_compiler::{CompileError, Executable, Target};
 use ferrite_ir::Graph;
 use ferrite_runtime::Session;
 use ferrite_runtime::device::{self, Device, DeviceError, DeviceSpec};
+use ferrite_runtime::selftest::proven;
 use ferrite_runtime::session::{RunError, cpu_only};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -60,10 +61,14 @@ impl Engine {
 
     /// An engine for an NPU that is open already.
     pub fn with_npu(device: Box<dyn Device>, options: &Options) -> Engine {
+        let evidence = options
+            .evidence
+            .unwrap_or_else(|| proven::evidence(&device.name()));
+        log::info!("compiling with lowerings of evidence {evidence:?} or better");
         Engine {
             npu: Some(Npu {
                 options: ferrite_compiler::Options {
-                    evidence: options.evidence,
+                    evidence,
                     cores: device.cores(),
                     ..ferrite_compiler::Options::new(device.target())
                 },

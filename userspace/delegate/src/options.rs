@@ -2,6 +2,7 @@
 
 use ferrite_compiler::Evidence;
 use ferrite_runtime::device::{DeviceSpec, UnknownDevice};
+use ferrite_runtime::selftest::proven::GRADES;
 use log::LevelFilter;
 use std::path::PathBuf;
 
@@ -24,8 +25,9 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// How much to say on standard error.
     pub log: LevelFilter,
-    /// Weakest grade of hardware knowledge to rest on.
-    pub evidence: Evidence,
+    /// Weakest grade of hardware knowledge to rest on; what `ferrite selftest` has proven on the
+    /// device if it is not set.
+    pub evidence: Option<Evidence>,
     /// What to do when the device fails.
     pub on_error: OnError,
 }
@@ -36,7 +38,7 @@ impl Default for Options {
             device: DeviceSpec::Auto,
             cache_dir: None,
             log: LevelFilter::Error,
-            evidence: Evidence::Silicon,
+            evidence: None,
             on_error: OnError::Fail,
         }
     }
@@ -110,12 +112,10 @@ impl Options {
                     .map_err(|_| wrong("log", "off, error, warn, info, debug, trace"))?;
             }
             "evidence" => {
-                self.evidence = match value {
-                    "silicon" => Evidence::Silicon,
-                    "sibling" => Evidence::Sibling,
-                    "inferred" => Evidence::Inferred,
-                    _ => return Err(wrong("evidence", "silicon, sibling, inferred")),
-                };
+                let grade = GRADES.iter().find(|(_, name)| *name == value);
+                let (grade, _) =
+                    grade.ok_or_else(|| wrong("evidence", "silicon, sibling, inferred"))?;
+                self.evidence = Some(*grade);
             }
             "on_error" => {
                 self.on_error = match value {

@@ -3,14 +3,13 @@
 use super::info::evidence_name;
 use crate::args::SelftestArgs;
 use crate::error::CliError;
-use crate::proven::{self, GRADES};
 use crate::report::Report;
 use crate::table::table;
 use ferrite_compiler::Evidence;
 use ferrite_runtime::device::{self, Device};
+use ferrite_runtime::selftest::proven::{self, GRADES};
 use ferrite_runtime::selftest::{self, Case, CaseError, Compiled, Outcome};
 use serde_json::{Value, json};
-use std::path::Path;
 
 pub fn run(args: &SelftestArgs) -> Result<Report, CliError> {
     let device = device::open(&args.device.device)?;
@@ -46,7 +45,7 @@ pub fn run(args: &SelftestArgs) -> Result<Report, CliError> {
         "target": device.map(|d| format!("{:?}", d.target()).to_lowercase()),
         "cores": device.map(Device::cores),
         "version": env!("CARGO_PKG_VERSION"),
-        "host": host(),
+        "host": proven::host(),
         "evidence": evidence_name(wanted),
         "allowed_steps": selftest::STEPS,
         "cases": tally.entries,
@@ -165,17 +164,4 @@ impl Tally {
         self.rows.push(row);
         self.entries.push(entry);
     }
-}
-
-/// What one needs to know of the machine to make use of a report.
-pub fn host() -> Value {
-    let read = |path: &str| {
-        let text = std::fs::read_to_string(Path::new(path)).ok()?;
-        Some(text.trim_end_matches(['\0', '\n']).to_owned())
-    };
-    json!({
-        "architecture": std::env::consts::ARCH,
-        "kernel": read("/proc/sys/kernel/osrelease"),
-        "board": read("/proc/device-tree/model"),
-    })
 }

@@ -3,6 +3,7 @@
 
 mod builder;
 mod cases;
+pub mod proven;
 
 pub use cases::{Case, cases};
 

@@ -1,8 +1,8 @@
 //! What selftests have proven: reports are kept for each device, and lowerings that a device passed
 //! with are used on it from then on.
 
-use ferrite_compiler::Evidence;
-use serde_json::Value;
+use ferrite_compiler::executable::Evidence;
+use serde_json::{Value, json};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,12 +45,25 @@ pub fn keep(device: &str, report: &Value) -> io::Result<Option<PathBuf>> {
 }
 
 /// The weakest evidence that `device` has proven lowerings of. Reports of other versions of this
-/// program, or of another machine or kernel than `host`, prove nothing.
-pub fn evidence(device: &str, host: &Value) -> Evidence {
+/// program, or of another machine or kernel, prove nothing.
+pub fn evidence(device: &str) -> Evidence {
     let report = folder()
         .and_then(|folder| std::fs::read(file(&folder, device)).ok())
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-    report.map_or(Evidence::Silicon, |report| of_report(&report, host))
+    report.map_or(Evidence::Silicon, |report| of_report(&report, &host()))
+}
+
+/// What one needs to know of the machine to make use of a report.
+pub fn host() -> Value {
+    let read = |path: &str| {
+        let text = std::fs::read_to_string(Path::new(path)).ok()?;
+        Some(text.trim_end_matches(['\0', '\n']).to_owned())
+    };
+    json!({
+        "architecture": std::env::consts::ARCH,
+        "kernel": read("/proc/sys/kernel/osrelease"),
+        "board": read("/proc/device-tree/model"),
+    })
 }
 
 fn of_report(report: &Value, host: &Value) -> Evidence {
@@ -78,7 +91,6 @@ fn of_report(report: &Value, host: &Value) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn report(cases: &[(&str, &str)]) -> Value {
         let cases: Vec<Value> = cases
