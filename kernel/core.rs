@@ -46,6 +46,9 @@ const COMPATIBLE: &CStr = c"rockchip,rk3588-rknn-core";
 /// Width of the addresses that the IOMMU translates to.
 const DMA_BITS: u32 = 40;
 
+#[cfg(linux_7_3)]
+kernel::of_device_table!(OF_TABLE, (), [(of::DeviceId::new(COMPATIBLE), ())]);
+#[cfg(not(linux_7_3))]
 kernel::of_device_table!(OF_TABLE, MODULE_OF_TABLE, (), [(of::DeviceId::new(COMPATIBLE), ())]);
 
 /// What all cores share.

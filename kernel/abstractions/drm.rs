@@ -9,7 +9,8 @@ use super::{
     bindings as c,
     gem,
     platform,
-    print::Printer, //
+    print::Printer,
+    versions, //
 };
 use core::{
     marker::PhantomData,
@@ -154,7 +155,7 @@ impl<T: Driver> Device<T> {
         .cast::<Self>();
         // SAFETY: The memory is ours; the data does not move until it is dropped in `release`.
         unsafe {
-            if let Err(error) = data.__pinned_init(&raw mut (*raw).data) {
+            if let Err(error) = versions::init(&raw mut (*raw).data, data) {
                 bindings::drm_dev_put(raw.cast());
                 return Err(error);
             }
@@ -261,7 +262,7 @@ unsafe impl Sync for Fops {}
 
 static FOPS: Fops = {
     let mut fops: bindings::file_operations = pin_init::zeroed();
-    fops.owner = crate::THIS_MODULE.as_ptr();
+    fops.owner = versions::THIS_MODULE;
     fops.open = Some(c::accel_open);
     fops.release = Some(bindings::drm_release);
     fops.unlocked_ioctl = Some(bindings::drm_ioctl);

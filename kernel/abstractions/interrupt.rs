@@ -4,7 +4,10 @@
 //! The `kernel` crate's registration is tied to the bound device and lives as long as it; here the
 //! owner decides when the handler goes.
 
-use super::platform::Device;
+use super::{
+    platform::Device,
+    versions, //
+};
 use kernel::{
     bindings,
     error::to_result,
@@ -71,9 +74,9 @@ impl<T: Handler> Registration<T> {
         // reference is not given up here.
         let this = core::mem::ManuallyDrop::new(unsafe { Arc::from_raw(data.cast_const().cast()) });
         if T::handle(&this) {
-            bindings::irqreturn_IRQ_HANDLED
+            versions::IRQ_HANDLED
         } else {
-            bindings::irqreturn_IRQ_NONE
+            versions::IRQ_NONE
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod resv;
 pub(crate) mod syncobj;
 pub(crate) mod task;
 pub(crate) mod uapi;
+pub(crate) mod versions;
 pub(crate) mod work;
 
 /// C interfaces that `kernel::bindings` does not have, generated when the module is built.
