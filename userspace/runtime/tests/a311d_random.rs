@@ -76,7 +76,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         5 => conv,
         2 => (any::<bool>(), any::<bool>())
             .prop_map(|(subtract, relu)| Choice::Sum { subtract, relu }),
-        1 => Just(Choice::Concatenation),
+        2 => Just(Choice::Concatenation),
         1 => Just(Choice::Requantise),
     ]
 }
@@ -282,12 +282,15 @@ impl Builder {
                 self.node(kind, &pair, output);
             }
             Choice::Concatenation => {
-                let pair = self.pair(|[rows, columns, _]| [rows, columns] == [h, w]);
+                let mut pair = self.pair(|[rows, columns, _]| [rows, columns] == [h, w]);
                 let all = channels + self.shape(pair[1])[2];
                 // TFLite wants one quantisation.
                 let quant = self.graph.tensor(last).quant.clone();
                 if self.graph.tensor(pair[1]).quant != quant {
-                    return;
+                    let other = self.map(self.shape(pair[1]), 1.0);
+                    self.graph.tensors[other.0 as usize].quant = quant.clone();
+                    self.node(OpKind::Quantize, &[pair[1]], other);
+                    pair[1] = other;
                 }
                 let output = self.map([h, w, all], 1.0);
                 self.graph.tensors[output.0 as usize].quant = quant;
@@ -326,8 +329,8 @@ fn alone(graph: &Graph, op: OpId, known: &[Option<Value>]) -> Value {
     results.expect("runs").remove(0)
 }
 
-/// Operators that ran on the NPU in all cases, and all of them.
-static COUNTS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// Operators that ran on the NPU in all cases, all of them, and concatenations without a copy.
+static COUNTS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 
 fn check(case: &Case) -> Result<(), TestCaseError> {
     let mut builder = Builder::new(case);
@@ -374,6 +377,10 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
         let on_npu = !matches!(placements[op.0 as usize], Placement::Cpu { .. });
         COUNTS[0].fetch_add(usize::from(on_npu), Ordering::Relaxed);
         COUNTS[1].fetch_add(1, Ordering::Relaxed);
+        if let Placement::Npu { lowering, .. } = &placements[op.0 as usize] {
+            let in_place = lowering == "concatenation in place";
+            COUNTS[2].fetch_add(usize::from(in_place), Ordering::Relaxed);
+        }
     }
     Ok(())
 }
@@ -389,7 +396,8 @@ fn random_networks_are_right() {
     runner
         .run(&case(), |case| check(&case))
         .unwrap_or_else(|error| panic!("{error}"));
-    let [on_npu, all] = [0, 1].map(|i| COUNTS[i].load(Ordering::Relaxed));
-    println!("{on_npu} of {all} operators on the NPU");
+    let [on_npu, all, in_place] = [0, 1, 2].map(|i| COUNTS[i].load(Ordering::Relaxed));
+    println!("{on_npu} of {all} operators on the NPU, {in_place} concatenations in place");
     assert!(10 * on_npu > 9 * all, "only {on_npu} of {all}");
+    assert!(in_place > 0, "no concatenation in place");
 }

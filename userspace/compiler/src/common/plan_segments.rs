@@ -156,6 +156,7 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
     fn device_phase(&mut self) -> bool {
         let mut layers = Vec::new();
         let mut raw = Vec::new();
+        let mut any = false;
         for op in self.ctx.graph.op_ids() {
             if self.done[op.0 as usize] || !self.is_ready(op) {
                 continue;
@@ -171,6 +172,13 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
                         layers.push(layer.clone());
                         self.device.insert(layer.writes());
                     }
+                    if lowered.layers.is_empty() {
+                        // Its operands were made where its results are.
+                        let outputs = &self.ctx.graph.node(op).outputs;
+                        let maps = outputs.iter().filter_map(|&t| self.maps.known_map(t));
+                        self.device.extend(maps);
+                    }
+                    any = true;
                     match &lowered.raw {
                         None => self.finish(op),
                         Some((cube, requant)) => {
@@ -182,7 +190,7 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
             }
         }
         if layers.is_empty() {
-            return false;
+            return any;
         }
         self.events.push(Event::Submit(layers));
         for (op, cube, requant) in raw {

@@ -1,5 +1,7 @@
 //! Chooses, for each operator, how the target does it.
 
+use std::collections::HashSet;
+
 use ferrite_ir::op::{Binary, OpKind, Reduce};
 use ferrite_ir::{OpId, TensorId};
 
@@ -71,6 +73,41 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
             }
         }
         Err(why) => Choice::Cpu(why),
+    }
+}
+
+/// Leaves operators without jobs to the CPU where the device has neither operands nor use for the
+/// result.
+pub fn leave_idle(ctx: &Context, choices: &mut [Choice]) {
+    let choice_of = |op: OpId| &choices[op.0 as usize];
+    let on_device = |mut tensor: TensorId| loop {
+        match ctx.producer(tensor).map(|(op, _)| choice_of(op)) {
+            Some(Choice::View(source)) => tensor = *source,
+            Some(Choice::Npu { .. }) => return true,
+            Some(Choice::Cpu(_)) | None => return false,
+        }
+    };
+    let mut used = HashSet::new();
+    for choice in choices.iter().rev() {
+        match choice {
+            Choice::Npu { reads, .. } => used.extend(reads),
+            Choice::View(source) => used.extend([*source]),
+            Choice::Cpu(_) => {}
+        }
+    }
+    let is_idle = |op: &OpId| match choice_of(*op) {
+        Choice::Npu { reads, lowered } => {
+            let outputs = &ctx.graph.node(*op).outputs;
+            lowered.layers.is_empty()
+                && !reads.iter().any(|&tensor| on_device(tensor))
+                && !outputs.iter().any(|tensor| used.contains(tensor))
+        }
+        Choice::View(_) | Choice::Cpu(_) => false,
+    };
+    let idle: Vec<OpId> = ctx.graph.op_ids().filter(is_idle).collect();
+    for op in idle {
+        let why = Unsupported::new("its operands and result are on the host");
+        choices[op.0 as usize] = Choice::Cpu(why);
     }
 }
 

@@ -3,7 +3,6 @@
 use ferrite_ir::OpId;
 use ferrite_ir::op::{Binary, OpKind};
 
-use super::coefficients::planes_written;
 use super::context::Context;
 use super::elementwise::{Clamp, Sum, layer, multiplier, plane, rescale};
 use super::lower::Lowering;
@@ -109,7 +108,7 @@ fn place(
     beside: Option<MapId>,
 ) -> Result<(MapId, Option<Layer>), Unsupported> {
     let Map { shape, part_of, .. } = *ctx.at(map);
-    let overflows = planes_written(shape[2]) != shape[2] && beside.is_none();
+    let overflows = ctx.at(map).overflows() && beside.is_none();
     if part_of.is_none() && !overflows && beside != Some(map) {
         return Ok((map, None));
     }

@@ -52,10 +52,11 @@ fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, Compi
             ctx.clamps.insert(tensor, stored.range(activation));
         }
     }
-    let choices: Vec<Choice> = graph
+    let mut choices: Vec<Choice> = graph
         .op_ids()
         .map(|op| lower::choose(&mut ctx, op))
         .collect();
+    lower::leave_idle(&ctx, &mut choices);
     let required = plan_segments::required(&ctx, &choices);
     let mut events = plan_segments::plan(&ctx, &ctx, &choices, &required)?;
     split_channels::split(&ctx, &mut events);

@@ -26,6 +26,11 @@ impl Map {
     pub fn real_bytes(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Whether jobs write beyond the real channels, so that nothing may lie behind.
+    pub fn overflows(&self) -> bool {
+        self.bytes > self.real_bytes()
+    }
 }
 
 /// An image as one side of a job sees it: planes of rows, without gaps.
