@@ -1,5 +1,6 @@
 //! Scales and zero points in the forms the hardware takes.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 pub use crate::common::stored::Stored;
@@ -7,6 +8,48 @@ pub use crate::common::stored::Stored;
 /// 2 to the power of `exponent`, which is that of a normal number or gives 0 below or infinity above.
 fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023).clamp(0, 2047) as u64) << 52)
+}
+
+/// Exponent of a positive number. Subnormal ones have none of their own here: they are too small to
+/// matter.
+fn exponent(number: f64) -> i32 {
+    (number.to_bits() >> 52) as i32 - 1023
+}
+
+/// Of the factors from `first` to `last`, the first for which `factor * scale / 2^shift`, with the best
+/// integer `scale`, is nearest to `real`; with the distance. None for shifts that no multiplier has.
+fn closest(real: f64, shift: i32, first: i32, last: i32) -> Option<(f64, i32)> {
+    /// Candidates looked at together, which lets vector instructions do it.
+    const LANES: usize = 8;
+    /// Numbers below 2^51 lose their fraction when this is added, by rounding to even.
+    const INTEGERS: f64 = (1u64 << 52) as f64;
+    if !(0..=Multiplier::MAX_SHIFT).contains(&shift) {
+        return None;
+    }
+    let scaled = real * power_of_two(shift);
+    let end = f64::from(last);
+    let mut factors: [f64; LANES] = std::array::from_fn(|lane| f64::from(first) + lane as f64);
+    let mut least = [f64::INFINITY; LANES];
+    let mut best = [0.0; LANES];
+    for _ in 0..(last - first) as usize / LANES + 1 {
+        for lane in 0..LANES {
+            // Beyond the last one, that one again.
+            let factor = if factors[lane] < end {
+                factors[lane]
+            } else {
+                end
+            };
+            let scale = (scaled / factor + INTEGERS) - INTEGERS;
+            let error = (factor * scale - scaled).abs();
+            let better = error < least[lane];
+            least[lane] = if better { error } else { least[lane] };
+            best[lane] = if better { factor } else { best[lane] };
+            factors[lane] += LANES as f64;
+        }
+    }
+    let lanes = least.into_iter().zip(best);
+    let (error, factor) = lanes.min_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal))?;
+    Some((error / power_of_two(shift), factor as i32))
 }
 
 /// A positive factor `scale / 2^shift` as the DPU's converters apply it, `scale` in `[2^14, 2^15)`.
@@ -30,8 +73,7 @@ impl Multiplier {
         if !(factor.is_finite() && factor > 0.0) {
             return None;
         }
-        // Subnormal factors have no exponent of their own here: they are too small to matter.
-        let mut exponent = (factor.to_bits() >> 52) as i32 - 1023;
+        let mut exponent = exponent(factor);
         let mut scale = (factor * power_of_two(14 - exponent)).round_ties_even();
         if scale >= 32768.0 {
             // Rounding carried.
@@ -74,7 +116,7 @@ pub struct Scaling {
 impl Scaling {
     /// Integer factors to choose from: enough that the best is some 2^-10 of the converter's step
     /// away from the wanted value.
-    const CHOICE: i64 = 1024;
+    const CHOICE: i32 = 1024;
 
     /// The scaling nearest to `real` for accumulators of at most `reach` in magnitude.
     ///
@@ -84,18 +126,27 @@ impl Scaling {
             factor: 1,
             multiplier: Multiplier::nearest(real)?,
         };
-        let most = (i64::from(i32::MAX) / reach.max(1)).clamp(1, i64::from(i16::MAX));
-        (1.max(most - Self::CHOICE)..=most)
-            .filter_map(|factor| {
-                Some(Scaling {
-                    factor: factor as i16,
-                    multiplier: Multiplier::nearest(real / factor as f64)?,
-                })
-            })
-            .chain([plain])
-            .map(|scaling| ((scaling.value() - real).abs(), scaling))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, scaling)| scaling)
+        let most = (i64::from(i32::MAX) / reach.max(1)).clamp(1, i64::from(i16::MAX)) as i32;
+        let mut best: Option<(f64, i32)> = None;
+        let mut first = 1.max(most - Self::CHOICE);
+        while first <= most {
+            // Quotients down to the next power of two have one exponent, and so one shift.
+            let exponent = exponent(real / f64::from(first));
+            let last = (real / power_of_two(exponent)) as i32;
+            let last = last.clamp(first, most);
+            let found = closest(real, 14 - exponent, first, last);
+            if found.is_some_and(|found| best.is_none_or(|best| found.0 < best.0)) {
+                best = found;
+            }
+            first = last + 1;
+        }
+        match best {
+            Some((error, factor)) if error <= (plain.value() - real).abs() => Some(Scaling {
+                factor: factor as i16,
+                multiplier: Multiplier::nearest(real / f64::from(factor))?,
+            }),
+            _ => Some(plain),
+        }
     }
 
     /// A factor of one.
@@ -189,6 +240,45 @@ mod tests {
             }
         }
         assert_eq!(Scaling::nearest(1.0, 255).map(Scaling::value), Some(1.0));
+    }
+
+    /// Every candidate, one by one.
+    fn nearest_of_all(real: f64, reach: i64) -> Option<Scaling> {
+        let plain = Multiplier::nearest(real)?;
+        let most = (i64::from(i32::MAX) / reach.max(1)).clamp(1, i64::from(i16::MAX)) as i32;
+        let mut best: Option<Scaling> = None;
+        let error = |scaling: Scaling| (scaling.value() - real).abs();
+        let all = (1.max(most - Scaling::CHOICE)..=most).filter_map(|factor| {
+            let multiplier = Multiplier::nearest(real / f64::from(factor))?;
+            Some((factor as i16, multiplier))
+        });
+        for (factor, multiplier) in all.chain([(1, plain)]) {
+            let scaling = Scaling { factor, multiplier };
+            if best.is_none_or(|best| error(scaling) < error(best)) {
+                best = Some(scaling);
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn the_search_finds_what_trying_all_finds() {
+        let mut real = 3.1e-7;
+        while real < 40_000.0 {
+            for reach in [
+                1,
+                70_000,
+                585_225,
+                2_500_001,
+                9_000_000,
+                300_000_000,
+                i64::MAX,
+            ] {
+                let (found, all) = (Scaling::nearest(real, reach), nearest_of_all(real, reach));
+                assert_eq!(found, all, "{real}, {reach}");
+            }
+            real *= 1.0713;
+        }
     }
 
     #[test]
