@@ -1,27 +1,28 @@
 //! Compiled graphs on disk.
 //!
-//! A file is named by the SHA-256 of everything that its content depends on: the graph with its
-//! constants, the compile options, and the compiler's own sources. Its name is repeated inside,
+//! A file is named by a hash (XXH3, 128 bits) of everything that its content depends on: the graph
+//! with its constants, the compile options, and the compiler's own sources. The hash guards against
+//! accidents: who may write to the folder decides what runs. Its name is repeated inside,
 //! before a `.ferrite` file, which has a format version and a checksum. Writers put a new file in
 //! place with one rename, so readers see all of it or none; a file that is not sound is compiled
 //! again and replaced.
 
 use ferrite_compiler::{Executable, Options, file};
 use ferrite_ir::Graph;
-use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use xxhash_rust::xxh3::Xxh3;
 
 /// Name of a compiled graph.
-pub type Key = [u8; 32];
+pub type Key = [u8; 16];
 
 /// The key of `graph` compiled with `options`.
 pub fn key(graph: &Graph, options: &Options) -> Key {
-    let mut hash = Sha256::new();
+    let mut hash = Xxh3::new();
     let mut text = |text: String| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
     };
     text(env!("FERRITE_COMPILER_FINGERPRINT").to_owned());
     text(format!("{options:?}"));
@@ -48,7 +49,7 @@ pub fn key(graph: &Graph, options: &Options) -> Key {
     for data in graph.tensors.iter().filter_map(|t| t.data.as_deref()) {
         hash.update(data);
     }
-    hash.finalize().into()
+    hash.digest128().to_le_bytes()
 }
 
 /// A folder of compiled graphs.
@@ -167,7 +168,7 @@ mod tests {
     fn damaged_and_foreign_files_are_not_used() {
         let cache = Cache::new(&folder("damage"));
         let executable = cpu_only(&graph(&[]));
-        let (a, b) = ([1; 32], [2; 32]);
+        let (a, b) = ([1; 16], [2; 16]);
         assert_eq!(cache.load(&a), None);
         cache.store(&a, &executable);
         assert_eq!(cache.load(&a).as_ref(), Some(&executable));
@@ -195,8 +196,8 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        cache.store(&[7; 32], &executable);
-                        assert_eq!(cache.load(&[7; 32]).as_ref(), Some(&executable));
+                        cache.store(&[7; 16], &executable);
+                        assert_eq!(cache.load(&[7; 16]).as_ref(), Some(&executable));
                     }
                 });
             }
@@ -210,8 +211,8 @@ mod tests {
         let file = folder("file");
         std::fs::write(&file, "").unwrap();
         let cache = Cache::new(&file.join("below"));
-        cache.store(&[0; 32], &cpu_only(&graph(&[])));
-        assert_eq!(cache.load(&[0; 32]), None);
+        cache.store(&[0; 16], &cpu_only(&graph(&[])));
+        assert_eq!(cache.load(&[0; 16]), None);
         std::fs::remove_file(&file).unwrap();
     }
 }
