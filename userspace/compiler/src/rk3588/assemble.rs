@@ -1,7 +1,5 @@
 //! Writes a scheduled program out as an executable.
 
-use std::collections::HashMap;
-
 use ferrite_hw::rk3588::codes::{SEGMENT_ALIGN, enable};
 use ferrite_hw::rk3588::command::{Link, TAIL_WORDS, tail};
 use ferrite_hw::rk3588::table::Block;
@@ -13,7 +11,7 @@ use super::emit::Emitter;
 use super::plan_jobs;
 use super::program::{CubeId, Layer};
 use super::quant::Stored;
-use super::registers::{Registers, Value};
+use super::registers::{Body, Registers};
 use crate::CompileError;
 use crate::common::plan_memory::{self, Life, Memory};
 use crate::common::plan_segments::Event;
@@ -30,10 +28,23 @@ const COMMANDS: BufferId = BufferId(2);
 const BLOCKS: [Block; 4] = [Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma];
 
 /// Command words and their relocations.
-#[derive(Default)]
 struct Commands {
     words: Vec<u64>,
     relocations: Vec<Relocation>,
+    /// Of the task that is being written.
+    registers: Registers,
+    body: Body,
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Commands {
+            words: Vec::new(),
+            relocations: Vec::new(),
+            registers: Registers::new(),
+            body: Body::of(&BLOCKS),
+        }
+    }
 }
 
 /// Assembles the executable.
@@ -88,9 +99,9 @@ pub fn assemble(
     }
     let buffer = |role, init: Vec<u8>, size: usize| Buffer { role, size, init };
     let constants = constants.into_bytes();
-    let mut words = Vec::with_capacity(8 * commands.words.len());
-    for word in &commands.words {
-        words.extend_from_slice(&word.to_le_bytes());
+    let mut words = vec![0; 8 * commands.words.len()];
+    for (bytes, word) in words.as_chunks_mut().0.iter_mut().zip(&commands.words) {
+        *bytes = word.to_le_bytes();
     }
     // Weight bursts may run past the end.
     let constants_size = (constants.len() + 256).next_multiple_of(64);
@@ -135,13 +146,18 @@ impl Commands {
             let mut piece = layers[layer].tiles[tile];
             piece.reuse_weights &= tile > 0 && before == Some((layer, tile - 1));
             before = Some((layer, tile));
-            let regs = emitter
-                .task(&layers[layer], &piece, &operands[layer])
+            emitter
+                .task(
+                    &mut self.registers,
+                    &layers[layer],
+                    &piece,
+                    &operands[layer],
+                )
                 .map_err(|why| CompileError::Register {
                     op: layers[layer].ops.first().copied(),
                     why,
                 })?;
-            job.tasks.push(self.task(&regs, i != last));
+            job.tasks.push(self.task(i != last));
             for op in &layers[layer].ops {
                 if !job.ops.contains(op) {
                     job.ops.push(*op);
@@ -152,28 +168,22 @@ impl Commands {
     }
 
     /// Writes one task; all are of one length, so that the link to the next one is known.
-    fn task(&mut self, regs: &Registers, linked: bool) -> Task {
+    fn task(&mut self, linked: bool) -> Task {
         let align = SEGMENT_ALIGN as usize / 8;
         self.words
             .resize(self.words.len().next_multiple_of(align), 0);
         let start = self.words.len();
-        for (register, value) in regs.body(&BLOCKS) {
-            let word = match value {
-                Value::Word(word) => word,
-                Value::Address(target, addend) => {
-                    self.relocate(target, addend);
-                    0
-                }
-            };
-            if let Some(command) = register.write(word) {
-                self.words.push(command.encode());
-            }
-        }
+        let relocations = &mut self.relocations;
+        let relocate = |word: usize, target, addend| {
+            relocations.push(relocation(word, target, addend));
+        };
+        self.body.write(&self.registers, &mut self.words, relocate);
         let words = self.words.len() - start + TAIL_WORDS;
         let next = (start + words).next_multiple_of(align);
         let link = linked.then_some(Link { address: 0, words });
         if linked {
-            self.relocate(COMMANDS, 8 * next as u32);
+            let link = relocation(self.words.len(), COMMANDS, 8 * next as u32);
+            self.relocations.push(link);
         }
         self.words.extend(
             tail(link, enable::CONVOLUTION_RDMA)
@@ -189,16 +199,16 @@ impl Commands {
             words,
         }
     }
+}
 
-    /// Has the word that comes next relocated.
-    fn relocate(&mut self, target: BufferId, addend: u32) {
-        self.relocations.push(Relocation {
-            buffer: COMMANDS,
-            offset: 8 * self.words.len(),
-            kind: RelocationKind::Rk3588Value,
-            target,
-            addend,
-        });
+/// Puts an address into a command word.
+fn relocation(word: usize, target: BufferId, addend: u32) -> Relocation {
+    Relocation {
+        buffer: COMMANDS,
+        offset: 8 * word,
+        kind: RelocationKind::Rk3588Value,
+        target,
+        addend,
     }
 }
 
@@ -237,18 +247,16 @@ fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port 
 
 /// First and last step of every cube; the layers of a submission are steps of their own.
 fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
-    let mut lives: HashMap<CubeId, Life> = HashMap::new();
+    let mut lives: Vec<Option<Life>> = vec![None; ctx.program.cubes.len()];
     let mut touch = |cube: CubeId, step: usize| {
         let (root, _) = ctx.program.root(cube);
-        lives
-            .entry(root)
-            .and_modify(|life| life.last = step)
-            .or_insert(Life {
-                map: root,
-                bytes: ctx.program.cube(root).bytes(),
-                first: step,
-                last: step,
-            });
+        let life = lives[root.0 as usize].get_or_insert(Life {
+            map: root,
+            bytes: ctx.program.cube(root).bytes(),
+            first: step,
+            last: step,
+        });
+        life.last = step;
     };
     let mut step = 0;
     for event in events {
@@ -270,7 +278,5 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
         }
         step += 1;
     }
-    let mut lives: Vec<Life> = lives.into_values().collect();
-    lives.sort_by_key(|life| life.map);
-    lives
+    lives.into_iter().flatten().collect()
 }

@@ -16,7 +16,7 @@ use super::emit::Emitter;
 use super::plan_tiles::{Shape, Tile};
 use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling};
-use super::registers::Value;
+use super::registers::{Body, Registers, Value};
 use crate::common::plan_memory::{self, Life};
 use crate::executable::{BufferId, Evidence};
 
@@ -202,8 +202,9 @@ impl Case {
             bias: BIAS_AT,
             bias_stride: 32,
         };
-        let regs = emitter
-            .task(&self.layer, &tile, &operands)
+        let mut regs = Registers::new();
+        emitter
+            .task(&mut regs, &self.layer, &tile, &operands)
             .expect("fits the fields");
         let base = |name: &str| match name {
             "IN" => memory.offset(self.layer.input.cube),
@@ -216,7 +217,13 @@ impl Case {
         let (mut explained, mut unexplained) = (Vec::new(), Vec::new());
         let omitted = task.get("zero_registers_omitted").is_some()
             || !theirs.contains_key(&("CNA".into(), "FC_CON0".into()));
-        for (register, ours) in regs.body(&[Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma]) {
+        let body = Body::of(&[Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma]);
+        for command in body.commands() {
+            let register = command.register().expect("is in the table");
+            let ours = match regs.value(register) {
+                Value::Word(word) => Value::Word(word | command.value),
+                address => address,
+            };
             let name = match register.offset {
                 0x3030 => "R_3030",
                 0x40c4 => "R_40C4",

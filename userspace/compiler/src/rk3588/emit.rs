@@ -28,20 +28,20 @@ pub struct Emitter<'a> {
 const ON: i64 = 1;
 
 impl Emitter<'_> {
-    /// Registers of one tile of a layer.
+    /// Sets the registers for one tile of a layer.
     pub fn task(
         &self,
+        regs: &mut Registers,
         layer: &Layer,
         tile: &Tile,
         operands: &Operands,
-    ) -> Result<Registers, FieldOverflow> {
-        let mut regs = Registers::default();
-        self.cna(&mut regs, layer, tile, operands)?;
-        self.core(&mut regs, layer, tile)?;
-        self.output(&mut regs, layer, tile)?;
-        self.stages(&mut regs, layer)?;
-        self.rdma(&mut regs, layer, tile, operands)?;
-        Ok(regs)
+    ) -> Result<(), FieldOverflow> {
+        regs.clear();
+        self.cna(regs, layer, tile, operands)?;
+        self.core(regs, layer, tile)?;
+        self.output(regs, layer, tile)?;
+        self.stages(regs, layer)?;
+        self.rdma(regs, layer, tile, operands)
     }
 
     /// Byte offset in the activations of a tile's first atom on one side of a layer.

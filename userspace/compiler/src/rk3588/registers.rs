@@ -1,5 +1,6 @@
 //! A task's registers: set by name, written out completely.
 
+use ferrite_hw::rk3588::Command;
 use ferrite_hw::rk3588::codes::S_POINTER_PING_PONG;
 use ferrite_hw::rk3588::table::{Block, Field, FieldOverflow, Register, Seen};
 
@@ -14,17 +15,48 @@ pub enum Value {
     Address(BufferId, u32),
 }
 
-/// Registers of the blocks that a task enables.
-#[derive(Clone, Debug, Default)]
+/// Words of a block's window that hold registers, and of the windows up to the last block's.
+const WINDOW: usize = 128;
+const WORDS: usize = 6 * WINDOW;
+
+/// Where the word of the register at `offset` is kept.
+fn place(offset: u16) -> usize {
+    let (window, word) = (usize::from(offset >> 12), usize::from(offset & 0xfff) / 4);
+    debug_assert!(
+        word < WINDOW,
+        "{offset:#x} is beyond the registers of its block"
+    );
+    window * WINDOW + word
+}
+
+/// Registers of the blocks that a task enables. They keep their values from task to task, so those
+/// that are not set are zero.
+#[derive(Clone, Debug)]
 pub struct Registers {
-    /// In the order in which they were set, which is about that of their offsets. The last value of
-    /// a register counts.
-    values: Vec<(u16, Value)>,
+    words: [u32; WORDS],
+    /// Addresses, by the offset of their register.
+    addresses: Vec<(u16, BufferId, u32)>,
 }
 
 impl Registers {
+    /// Nothing is set.
+    pub fn new() -> Self {
+        Registers {
+            words: [0; WORDS],
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Forgets what has been set.
+    pub fn clear(&mut self) {
+        self.words.fill(0);
+        self.addresses.clear();
+    }
+
     /// Sets all fields of a register; those not named are zero. Quantities are coded as the field
     /// says (pixels minus one, say).
+    // What is known of constant fields shrinks this to a few instructions.
+    #[inline(always)]
     pub fn set<const N: usize>(
         &mut self,
         register: Register,
@@ -34,52 +66,91 @@ impl Registers {
         for (field, value) in fields {
             word |= field.encode(value)?;
         }
-        self.put(register, Value::Word(word));
+        self.word(register, word);
         Ok(())
     }
 
     /// Sets a whole register.
+    #[inline(always)]
     pub fn word(&mut self, register: Register, word: u32) {
-        self.put(register, Value::Word(word));
+        self.words[place(register.offset)] = word;
     }
 
     /// Sets a register to an address.
     pub fn address(&mut self, register: Register, buffer: BufferId, offset: usize) {
-        self.put(register, Value::Address(buffer, offset as u32));
+        self.addresses
+            .push((register.offset, buffer, offset as u32));
     }
 
-    fn put(&mut self, register: Register, value: Value) {
-        self.values.push((register.offset, value));
-    }
-
-    /// Every programmable register of `blocks` in ascending order. Registers keep their values from
-    /// task to task, so those not set are written as zero. The kernel driver writes S_POINTER of CNA
-    /// and CORE; the other blocks' are armed here.
-    pub fn body(&self, blocks: &[Block]) -> Vec<(&'static Register, Value)> {
-        let mut body = Vec::with_capacity(160);
-        let mut values = self.values.clone();
-        values.sort_by_key(|&(offset, _)| offset);
-        let value = |offset: u16| {
-            let end = values.partition_point(|&(before, _)| before <= offset);
-            match values[..end].last() {
-                Some(&(found, value)) if found == offset => value,
-                _ => Value::Word(0),
-            }
-        };
-        for &block in blocks {
-            for register in block.registers() {
-                if !matches!(register.seen, Seen::Programmed | Seen::DefaultOnly) {
-                    continue;
-                }
-                if register.name == "S_POINTER" {
-                    if !matches!(block, Block::Cna | Block::Core) {
-                        body.push((register, Value::Word(S_POINTER_PING_PONG)));
-                    }
-                    continue;
-                }
-                body.push((register, value(register.offset)));
-            }
+    /// What a register is set to.
+    #[cfg(test)]
+    pub fn value(&self, register: &Register) -> Value {
+        let address = self.addresses.iter().find(|a| a.0 == register.offset);
+        match address {
+            Some(&(_, buffer, offset)) => Value::Address(buffer, offset),
+            None => Value::Word(self.words[place(register.offset)]),
         }
-        body
+    }
+}
+
+/// The commands that write every programmable register of some blocks.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// By ascending offset, with the values of registers that no task sets.
+    commands: Vec<Command>,
+}
+
+impl Body {
+    /// For `blocks`, which are in ascending order. The kernel driver writes S_POINTER of CNA and
+    /// CORE; the other blocks' are armed here.
+    pub fn of(blocks: &[Block]) -> Self {
+        let registers = blocks.iter().flat_map(|block| block.registers());
+        let commands = registers.filter_map(|register| {
+            let value = match register.name {
+                "S_POINTER" if matches!(register.block, Block::Cna | Block::Core) => return None,
+                "S_POINTER" => S_POINTER_PING_PONG,
+                _ => 0,
+            };
+            let programmable = matches!(register.seen, Seen::Programmed | Seen::DefaultOnly);
+            register.write(value).filter(|_| programmable)
+        });
+        Body {
+            commands: commands.collect(),
+        }
+    }
+
+    /// The commands.
+    #[cfg(test)]
+    pub fn commands(&self) -> &[Command] {
+        &self.commands
+    }
+
+    /// Appends the words that set `registers` to `words`. Calls `relocate` for those that take an
+    /// address, in ascending order: index in `words`, buffer and offset.
+    pub fn write(
+        &self,
+        registers: &Registers,
+        words: &mut Vec<u64>,
+        mut relocate: impl FnMut(usize, BufferId, u32),
+    ) {
+        let start = words.len();
+        words.extend(self.commands.iter().map(|command| {
+            let value = command.value | registers.words[place(command.offset)];
+            Command { value, ..*command }.encode()
+        }));
+        for (index, buffer, offset) in self.addresses(registers) {
+            relocate(start + index, buffer, offset);
+        }
+    }
+
+    /// The addresses in `registers`: index of the command, buffer and offset.
+    fn addresses(&self, registers: &Registers) -> Vec<(usize, BufferId, u32)> {
+        let find = |&(register, buffer, offset): &(u16, BufferId, u32)| {
+            let index = self.commands.binary_search_by_key(&register, |c| c.offset);
+            Some((index.ok()?, buffer, offset))
+        };
+        let mut found: Vec<_> = registers.addresses.iter().filter_map(find).collect();
+        found.sort_unstable_by_key(|address| address.0);
+        found
     }
 }

@@ -235,11 +235,13 @@ pub struct FieldOverflow {
 
 impl Field {
     /// Width in bits.
+    #[inline]
     pub const fn width(self) -> u32 {
         self.high as u32 - self.low as u32 + 1
     }
 
     /// The field's bits, set.
+    #[inline]
     pub const fn mask(self) -> u32 {
         (u32::MAX >> (32 - self.width())) << self.low
     }
@@ -273,6 +275,7 @@ impl Field {
     /// Codes a quantity (the inverse of [`Field::value`]) and places it.
     ///
     /// `DATA_CUBE_WIDTH.WIDTH` counts pixels minus one, so `encode(224)` gives 223.
+    #[inline]
     pub const fn encode(self, value: i64) -> Result<u32, FieldOverflow> {
         let (lowest, highest) = self.range();
         if value < lowest || value > highest {
@@ -286,6 +289,7 @@ impl Field {
     }
 
     /// Smallest and largest quantity that fit.
+    #[inline]
     pub const fn range(self) -> (i64, i64) {
         let span = 1i64 << self.width();
         match self.coding {
