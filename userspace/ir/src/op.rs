@@ -25,7 +25,7 @@ pub enum Activation {
 }
 
 /// A pair of values for the two spatial axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hw {
     /// Along the height.
     pub h: usize,

@@ -1,6 +1,6 @@
 //! The constants buffer: packed weights and per-channel operands, each once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use ferrite_ir::OpId;
 use ferrite_ir::op::Hw;
@@ -29,7 +29,7 @@ pub struct Operands {
 const PER_LAYER: usize = 4096;
 
 /// What decides the packed bytes of a layer's weights.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     weights: Weights,
     kernel: Hw,
@@ -42,8 +42,8 @@ struct Key {
 #[derive(Default)]
 pub struct Constants {
     bytes: Vec<u8>,
-    packed: HashMap<Key, usize>,
-    operands: HashMap<Vec<u8>, usize>,
+    packed: BTreeMap<Key, usize>,
+    operands: BTreeMap<Vec<u8>, usize>,
 }
 
 impl Constants {
@@ -114,22 +114,21 @@ impl Constants {
 /// only exist as padding read zeros.
 fn per_channel(layer: &Layer) -> (Vec<u8>, usize) {
     let padded = layer.bias.len().next_multiple_of(layer.mode.group());
-    let mut bytes = Vec::new();
     let factors: &[i16] = match &layer.stage {
         Stage::PerChannel { factors, .. } => factors,
         _ => &[],
     };
     let stride = if factors.is_empty() { 32 } else { 48 };
-    for first in (0..padded).step_by(8) {
-        for channel in first..first + 8 {
-            let bias = layer.bias.get(channel).copied().unwrap_or(0);
-            bytes.extend_from_slice(&bias.to_le_bytes());
+    let mut bytes = vec![0; padded / 8 * stride];
+    let mut factors = factors.chunks(8);
+    for (group, biases) in bytes.chunks_exact_mut(stride).zip(layer.bias.chunks(8)) {
+        let (words, halves) = group.split_at_mut(32);
+        for (to, bias) in words.as_chunks_mut().0.iter_mut().zip(biases) {
+            *to = bias.to_le_bytes();
         }
-        if !factors.is_empty() {
-            for channel in first..first + 8 {
-                let factor = factors.get(channel).copied().unwrap_or(0);
-                bytes.extend_from_slice(&factor.to_le_bytes());
-            }
+        let factors = factors.next().unwrap_or_default();
+        for (to, factor) in halves.as_chunks_mut().0.iter_mut().zip(factors) {
+            *to = factor.to_le_bytes();
         }
     }
     (bytes, stride)
@@ -155,11 +154,14 @@ fn pack_layer(ctx: &Context, layer: &Layer, packed: &mut Vec<u8>) -> Result<(), 
     match layer.weights {
         Weights::Dense { filter } => {
             let (data, flip) = checked(filter, outputs * full * inputs)?;
-            let none = vec![zero as u8 ^ flip; inputs];
+            let filter = pack::Dense {
+                data: &data,
+                taps: full,
+                inputs,
+                flip,
+            };
             let places: Vec<Option<usize>> = (0..taps).map(at).collect();
-            pack::direct(packed, outputs, taps, inputs, flip, zero, |oc, tap| {
-                places[tap].map_or(&none[..], |at| &data[(oc * full + at) * inputs..][..inputs])
-            });
+            pack::direct(packed, filter, outputs, &places, zero);
         }
         Weights::Depthwise { filter } => {
             let (data, flip) = checked(filter, full * inputs)?;

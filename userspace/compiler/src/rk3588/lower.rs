@@ -26,6 +26,10 @@ impl common::Work for Layer {
     fn writes(&self) -> CubeId {
         self.output.cube
     }
+
+    fn ops_mut(&mut self) -> &mut [OpId] {
+        &mut self.ops
+    }
 }
 
 /// Chooses for operator `op`; layers refer to cubes in the context.
@@ -103,18 +107,18 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
     }
     align_columns(ctx, layer)?;
     let mut shape = Shape::of(layer, ctx.options.cores);
-    // Cutting columns means reading lines partly, which nobody has been seen doing.
-    if shape.tiles().is_err() && ctx.admits(Evidence::Inferred) {
-        shape.columns = layer.addend.is_none();
-        layer.evidence = Evidence::Inferred;
-    }
     if shape.cycles() < WORTH_DIVIDING {
         shape.cores = 1;
     }
     layer.cores = shape.cores;
-    layer.tiles = shape
-        .tiles()
-        .map_err(|why| Unsupported::new(why.to_string()))?;
+    let mut tiles = shape.tiles();
+    // Cutting columns means reading lines partly, which nobody has been seen doing.
+    if tiles.is_err() && ctx.admits(Evidence::Inferred) {
+        shape.columns = layer.addend.is_none();
+        layer.evidence = Evidence::Inferred;
+        tiles = shape.tiles();
+    }
+    layer.tiles = tiles.map_err(|why| Unsupported::new(why.to_string()))?;
     let written = layer.output.channels.next_multiple_of(layer.mode.group());
     reserve(ctx, layer.output.cube, layer.output.surface, written);
     reserve(

@@ -11,42 +11,71 @@ const BLOCK: usize = 32;
 /// Channels in a group of a depthwise convolution.
 const DEPTHWISE: usize = 64;
 
-/// Dense filter `[outputs][taps][inputs]`, given as one row of inputs per tap and output channel,
-/// appended to `packed`.
+/// Dense filter as the model has it, `[outputs][taps][inputs]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Dense<'a> {
+    /// Its bytes.
+    pub data: &'a [u8],
+    /// Taps of the filter.
+    pub taps: usize,
+    /// Input channels.
+    pub inputs: usize,
+    /// Xored onto every byte (0x80 centres uint8).
+    pub flip: u8,
+}
+
+/// A dense filter for `outputs` kernels, appended to `packed`.
 ///
-/// `flip` is xored onto every byte (0x80 centres uint8), `zero` fills the channels up to a multiple
-/// of 16.
-pub fn direct<'a>(
+/// `taps` has the filter's tap for each of the kernel's; `zero` is the weight of those without one,
+/// and fills the channels up to a multiple of 16.
+pub fn direct(
     packed: &mut Vec<u8>,
+    filter: Dense,
     outputs: usize,
-    taps: usize,
-    inputs: usize,
-    flip: u8,
+    taps: &[Option<usize>],
     zero: i8,
-    row: impl Fn(usize, usize) -> &'a [u8],
 ) {
-    let padded = inputs.next_multiple_of(16);
+    let padded = filter.inputs.next_multiple_of(16);
     let start = packed.len();
-    packed.resize(start + outputs * taps * padded, zero as u8);
+    packed.resize(start + outputs * taps.len() * padded, zero as u8);
     let mut left = &mut packed[start..];
+    let kernel_bytes = filter.taps * filter.inputs;
     for group in (0..outputs).step_by(KERNELS) {
-        let kernels = group..(group + KERNELS).min(outputs);
+        let kernels = KERNELS.min(outputs - group);
         for block in (0..padded).step_by(BLOCK) {
             let width = BLOCK.min(padded - block);
-            let real = width.min(inputs - block);
-            for tap in 0..taps {
-                for kernel in kernels.clone() {
-                    let source = &row(kernel, tap)[block..block + real];
-                    let (into, rest) = left.split_at_mut(width);
-                    left = rest;
-                    match (source.as_array::<BLOCK>(), into.as_mut_array::<BLOCK>()) {
-                        // Whole blocks are vector operations without a loop.
-                        (Some(source), Some(into)) => *into = source.map(|w| w ^ flip),
-                        _ => flipped(source, flip, into),
-                    }
-                }
+            let real = width.min(filter.inputs - block);
+            for tap in taps {
+                let (into, rest) = left.split_at_mut(kernels * width);
+                left = rest;
+                let Some(tap) = tap else { continue };
+                let from = group * kernel_bytes + tap * filter.inputs + block;
+                block_of_kernels(filter, from, real, into, width);
             }
         }
+    }
+}
+
+/// Copies a block of `real` channels for each of consecutive kernels, the first of which is at byte
+/// `from` of the filter, to every `width` bytes of `into`.
+fn block_of_kernels(filter: Dense, mut from: usize, real: usize, into: &mut [u8], width: usize) {
+    let kernel_bytes = filter.taps * filter.inputs;
+    if real == BLOCK {
+        // Of a length that is known, a copy is a few vector instructions.
+        for into in into.as_chunks_mut::<BLOCK>().0 {
+            let Some(source) = filter.data[from..].first_chunk::<BLOCK>() else {
+                return;
+            };
+            for (to, from) in into.iter_mut().zip(source) {
+                *to = from ^ filter.flip;
+            }
+            from += kernel_bytes;
+        }
+        return;
+    }
+    for into in into.chunks_exact_mut(width) {
+        flipped(&filter.data[from..][..real], filter.flip, into);
+        from += kernel_bytes;
     }
 }
 
@@ -116,14 +145,27 @@ mod tests {
         packed.split_off(3)
     }
 
+    fn dense(data: &[u8], taps: usize, inputs: usize, flip: u8) -> Dense<'_> {
+        Dense {
+            data,
+            taps,
+            inputs,
+            flip,
+        }
+    }
+
     #[test]
     fn direct_blocks_nest_kernels_inside_taps() {
         // 33 kernels, 2 taps, 40 channels: groups of 32 and 1, blocks of 32 and 16.
         let filter: Vec<u8> = (0..33 * 2 * 40).map(|i| (i % 251) as u8).collect();
         let packed = appended(|packed| {
-            direct(packed, 33, 2, 40, 0, -7, |oc, tap| {
-                &filter[(oc * 2 + tap) * 40..][..40]
-            });
+            direct(
+                packed,
+                dense(&filter, 2, 40, 0),
+                33,
+                &[Some(0), Some(1)],
+                -7,
+            );
         });
         assert_eq!(packed.len(), 33 * 2 * 48);
         let source = |oc: usize, tap: usize, ic: usize| filter[(oc * 2 + tap) * 40 + ic];
@@ -141,14 +183,13 @@ mod tests {
     fn computed_and_direct_agree() {
         let filter: Vec<u8> = (0..35 * 3 * 20).map(|i| (i * 7 % 256) as u8).collect();
         let a = appended(|packed| {
-            direct(packed, 35, 3, 20, 0x80, 9, |oc, tap| {
-                &filter[(oc * 3 + tap) * 20..][..20]
-            });
+            let taps = [None, Some(2), Some(0), Some(1)];
+            direct(packed, dense(&filter, 3, 20, 0x80), 35, &taps, 9);
         });
         let b = appended(|packed| {
-            computed(packed, 35, 3, 20, |oc, tap, ic| {
-                if ic < 20 {
-                    (filter[(oc * 3 + tap) * 20 + ic] ^ 0x80) as i8
+            computed(packed, 35, 4, 20, |oc, tap, ic| {
+                if ic < 20 && tap > 0 {
+                    (filter[(oc * 3 + [2, 0, 1][tap - 1]) * 20 + ic] ^ 0x80) as i8
                 } else {
                     9
                 }

@@ -321,7 +321,9 @@ impl Shape {
                 continue;
             }
             let all = cbuf::weight_banks(self.weight_bytes(chunk));
-            for weight_banks in [least, all.clamp(least, BANKS - 1)] {
+            let roomy = all.clamp(least, BANKS - 1);
+            let both = [least, roomy];
+            for &weight_banks in if roomy == least { &both[..1] } else { &both } {
                 let data_banks = BANKS - weight_banks;
                 let longest = self.output[0].div_ceil(row_parts);
                 match self.tiling(data_banks, chunk, longest) {

@@ -90,7 +90,7 @@ pub struct Side {
 }
 
 /// Where weights come from and how they are arranged.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weights {
     /// Filter `[oc, kh, kw, ic]`.
     Dense {
@@ -132,7 +132,7 @@ pub enum Weights {
 
 /// Relation of the kernel that the hardware runs to the filter of the model. Taps of the kernel that
 /// are none of the filter's have no weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Taps {
     /// Kernel size of the filter.
     pub filter: Hw,
@@ -302,7 +302,7 @@ impl Program {
             shape,
             dtype,
             surface_pitch: shape[0] * shape[1],
-            surfaces: shape[2].next_multiple_of(32) / per_atom,
+            surfaces: shape[2].div_ceil(per_atom),
             part_of: None,
             tensor,
         });

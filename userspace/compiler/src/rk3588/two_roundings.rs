@@ -30,18 +30,20 @@ const CROSSING: f64 = 64.0;
 /// The imitation for accumulators up to `reach` scaled by `factor`, with or without an addition
 /// behind the integer factor.
 pub fn imitate(factor: f64, reach: i64, additions: bool) -> Result<Imitation, Unsupported> {
-    let scaling = requant::scaling(factor, reach)?;
     let (mantissa, shift) = q31(factor);
-    let plain = Imitation {
-        scaling,
-        carry: 0,
-        nudge: 0,
-    };
-    if shift >= 0 {
-        return Ok(plain);
-    }
-    if additions && let Some(nudge) = nudge(shift, scaling) {
-        return Ok(Imitation { nudge, ..plain });
+    if shift >= 0 || additions {
+        let scaling = requant::scaling(factor, reach)?;
+        let nudge = match shift >= 0 {
+            true => Some(0),
+            false => nudge(shift, scaling),
+        };
+        if let Some(nudge) = nudge {
+            return Ok(Imitation {
+                scaling,
+                carry: 0,
+                nudge,
+            });
+        }
     }
     // A whole accumulator is up to half of one too much: a slope that is less by so little gives it
     // back.
