@@ -4,6 +4,7 @@
 mod common;
 pub mod executable;
 pub mod file;
+mod plan;
 pub mod rk3588;
 pub mod vivante;
 
@@ -13,6 +14,7 @@ use ferrite_hw::rk3588::table::FieldOverflow;
 use ferrite_ir::{Graph, OpId};
 
 pub use executable::{Evidence, Executable, Placement, Target};
+pub use plan::Plan;
 
 /// What to compile for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,16 +106,10 @@ pub enum CompileError {
 
 /// Where each operator of `graph` would run: [`Executable::placements`] without the rest.
 pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, CompileError> {
-    match options.target {
-        Target::Rk3588 => rk3588::place(graph, options),
-        Target::A311d => vivante::place(graph, options),
-    }
+    Plan::new(graph, options).map(|plan| plan.placements)
 }
 
 /// Compiles `graph`.
 pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
-    match options.target {
-        Target::Rk3588 => rk3588::compile(graph, options),
-        Target::A311d => vivante::compile(graph, options),
-    }
+    Plan::new(graph, options)?.compile()
 }

@@ -2,7 +2,7 @@
 
 use crate::cache::{self, Cache};
 use crate::options::{OnError, Options};
-use ferrite_compiler::{CompileError, Executable, Target};
+use ferrite_compiler::{CompileError, Executable, Plan, Target};
 use ferrite_ir::Graph;
 use ferrite_runtime::Session;
 use ferrite_runtime::device::{self, Device, DeviceError, DeviceSpec};
@@ -97,12 +97,17 @@ impl Engine {
         self.npu.as_ref().map(|npu| &npu.options)
     }
 
-    /// Puts a graph on the device, or without one on the CPU.
-    pub fn session(&self, graph: Arc<Graph>) -> Result<Session, EngineError> {
+    /// Puts a graph on the device, or without one on the CPU. `plan` is for the same graph, where it
+    /// is known how the operators are done.
+    pub fn session(
+        &self,
+        graph: Arc<Graph>,
+        plan: Option<Plan<Arc<Graph>>>,
+    ) -> Result<Session, EngineError> {
         let Some(npu) = &self.npu else {
             return Ok(on_cpu(graph)?);
         };
-        let executable = self.compile(&graph, &npu.options)?;
+        let executable = self.compile(&graph, plan, &npu.options)?;
         let device = npu.device.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Session::new(
             graph,
@@ -113,7 +118,8 @@ impl Engine {
 
     fn compile(
         &self,
-        graph: &Graph,
+        graph: &Arc<Graph>,
+        plan: Option<Plan<Arc<Graph>>>,
         options: &ferrite_compiler::Options,
     ) -> Result<Executable, EngineError> {
         let start = Instant::now();
@@ -130,7 +136,11 @@ impl Engine {
         let executable = match found {
             Some(executable) => executable,
             None => {
-                let executable = ferrite_compiler::compile(graph, options)?;
+                let plan = match plan {
+                    Some(plan) => plan,
+                    None => Plan::new(Arc::clone(graph), options)?,
+                };
+                let executable = plan.compile()?;
                 if let Some((cache, key)) = &kept {
                     cache.store(key, &executable);
                 }

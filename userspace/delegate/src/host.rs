@@ -4,11 +4,11 @@ use crate::abi::{
     self, RawStatus, TfLiteContext, TfLiteDelegate, TfLiteFloatArray, TfLiteIntArray, TfLiteNode,
     TfLiteRegistration, TfLiteTensor,
 };
+use ferrite_ir::Bytes;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::sync::Arc;
 
 /// A call of the host that failed, or that it does not offer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,11 @@ impl<'a> Host<'a> {
         // host changes members only inside of its own functions, and no reference from here is held
         // across those.
         unsafe { self.context.as_ref() }
+    }
+
+    /// Tells interpreters apart while they live.
+    pub fn id(&self) -> usize {
+        self.context.addr().get()
     }
 
     /// Indices of the nodes in execution order.
@@ -247,13 +252,33 @@ pub struct Tensor<'a> {
     call: PhantomData<&'a TfLiteTensor>,
 }
 
+/// A part of the host's model file, which the host keeps, unchanged, as long as it uses the
+/// interpreter.
+struct ModelBytes {
+    data: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: nothing writes to the bytes, so any thread may read them.
+unsafe impl Send for ModelBytes {}
+// SAFETY: as above.
+unsafe impl Sync for ModelBytes {}
+
+impl AsRef<[u8]> for ModelBytes {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the host had that many bytes there when `Tensor::constant` looked; its caller
+        // promises to call this only while the host keeps them.
+        unsafe { slice::from_raw_parts(self.data.as_ptr(), self.len) }
+    }
+}
+
 /// Affine quantisation as the host has it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quantization {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantization<'a> {
     /// Scales.
-    pub scales: Vec<f32>,
+    pub scales: &'a [f32],
     /// Zero points.
-    pub zero_points: Vec<i32>,
+    pub zero_points: &'a [i32],
     /// The dimension that has several scales.
     pub axis: i32,
 }
@@ -305,7 +330,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// Quantisation with one or more scales. `Err` with the kind if it is one unknown here.
-    pub fn quantization(&self) -> Result<Option<Quantization>, c_int> {
+    pub fn quantization(&self) -> Result<Option<Quantization<'_>>, c_int> {
         let tensor = self.get();
         match tensor.quantization.kind {
             0 => return Ok(None),
@@ -322,9 +347,9 @@ impl<'a> Tensor<'a> {
         };
         Ok(Some(Quantization {
             // SAFETY: the arrays belong to the tensor.
-            scales: unsafe { floats(params.scale) }.to_vec(),
+            scales: unsafe { floats(params.scale) },
             // SAFETY: as above.
-            zero_points: unsafe { ints(params.zero_point) }.to_vec(),
+            zero_points: unsafe { ints(params.zero_point) },
             axis: params.quantized_dimension,
         }))
     }
@@ -335,20 +360,15 @@ impl<'a> Tensor<'a> {
         (!tensor.data.is_null()).then_some(tensor.bytes)
     }
 
-    /// Where the bytes of a constant are, which stays the same while the host prepares its delegates.
-    pub fn address(&self) -> usize {
-        self.get().data.addr()
-    }
-
-    /// A copy of a constant's bytes; `None` if there are not exactly `len`.
-    pub fn constant(&self, len: usize) -> Option<Arc<[u8]>> {
+    /// A constant's bytes where the host has them; `None` if there are not exactly `len`.
+    ///
+    /// # Safety
+    /// Nothing looks at them outside of the host's calls for this interpreter.
+    pub unsafe fn constant(&self, len: usize) -> Option<Bytes> {
         let tensor = self.get();
-        if !self.is_constant() || tensor.bytes != len {
-            return None;
-        }
-        // SAFETY: the host has that many bytes there, in a part of the model that nothing writes to.
-        let bytes = unsafe { slice::from_raw_parts(tensor.data.cast::<u8>(), len) };
-        Some(Arc::from(bytes))
+        let found = self.is_constant() && tensor.bytes == len;
+        let data = NonNull::new(tensor.data.cast::<u8>()).filter(|_| found)?;
+        Some(Bytes::new(ModelBytes { data, len }))
     }
 
     /// Copies the elements' bytes. `false` if there is no memory for exactly as many.
@@ -420,7 +440,10 @@ pub unsafe fn text(string: *const c_char) -> Option<String> {
     }
     // SAFETY: by the caller's promise.
     let string = unsafe { CStr::from_ptr(string) };
-    Some(string.to_string_lossy().into_owned())
+    Some(match string.to_str() {
+        Ok(text) => text.to_owned(),
+        Err(_) => string.to_string_lossy().into_owned(),
+    })
 }
 
 /// A C string of a message, whatever it holds.

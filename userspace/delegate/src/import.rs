@@ -7,9 +7,8 @@
 use crate::abi::element;
 use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
 use crate::kinds;
-use ferrite_ir::{DType, Graph, Node, OpId, OpKind, Quant, Tensor, TensorId};
+use ferrite_ir::{Bytes, DType, Graph, Node, OpId, OpKind, Quant, Tensor, TensorId};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest rank; TFLite's own kernels end at 8.
 const MAX_RANK: usize = 8;
@@ -27,51 +26,22 @@ pub struct Imported {
     pub refused: Vec<Option<String>>,
 }
 
-/// Copies of the host's constants, by address and length, so that each is made once however often
-/// the graph is read. To be cleared when the host has prepared its delegates.
-#[derive(Debug, Default)]
-pub struct Constants(Mutex<Copies>);
-
-type Copies = HashMap<(usize, usize), Arc<[u8]>>;
-
-impl Constants {
-    /// The bytes of a constant; `None` if there are not exactly `len`.
-    fn get(&self, tensor: &HostTensor<'_>, len: usize) -> Option<Arc<[u8]>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (tensor.address(), len);
-        if let Some(data) = kept.get(&place) {
-            return Some(Arc::clone(data));
-        }
-        let data = tensor.constant(len)?;
-        kept.insert(place, Arc::clone(&data));
-        Some(data)
-    }
-
-    /// Forgets them.
-    pub fn clear(&self) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Copies::new();
-    }
-}
-
 /// Reads `nodes`, which are in execution order. The graph's outputs are `outputs`, or without such
 /// a list all results that none of the nodes reads.
 pub fn import(
     host: &Host<'_>,
     nodes: &[i32],
     outputs: Option<&[i32]>,
-    constants: &Constants,
 ) -> Result<Imported, HostError> {
     let mut import = Import {
         host,
-        constants,
         imported: Imported {
             graph: Graph::default(),
             tensors: Vec::new(),
             nodes: nodes.to_vec(),
             refused: Vec::with_capacity(nodes.len()),
         },
-        ids: HashMap::new(),
+        ids: vec![None; host.tensors()],
         odd: HashMap::new(),
     };
     for &index in nodes {
@@ -84,9 +54,9 @@ pub fn import(
 
 struct Import<'h, 'a> {
     host: &'h Host<'a>,
-    constants: &'h Constants,
     imported: Imported,
-    ids: HashMap<i32, TensorId>,
+    /// By the host's index.
+    ids: Vec<Option<TensorId>>,
     /// Tensors that the graph cannot hold, and why.
     odd: HashMap<TensorId, String>,
 }
@@ -150,12 +120,13 @@ impl Import<'_, '_> {
     }
 
     fn tensor(&mut self, index: i32) -> Result<TensorId, HostError> {
-        if let Some(&id) = self.ids.get(&index) {
+        let tensor = self.host.tensor(index)?;
+        let known = &mut self.ids[index as usize];
+        if let Some(id) = *known {
             return Ok(id);
         }
-        let id = TensorId(self.imported.tensors.len() as u32);
-        let tensor = self.host.tensor(index)?;
-        let imported = self::tensor(&tensor, self.constants).unwrap_or_else(|why| {
+        let id = *known.insert(TensorId(self.imported.tensors.len() as u32));
+        let imported = self::tensor(&tensor).unwrap_or_else(|why| {
             self.odd.insert(id, why);
             Tensor {
                 name: tensor.name(),
@@ -168,7 +139,6 @@ impl Import<'_, '_> {
         });
         self.imported.graph.tensors.push(imported);
         self.imported.tensors.push(index);
-        self.ids.insert(index, id);
         Ok(id)
     }
 
@@ -183,19 +153,8 @@ impl Import<'_, '_> {
             None => None,
         };
         let graph = &mut self.imported.graph;
-        let uses = graph.uses();
-        let ids = || (0..graph.tensors.len() as u32).map(TensorId);
-        let made = |id: &TensorId| uses.producer(*id).is_some();
-        let read = |id: &TensorId| !uses.consumers(*id).is_empty();
-        let given = |id: &TensorId| {
-            let tensor = graph.tensor(*id);
-            !tensor.is_constant() && !tensor.variable
-        };
-        let inputs = ids().filter(|id| read(id) && !made(id) && given(id));
-        let inputs: Vec<TensorId> = inputs.collect();
-        let outputs = outputs.unwrap_or_else(|| ids().filter(|id| made(id) && !read(id)).collect());
-        graph.inputs = inputs;
-        graph.outputs = outputs;
+        graph.inputs = graph.free_tensors();
+        graph.outputs = outputs.unwrap_or_else(|| graph.final_tensors());
         Ok(self.imported)
     }
 }
@@ -243,7 +202,7 @@ fn computed_operand(kind: &OpKind, graph: &Graph, op: OpId) -> Option<usize> {
     operands.iter().find(computed).copied()
 }
 
-fn tensor(tensor: &HostTensor<'_>, constants: &Constants) -> Result<Tensor, String> {
+fn tensor(tensor: &HostTensor<'_>) -> Result<Tensor, String> {
     let dtype = dtype(tensor.kind())
         .ok_or_else(|| format!("element type {} is not supported", tensor.kind()))?;
     if tensor.is_sparse() {
@@ -268,11 +227,12 @@ fn tensor(tensor: &HostTensor<'_>, constants: &Constants) -> Result<Tensor, Stri
         Ok(found) => quant(found, dtype, &shape)?,
         Err(kind) => return Err(format!("quantisation of kind {kind} is not supported")),
     };
-    let data: Option<Arc<[u8]>> = match tensor.is_constant() {
-        _ if bytes == 0 => Some(Arc::from([])),
+    let data = match tensor.is_constant() {
+        _ if bytes == 0 => Some(Bytes::from([])),
         false => None,
         true => {
-            let data = constants.get(tensor, bytes).ok_or_else(|| {
+            // SAFETY: graphs of a host are looked at in its calls of the delegate and of the kernels.
+            let data = unsafe { tensor.constant(bytes) }.ok_or_else(|| {
                 let found = tensor.bytes().unwrap_or(0);
                 format!("it has {found} bytes, but shape {shape:?} takes {bytes}")
             })?;
@@ -306,7 +266,7 @@ pub fn dtype(kind: std::ffi::c_int) -> Option<DType> {
 
 /// The file reader's view of quantisation.
 fn quant(
-    found: Option<Quantization>,
+    found: Option<Quantization<'_>>,
     dtype: DType,
     shape: &[usize],
 ) -> Result<Option<Quant>, String> {
@@ -350,7 +310,7 @@ fn quant(
         return Err(format!("zero point {z} of {dtype} elements"));
     }
     Ok(Some(Quant {
-        scales: found.scales,
+        scales: found.scales.to_vec(),
         zero_points,
         axis,
     }))

@@ -3,8 +3,10 @@
 
 use crate::engine::{self, Engine, EngineError};
 use crate::host::{Host, HostError};
-use crate::import::{Constants, Imported, import};
+use crate::import::{Imported, import};
 use crate::options::OnError;
+use crate::partition::Chosen;
+use ferrite_compiler::Plan;
 use ferrite_compiler::executable::Step;
 use ferrite_ir::{Graph, OpId, TensorId, VerifyError};
 use ferrite_runtime::Session;
@@ -82,30 +84,38 @@ impl fmt::Display for Span<'_> {
 }
 
 impl Kernel {
-    /// The partition of `nodes` with these results. An error of the device is kept until the host
-    /// prepares the kernel, when it can be reported.
+    /// The partition of `nodes` with these results; `chosen` is what was planned for them, if they are
+    /// one partition. An error of the device is kept until the host prepares the kernel, when it can be
+    /// reported.
     pub fn new(
         engine: &Arc<Engine>,
         host: &Host<'_>,
         nodes: &[i32],
         outputs: &[i32],
-        constants: &Constants,
+        chosen: Option<Chosen>,
     ) -> Result<Kernel, HostError> {
-        let mut imported = import(host, nodes, Some(outputs), constants)?;
-        let graph = Arc::new(std::mem::take(&mut imported.graph));
+        let planned = chosen.and_then(|chosen| chosen.partition(outputs));
+        let (imported, graph, plan) = match planned {
+            Some((imported, plan)) => (imported, Arc::clone(plan.graph()), Some(plan)),
+            None => {
+                let mut imported = import(host, nodes, Some(outputs))?;
+                let graph = Arc::new(std::mem::take(&mut imported.graph));
+                (imported, graph, None)
+            }
+        };
         let mut kernel = Kernel {
             engine: Arc::clone(engine),
             imported,
             graph,
             state: Err(String::new()),
         };
-        kernel.build(host);
+        kernel.build(host, plan);
         Ok(kernel)
     }
 
     /// Compiles and loads `self.graph`; on failure, as the options say, for the CPU kernels.
-    fn build(&mut self, host: &Host<'_>) {
-        let state = match self.engine.session(Arc::clone(&self.graph)) {
+    fn build(&mut self, host: &Host<'_>, plan: Option<Plan<Arc<Graph>>>) {
+        let state = match self.engine.session(Arc::clone(&self.graph), plan) {
             Ok(session) => Ok(Ready {
                 session,
                 on_cpu: false,
@@ -155,7 +165,7 @@ impl Kernel {
     fn try_prepare(&mut self, host: &Host<'_>) -> Result<(), SegmentError> {
         if self.inputs_changed(host)? {
             self.reshape(host)?;
-            self.build(host);
+            self.build(host, None);
         }
         if let Err(error) = &self.state {
             return Err(SegmentError::NotReady(error.clone()));
@@ -192,7 +202,10 @@ impl Kernel {
     /// Takes over all shapes, which the host has worked out with its own operators.
     fn reshape(&mut self, host: &Host<'_>) -> Result<(), SegmentError> {
         let mut graph = Graph::clone(&self.graph);
-        for (tensor, &index) in graph.tensors.iter_mut().zip(&self.imported.tensors) {
+        let nodes = self.graph.nodes.iter();
+        let touched = nodes.flat_map(|node| node.inputs.iter().flatten().chain(&node.outputs));
+        for &id in touched {
+            let (tensor, index) = (&mut graph.tensors[id.0 as usize], self.index(id));
             if tensor.is_constant() {
                 continue;
             }

@@ -1,7 +1,47 @@
 //! Which operators to take from the host.
 
-use ferrite_compiler::Placement;
-use ferrite_ir::{Graph, OpId};
+use crate::import::Imported;
+use ferrite_compiler::{Placement, Plan};
+use ferrite_ir::{Graph, OpId, TensorId};
+use std::sync::Arc;
+
+/// What was found out about a whole model while its operators were chosen.
+pub struct Chosen {
+    /// Where the parts of the graph come from; the graph itself is in the plan.
+    pub imported: Imported,
+    /// How the operators are done.
+    pub plan: Plan<Graph>,
+    /// Those that go to the NPU.
+    pub ops: Vec<OpId>,
+}
+
+impl Chosen {
+    /// The host's nodes that go to the NPU.
+    pub fn nodes(&self) -> impl Iterator<Item = i32> {
+        let nodes = &self.imported.nodes;
+        self.ops.iter().map(|op| nodes[op.0 as usize])
+    }
+
+    /// All that was chosen as one partition with these results. None if the plan cannot be used for
+    /// that.
+    pub fn partition(self, outputs: &[i32]) -> Option<(Imported, Plan<Arc<Graph>>)> {
+        let Chosen {
+            mut imported,
+            plan,
+            ops,
+        } = self;
+        let id = |output: &i32| {
+            let place = imported.tensors.iter().position(|index| index == output)?;
+            Some(TensorId(place as u32))
+        };
+        let outputs: Option<Vec<TensorId>> = outputs.iter().map(id).collect();
+        let plan = plan.part(&ops, outputs?)?;
+        let nodes = ops.iter().map(|op| imported.nodes[op.0 as usize]);
+        imported.nodes = nodes.collect();
+        imported.refused = vec![None; imported.nodes.len()];
+        Some((imported, plan))
+    }
+}
 
 /// The operators of `graph` that its `placements` put on the NPU, and those folded into them.
 /// What is folded into nothing on the NPU (nobody needs its result) is the host's.

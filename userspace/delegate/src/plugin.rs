@@ -6,16 +6,17 @@ use crate::abi::{
 };
 use crate::engine::{self, Engine};
 use crate::host::{self, Host, HostError};
-use crate::import::{Constants, import};
+use crate::import::import;
 use crate::kernel::Kernel;
 use crate::logger;
 use crate::options::{OnError, Options};
-use crate::partition;
-use ferrite_compiler::Placement;
+use crate::partition::{self, Chosen};
+use ferrite_compiler::{Placement, Plan};
+use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Name of the kernels in the host's graph.
 const NAME: &std::ffi::CStr = c"FerriteDelegate";
@@ -28,8 +29,14 @@ pub type ReportError = Option<unsafe extern "C" fn(*const c_char)>;
 struct Delegate {
     abi: TfLiteDelegate,
     engine: Arc<Engine>,
-    /// Of the models that are being prepared now.
-    constants: Constants,
+    /// For the partitions of models that are being prepared now, by interpreter.
+    chosen: Mutex<HashMap<usize, Chosen>>,
+}
+
+impl Delegate {
+    fn chosen(&self) -> MutexGuard<'_, HashMap<usize, Chosen>> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Makes a delegate. Null, after a call of `report_error`, if the options are wrong or the device
@@ -119,7 +126,7 @@ pub fn delegate(engine: Engine) -> *mut TfLiteDelegate {
             later: [0; 8],
         },
         engine: Arc::new(engine),
-        constants: Constants::default(),
+        chosen: Mutex::default(),
     };
     Box::into_raw(Box::new(delegate)).cast()
 }
@@ -175,13 +182,15 @@ unsafe extern "C" fn prepare_delegate(
         let Some(ours) = (unsafe { delegate.cast::<Delegate>().as_ref() }) else {
             return Err("no delegate given".to_owned());
         };
-        let prepared = choose(ours, host).and_then(|nodes| match &nodes[..] {
-            [] => Ok(()),
-            // SAFETY: the registration holds this module's functions, made for it.
-            nodes => unsafe { host.replace_nodes(registration(), nodes, delegate) }.map_err(words),
-        });
-        ours.constants.clear();
-        prepared
+        let Some(chosen) = choose(ours, host)? else {
+            return Ok(());
+        };
+        let nodes: Vec<i32> = chosen.nodes().collect();
+        ours.chosen().insert(host.id(), chosen);
+        // SAFETY: the registration holds this module's functions, made for it.
+        let replaced = unsafe { host.replace_nodes(registration(), &nodes, delegate) };
+        ours.chosen().remove(&host.id());
+        replaced.map_err(words)
     })
 }
 
@@ -189,22 +198,23 @@ fn words(error: HostError) -> String {
     error.to_string()
 }
 
-/// The host's nodes that go to the device.
-fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Vec<i32>, String> {
+/// What goes to the device, if anything does.
+fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Option<Chosen>, String> {
     let Some(options) = delegate.engine.compile_options() else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
-    let plan = host.execution_plan().map_err(words)?;
-    let imported = import(host, &plan, None, &delegate.constants).map_err(words)?;
-    let placements = match ferrite_compiler::place(&imported.graph, options) {
-        Ok(placements) => placements,
+    let nodes = host.execution_plan().map_err(words)?;
+    let mut imported = import(host, &nodes, None).map_err(words)?;
+    let plan = match Plan::new(std::mem::take(&mut imported.graph), options) {
+        Ok(plan) => plan,
         Err(error) => {
             host.report(&format!("leaving the model to TFLite: {error}"));
-            return Ok(Vec::new());
+            return Ok(None);
         }
     };
-    for (op, placement) in imported.graph.op_ids().zip(&placements) {
-        let name = imported.graph.op_name(op);
+    let graph = plan.graph();
+    for (op, placement) in graph.op_ids().zip(&plan.placements) {
+        let name = graph.op_name(op);
         let node = imported.nodes[op.0 as usize];
         match (&imported.refused[op.0 as usize], placement) {
             (Some(why), _) => log::debug!("operator {node} {name} stays with TFLite: {why}"),
@@ -214,19 +224,21 @@ fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Vec<i32>, String> {
             (None, _) => {}
         }
     }
-    let chosen = partition::choose(&imported.graph, &placements);
-    let macs: u64 = chosen.iter().map(|&op| imported.graph.macs(op)).sum();
+    let ops = partition::choose(graph, &plan.placements);
     log::info!(
-        "{} of {} operators and {macs} of {} multiply-accumulates go to the {} NPU",
-        chosen.len(),
-        plan.len(),
-        imported.graph.total_macs(),
+        "{} of {} operators and {} of {} multiply-accumulates go to the {} NPU",
+        ops.len(),
+        nodes.len(),
+        ops.iter().map(|&op| graph.macs(op)).sum::<u64>(),
+        graph.total_macs(),
         engine::target_name(options.target),
     );
-    Ok(chosen
-        .iter()
-        .map(|op| imported.nodes[op.0 as usize])
-        .collect())
+    let chosen = Chosen {
+        imported,
+        plan,
+        ops,
+    };
+    Ok((!chosen.ops.is_empty()).then_some(chosen))
 }
 
 /// A kernel as the host holds it. Hosts run one interpreter from one thread at a time; the lock is
@@ -253,8 +265,9 @@ unsafe extern "C" fn init_kernel(
                 host::ints(params.output_tensors),
             )
         };
-        let constants = &delegate.constants;
-        let kernel = Kernel::new(&delegate.engine, host, nodes, outputs, constants);
+        let chosen = delegate.chosen().remove(&host.id());
+        let chosen = chosen.filter(|chosen| chosen.nodes().eq(nodes.iter().copied()));
+        let kernel = Kernel::new(&delegate.engine, host, nodes, outputs, chosen);
         let kernel = kernel.map_err(words)?;
         made = Box::into_raw(Box::new(Held::new(kernel))).cast();
         Ok(())

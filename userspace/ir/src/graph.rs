@@ -109,6 +109,34 @@ impl Graph {
         uses
     }
 
+    /// Tensors that nodes read and no node makes, in ascending order, but for constants and variables:
+    /// the inputs that the nodes need.
+    pub fn free_tensors(&self) -> Vec<TensorId> {
+        let mut free = vec![false; self.tensors.len()];
+        for id in self.nodes.iter().flat_map(|node| &node.inputs).flatten() {
+            let tensor = self.tensor(*id);
+            free[id.0 as usize] = !tensor.is_constant() && !tensor.variable;
+        }
+        for id in self.nodes.iter().flat_map(|node| &node.outputs) {
+            free[id.0 as usize] = false;
+        }
+        let ids = (0..self.tensors.len() as u32).map(TensorId);
+        ids.filter(|id| free[id.0 as usize]).collect()
+    }
+
+    /// Tensors that nodes make and no node reads, in ascending order.
+    pub fn final_tensors(&self) -> Vec<TensorId> {
+        let mut last = vec![false; self.tensors.len()];
+        for id in self.nodes.iter().flat_map(|node| &node.outputs) {
+            last[id.0 as usize] = true;
+        }
+        for id in self.nodes.iter().flat_map(|node| &node.inputs).flatten() {
+            last[id.0 as usize] = false;
+        }
+        let ids = (0..self.tensors.len() as u32).map(TensorId);
+        ids.filter(|id| last[id.0 as usize]).collect()
+    }
+
     /// Ids of all nodes in execution order.
     pub fn op_ids(&self) -> impl Iterator<Item = OpId> + use<> {
         (0..self.nodes.len() as u32).map(OpId)

@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod arity;
+mod bytes;
 mod clamp;
 pub mod flatbuffer;
 pub mod flexbuffer;
@@ -15,6 +16,7 @@ pub mod tflite;
 pub mod verify;
 pub mod window;
 
+pub use self::bytes::Bytes;
 pub use graph::{Graph, Node, OpId, TensorId, Uses};
 pub use op::OpKind;
 pub use tensor::{DType, Quant, Tensor};

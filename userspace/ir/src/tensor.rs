@@ -1,8 +1,8 @@
 //! Tensors: shape, element type, quantisation, and the bytes of constants.
 
+use crate::bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::Arc;
 
 /// Element type, as TFLite names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -123,7 +123,7 @@ pub struct Tensor {
     /// Quantisation, absent for plain integers and floats.
     pub quant: Option<Quant>,
     /// Little-endian bytes of a constant, `shape.product() * dtype.size()` of them.
-    pub data: Option<Arc<[u8]>>,
+    pub data: Option<Bytes>,
     /// Keeps its value from one inference to the next, beginning with zeros.
     pub variable: bool,
 }

@@ -4,7 +4,7 @@
 use ferrite_compiler::executable::Placement;
 use ferrite_compiler::{Evidence, Options, Target, compile};
 use ferrite_ir::op::{Activation, Binary, ConvParams, Hw, OpKind, Padding};
-use ferrite_ir::{DType, Graph, Node, OpId, Quant, Tensor, TensorId};
+use ferrite_ir::{Bytes, DType, Graph, Node, OpId, Quant, Tensor, TensorId};
 use ferrite_runtime::Session;
 use ferrite_runtime::cpu::{Interpreter, Value};
 use ferrite_runtime::device::sim_a311d::SimA311d;
@@ -141,7 +141,7 @@ impl Builder {
             shape: shape.to_vec(),
             dtype,
             quant: Some(quant),
-            data: data.map(Arc::from),
+            data: data.map(Bytes::from),
             variable: false,
         });
         id

@@ -1,9 +1,9 @@
 //! What becomes of each operator on a target whose layers are `L`.
 
-use ferrite_ir::{Graph, TensorId};
+use ferrite_ir::{Graph, OpId, TensorId};
 
 use super::MapId;
-use super::plan_segments::Event;
+use super::plan_segments::{Event, Schedule};
 use crate::Unsupported;
 use crate::executable::{Evidence, HostRequant, Placement};
 
@@ -11,12 +11,16 @@ use crate::executable::{Evidence, HostRequant, Placement};
 pub trait Work {
     /// The map that holds its result.
     fn writes(&self) -> MapId;
+    /// The operators that it works for.
+    fn ops_mut(&mut self) -> &mut [OpId];
 }
 
 /// The maps that tensors have got on the device.
 pub trait Maps {
     /// The map of a tensor, if it was made.
     fn known_map(&self, tensor: TensorId) -> Option<MapId>;
+    /// Maps in all: their ids are below.
+    fn count(&self) -> usize;
 }
 
 /// An operator as layers.
@@ -49,28 +53,22 @@ pub enum Choice<L> {
 }
 
 /// Placements as reported: one for each operator.
-pub fn placements<L>(
-    graph: &Graph,
-    choices: &[Choice<L>],
-    required: &[bool],
-    events: &[Event<L>],
-) -> Vec<Placement> {
-    let on_host: std::collections::HashSet<_> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Cpu(op) => Some(*op),
-            _ => None,
-        })
-        .collect();
+pub fn placements<L>(graph: &Graph, choices: &[Choice<L>], schedule: &Schedule) -> Vec<Placement> {
+    let mut on_host = vec![false; choices.len()];
+    for event in &schedule.events {
+        if let Event::Cpu(op) = event {
+            on_host[op.0 as usize] = true;
+        }
+    }
     graph
         .op_ids()
         .map(|op| match &choices[op.0 as usize] {
-            _ if !required[op.0 as usize] => Placement::Folded,
+            _ if !schedule.required[op.0 as usize] => Placement::Folded,
             Choice::Npu { lowered, .. } => Placement::Npu {
                 lowering: lowered.name.clone(),
                 evidence: lowered.evidence,
             },
-            Choice::View(_) if !on_host.contains(&op) => Placement::Folded,
+            Choice::View(_) if !on_host[op.0 as usize] => Placement::Folded,
             Choice::View(_) => Placement::Cpu {
                 reason: "its operand and result are on the host".to_string(),
                 remedy: None,

@@ -1,7 +1,5 @@
 //! What every target looks up in a graph: producers, uses, constants, shapes.
 
-use std::collections::HashMap;
-
 use ferrite_ir::op::OpKind;
 use ferrite_ir::{DType, Graph, Node, OpId, Tensor, TensorId};
 
@@ -12,28 +10,45 @@ use crate::Unsupported;
 pub struct Index<'g> {
     /// The model.
     pub graph: &'g Graph,
-    producers: HashMap<TensorId, OpId>,
-    uses: HashMap<TensorId, Vec<OpId>>,
+    /// By tensor.
+    producers: Vec<Option<OpId>>,
+    /// The readers of all tensors, by tensor, and where those of each end.
+    uses: Vec<OpId>,
+    ends: Vec<usize>,
 }
 
 impl<'g> Index<'g> {
     /// Indexes `graph`.
     pub fn new(graph: &'g Graph) -> Self {
-        let mut producers = HashMap::new();
-        let mut uses: HashMap<TensorId, Vec<OpId>> = HashMap::new();
+        let mut producers = vec![None; graph.tensors.len()];
+        let mut ends = vec![0; graph.tensors.len()];
         for id in graph.op_ids() {
             let node = graph.node(id);
             for &output in &node.outputs {
-                producers.insert(output, id);
+                producers[output.0 as usize] = Some(id);
             }
             for &input in node.inputs.iter().flatten() {
-                uses.entry(input).or_default().push(id);
+                ends[input.0 as usize] += 1;
+            }
+        }
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        // Each entry moves from where its tensor's readers begin to where they end.
+        let mut uses = vec![OpId(0); start];
+        for id in graph.op_ids() {
+            for &input in graph.node(id).inputs.iter().flatten() {
+                let end = &mut ends[input.0 as usize];
+                uses[*end] = id;
+                *end += 1;
             }
         }
         Index {
             graph,
             producers,
             uses,
+            ends,
         }
     }
 
@@ -44,13 +59,15 @@ impl<'g> Index<'g> {
 
     /// The node that makes a tensor.
     pub fn producer(&self, tensor: TensorId) -> Option<(OpId, &'g Node)> {
-        let id = *self.producers.get(&tensor)?;
+        let id = self.producers[tensor.0 as usize]?;
         Some((id, self.graph.node(id)))
     }
 
     /// The nodes that read a tensor, once for each operand.
     pub fn uses(&self, tensor: TensorId) -> &[OpId] {
-        self.uses.get(&tensor).map_or(&[], Vec::as_slice)
+        let index = tensor.0 as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.uses[start..self.ends[index]]
     }
 
     /// Whether the graph hands a tensor out.

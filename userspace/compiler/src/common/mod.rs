@@ -1,6 +1,7 @@
 //! What targets share: graph look-ups, foldings, and the planning of segments and memory.
 
 pub mod choice;
+pub mod dump;
 pub mod fold_activation;
 pub mod fold_pad;
 pub mod index;

@@ -1,7 +1,5 @@
 //! Places feature maps in one buffer; maps whose lives do not overlap share memory.
 
-use std::collections::HashMap;
-
 use super::MapId;
 
 /// Alignment of maps in bytes.
@@ -25,7 +23,8 @@ pub struct Life {
 /// Offsets of maps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    offsets: HashMap<MapId, usize>,
+    /// By map.
+    offsets: Vec<usize>,
     /// Bytes in all.
     pub size: usize,
 }
@@ -33,7 +32,7 @@ pub struct Memory {
 impl Memory {
     /// Byte offset of a root map. Maps that nothing uses have none and count as 0.
     pub fn offset(&self, map: MapId) -> usize {
-        self.offsets.get(&map).copied().unwrap_or(0)
+        self.offsets.get(map.0 as usize).copied().unwrap_or(0)
     }
 }
 
@@ -58,7 +57,11 @@ pub fn plan(lives: &[Life]) -> Memory {
             }
             offset = offset.max(end);
         }
-        memory.offsets.insert(life.map, offset);
+        let index = life.map.0 as usize;
+        if memory.offsets.len() <= index {
+            memory.offsets.resize(index + 1, 0);
+        }
+        memory.offsets[index] = offset;
         memory.size = memory.size.max(offset + bytes(life));
         placed.push((life, offset));
     }

@@ -4,8 +4,6 @@
 //! the host becomes one submission. Tensors cross between host and device only where the other side
 //! needs them, once.
 
-use std::collections::HashSet;
-
 use ferrite_ir::{OpId, TensorId};
 
 use super::choice::{Choice, Work};
@@ -13,92 +11,117 @@ use super::{Index, MapId, Maps};
 use crate::CompileError;
 use crate::executable::HostRequant;
 
-/// One step of the inference.
+/// One step of the inference, with `W` for work on the NPU.
 #[derive(Clone, Debug)]
-pub enum Event<L> {
+pub enum Event<W> {
     /// A host operator.
     Cpu(OpId),
     /// Host tensor into a map.
     Enter(MapId, TensorId),
-    /// Layers on the NPU.
-    Submit(Vec<L>),
+    /// Work on the NPU.
+    Submit(Vec<W>),
     /// Map into a host tensor.
     Leave(MapId, TensorId),
     /// Accumulators into a host tensor.
     Requantise(MapId, TensorId, HostRequant),
 }
 
-/// The plan under construction.
+/// What of a graph is done, and when.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Which operators anything depends on: what a lowering looked through may need nobody.
+    pub required: Vec<bool>,
+    /// The steps, with the operators that the NPU works for.
+    pub events: Vec<Event<OpId>>,
+}
+
+impl Schedule {
+    /// The steps with the layers of the operators, which are taken out of `choices`.
+    pub fn with_layers<L>(self, choices: &mut [Choice<L>]) -> Vec<Event<L>> {
+        let mut layers = |op: OpId| match &mut choices[op.0 as usize] {
+            Choice::Npu { lowered, .. } => std::mem::take(&mut lowered.layers),
+            Choice::View(_) | Choice::Cpu(_) => Vec::new(),
+        };
+        let with_layers = |event| match event {
+            Event::Cpu(op) => Event::Cpu(op),
+            Event::Enter(map, tensor) => Event::Enter(map, tensor),
+            Event::Submit(ops) => Event::Submit(ops.into_iter().flat_map(&mut layers).collect()),
+            Event::Leave(map, tensor) => Event::Leave(map, tensor),
+            Event::Requantise(map, tensor, requant) => Event::Requantise(map, tensor, requant),
+        };
+        self.events.into_iter().map(with_layers).collect()
+    }
+}
+
+/// The plan under construction. What has been made or done is marked by tensor, map or operator.
 struct Planner<'a, 'g, L> {
     ctx: &'a Index<'g>,
     maps: &'a dyn Maps,
     choices: &'a [Choice<L>],
-    events: Vec<Event<L>>,
-    host: HashSet<TensorId>,
-    device: HashSet<MapId>,
-    ready: HashSet<TensorId>,
+    events: Vec<Event<OpId>>,
+    host: Vec<bool>,
+    device: Vec<bool>,
+    ready: Vec<bool>,
     done: Vec<bool>,
 }
 
 /// Tensors that a node reads, given how it is done.
-fn reads<L>(ctx: &Index, op: OpId, choice: &Choice<L>) -> Vec<TensorId> {
-    match choice {
-        Choice::Npu { reads, .. } => reads.clone(),
-        Choice::View(source) => vec![*source],
-        Choice::Cpu(_) => ctx
-            .graph
-            .node(op)
-            .inputs
-            .iter()
-            .flatten()
-            .copied()
-            .collect(),
-    }
+pub fn reads<'a, L>(
+    ctx: &Index<'a>,
+    op: OpId,
+    choice: &'a Choice<L>,
+) -> impl Iterator<Item = TensorId> + use<'a, L> {
+    let (listed, operands): (&[TensorId], &[Option<TensorId>]) = match choice {
+        Choice::Npu { reads, .. } => (reads, &[]),
+        Choice::View(source) => (std::slice::from_ref(source), &[]),
+        Choice::Cpu(_) => (&[], &ctx.graph.node(op).inputs),
+    };
+    let operands = operands.iter().flatten();
+    listed.iter().chain(operands).copied()
 }
 
-/// Which nodes anything depends on: what a lowering looked through may need nobody.
-pub fn required<L>(ctx: &Index, choices: &[Choice<L>]) -> Vec<bool> {
-    let mut wanted: HashSet<TensorId> = ctx.graph.outputs.iter().copied().collect();
+fn required<L>(ctx: &Index, choices: &[Choice<L>]) -> Vec<bool> {
+    let mut wanted = vec![false; ctx.graph.tensors.len()];
+    for &output in &ctx.graph.outputs {
+        wanted[output.0 as usize] = true;
+    }
     let mut required = vec![false; choices.len()];
-    for op in ctx.graph.op_ids().collect::<Vec<_>>().into_iter().rev() {
-        let index = op.0 as usize;
-        if ctx
-            .graph
-            .node(op)
-            .outputs
-            .iter()
-            .any(|t| wanted.contains(t))
-        {
+    for (index, choice) in choices.iter().enumerate().rev() {
+        let op = OpId(index as u32);
+        let outputs = &ctx.graph.node(op).outputs;
+        if outputs.iter().any(|t| wanted[t.0 as usize]) {
             required[index] = true;
-            wanted.extend(reads(ctx, op, &choices[index]));
+            for tensor in reads(ctx, op, choice) {
+                wanted[tensor.0 as usize] = true;
+            }
         }
     }
     required
 }
 
 /// Plans the order of everything required.
-pub fn plan<L: Work + Clone>(
+pub fn schedule<L: Work>(
     ctx: &Index,
     maps: &dyn Maps,
     choices: &[Choice<L>],
-    required: &[bool],
-) -> Result<Vec<Event<L>>, CompileError> {
+) -> Result<Schedule, CompileError> {
+    let required = required(ctx, choices);
     let mut planner = Planner {
         ctx,
         maps,
         choices,
         events: Vec::new(),
-        host: HashSet::new(),
-        device: HashSet::new(),
-        ready: HashSet::new(),
+        host: vec![false; ctx.graph.tensors.len()],
+        device: vec![false; maps.count()],
+        ready: vec![false; ctx.graph.tensors.len()],
         done: required.iter().map(|r| !r).collect(),
     };
     for (index, tensor) in ctx.graph.tensors.iter().enumerate() {
         let id = TensorId(index as u32);
         // What no node makes is there from the start: inputs, constants, variables.
         if tensor.is_constant() || ctx.producer(id).is_none() {
-            planner.host.insert(id);
-            planner.ready.insert(id);
+            planner.host[index] = true;
+            planner.ready[index] = true;
         }
     }
     while planner.host_phase() | planner.device_phase() {}
@@ -110,19 +133,22 @@ pub fn plan<L: Work + Clone>(
     for &output in &ctx.graph.outputs {
         planner.bring_to_host(output);
     }
-    Ok(planner.events)
+    Ok(Schedule {
+        events: planner.events,
+        required,
+    })
 }
 
-impl<L: Work + Clone> Planner<'_, '_, L> {
+impl<L: Work> Planner<'_, '_, L> {
     fn is_ready(&self, op: OpId) -> bool {
-        reads(self.ctx, op, &self.choices[op.0 as usize])
-            .iter()
-            .all(|t| self.ready.contains(t))
+        reads(self.ctx, op, &self.choices[op.0 as usize]).all(|t| self.ready[t.0 as usize])
     }
 
     fn finish(&mut self, op: OpId) {
         self.done[op.0 as usize] = true;
-        self.ready.extend(&self.ctx.graph.node(op).outputs);
+        for output in &self.ctx.graph.node(op).outputs {
+            self.ready[output.0 as usize] = true;
+        }
     }
 
     fn host_phase(&mut self) -> bool {
@@ -150,11 +176,13 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
             self.bring_to_host(*input);
         }
         self.events.push(Event::Cpu(op));
-        self.host.extend(&node.outputs);
+        for output in &node.outputs {
+            self.host[output.0 as usize] = true;
+        }
     }
 
     fn device_phase(&mut self) -> bool {
-        let mut layers = Vec::new();
+        let mut work = Vec::new();
         let mut raw = Vec::new();
         let mut any = false;
         for op in self.ctx.graph.op_ids() {
@@ -169,14 +197,16 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
                         self.bring_to_device(tensor);
                     }
                     for layer in &lowered.layers {
-                        layers.push(layer.clone());
-                        self.device.insert(layer.writes());
+                        self.device[layer.writes().0 as usize] = true;
                     }
-                    if lowered.layers.is_empty() {
+                    if !lowered.layers.is_empty() {
+                        work.push(op);
+                    } else {
                         // Its operands were made where its results are.
                         let outputs = &self.ctx.graph.node(op).outputs;
-                        let maps = outputs.iter().filter_map(|&t| self.maps.known_map(t));
-                        self.device.extend(maps);
+                        for map in outputs.iter().filter_map(|&t| self.maps.known_map(t)) {
+                            self.device[map.0 as usize] = true;
+                        }
                     }
                     any = true;
                     match &lowered.raw {
@@ -189,14 +219,14 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
                 }
             }
         }
-        if layers.is_empty() {
+        if work.is_empty() {
             return any;
         }
-        self.events.push(Event::Submit(layers));
+        self.events.push(Event::Submit(work));
         for (op, cube, requant) in raw {
             let tensor = self.ctx.graph.node(op).outputs[0];
             self.events.push(Event::Requantise(cube, tensor, requant));
-            self.host.insert(tensor);
+            self.host[tensor.0 as usize] = true;
             self.finish(op);
         }
         true
@@ -212,13 +242,13 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
 
     /// Sees to it that the host has a tensor.
     fn bring_to_host(&mut self, tensor: TensorId) {
-        if self.host.contains(&tensor) {
+        if self.host[tensor.0 as usize] {
             return;
         }
         let cube = self.maps.known_map(tensor);
-        if let Some(cube) = cube.filter(|cube| self.device.contains(cube)) {
+        if let Some(cube) = cube.filter(|cube| self.device[cube.0 as usize]) {
             self.events.push(Event::Leave(cube, tensor));
-            self.host.insert(tensor);
+            self.host[tensor.0 as usize] = true;
         } else if let Some((op, _)) = self.source(tensor) {
             self.run_on_host(op);
         }
@@ -229,12 +259,12 @@ impl<L: Work + Clone> Planner<'_, '_, L> {
         let Some(cube) = self.maps.known_map(tensor) else {
             return;
         };
-        if !self.device.insert(cube) {
+        if std::mem::replace(&mut self.device[cube.0 as usize], true) {
             return;
         }
         // A view has the bytes of what it views, wherever in the chain the host has them.
         let mut at = tensor;
-        while !self.host.contains(&at) {
+        while !self.host[at.0 as usize] {
             match self.source(at) {
                 Some((_, source)) => at = source,
                 None => break,

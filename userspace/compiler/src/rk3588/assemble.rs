@@ -41,7 +41,7 @@ impl Default for Commands {
         Commands {
             words: Vec::new(),
             relocations: Vec::new(),
-            registers: Registers::new(),
+            registers: Registers::default(),
             body: Body::of(&BLOCKS),
         }
     }

@@ -202,7 +202,7 @@ impl Case {
             bias: BIAS_AT,
             bias_stride: 32,
         };
-        let mut regs = Registers::new();
+        let mut regs = Registers::default();
         emitter
             .task(&mut regs, &self.layer, &tile, &operands)
             .expect("fits the fields");

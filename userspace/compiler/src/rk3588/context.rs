@@ -13,6 +13,14 @@ use crate::{Options, Unsupported};
 
 pub use crate::common::index::{map_shape, nhwc};
 
+/// What lowering finds out about a graph.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    program: Program,
+    cubes: Vec<Option<CubeId>>,
+    clamps: HashMap<TensorId, (i32, i32)>,
+}
+
 /// A graph with the indices that lowering needs, and the program under construction.
 pub struct Context<'g> {
     /// The model.
@@ -21,7 +29,8 @@ pub struct Context<'g> {
     pub options: &'g Options,
     /// Cubes made so far.
     pub program: Program,
-    cubes: HashMap<TensorId, CubeId>,
+    /// By tensor.
+    cubes: Vec<Option<CubeId>>,
     /// Ranges that folded activations leave, by the tensor whose producer applies them.
     pub clamps: HashMap<TensorId, (i32, i32)>,
 }
@@ -38,6 +47,10 @@ impl common::Maps for Context<'_> {
     fn known_map(&self, tensor: TensorId) -> Option<CubeId> {
         self.known_cube(tensor)
     }
+
+    fn count(&self) -> usize {
+        self.program.cubes.len()
+    }
 }
 
 impl<'g> Context<'g> {
@@ -47,8 +60,28 @@ impl<'g> Context<'g> {
             index: Index::new(graph),
             options,
             program: Program::default(),
-            cubes: HashMap::new(),
+            cubes: vec![None; graph.tensors.len()],
             clamps: HashMap::new(),
+        }
+    }
+
+    /// Goes on where another context of the graph, or of one with the same tensors, has ended.
+    pub fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
+        Context {
+            index: Index::new(graph),
+            options,
+            program: findings.program,
+            cubes: findings.cubes,
+            clamps: findings.clamps,
+        }
+    }
+
+    /// What is to be kept beyond the graph's borrow.
+    pub fn into_findings(self) -> Findings {
+        Findings {
+            program: self.program,
+            cubes: self.cubes,
+            clamps: self.clamps,
         }
     }
 
@@ -60,13 +93,13 @@ impl<'g> Context<'g> {
     /// Declares that `alias` has the same bytes as `tensor` in the same pixel order.
     pub fn alias(&mut self, alias: TensorId, tensor: TensorId) {
         if let Some(cube) = self.cube(tensor) {
-            self.cubes.insert(alias, cube);
+            self.cubes[alias.0 as usize] = Some(cube);
         }
     }
 
     /// The cube of a tensor; None for tensors that no cube can hold.
     pub fn cube(&mut self, tensor: TensorId) -> Option<CubeId> {
-        if let Some(&cube) = self.cubes.get(&tensor) {
+        if let Some(cube) = self.known_cube(tensor) {
             return Some(cube);
         }
         let t = self.tensor(tensor);
@@ -75,13 +108,13 @@ impl<'g> Context<'g> {
         }
         let shape = map_shape(t)?;
         let cube = self.program.add_cube(shape, DType::I8, Some(tensor));
-        self.cubes.insert(tensor, cube);
+        self.cubes[tensor.0 as usize] = Some(cube);
         Some(cube)
     }
 
     /// The cube of a tensor if it was made already.
     pub fn known_cube(&self, tensor: TensorId) -> Option<CubeId> {
-        self.cubes.get(&tensor).copied()
+        self.cubes[tensor.0 as usize]
     }
 
     /// The whole of a tensor as one side of a layer.

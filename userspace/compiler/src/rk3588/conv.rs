@@ -123,10 +123,11 @@ impl Conv {
         let to = ctx.stored(self.output)?;
         let range = requant::clamp_of(ctx, self.output, to.range(self.activation));
         let factors = filter.factors(from.scale, to.scale);
-        let sums = filter.bias(from.zero)?;
-        let plan = requant::plan(ctx, &self, &filter, &factors, &sums, to.zero, range)?;
+        let accumulators = filter.accumulators(from.zero)?;
+        let plan = requant::plan(ctx, &self, &filter, &factors, &accumulators, to.zero, range)?;
 
-        let bias = requant::scaled_bias(&filter, &factors, &plan, from.zero, &sums);
+        let plain = accumulators.bias;
+        let bias = requant::scaled_bias(&filter, &factors, &plan, from.zero, plain);
 
         let input = ctx.side(self.input)?;
         let output = match plan.raw {

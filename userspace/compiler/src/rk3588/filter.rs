@@ -1,9 +1,7 @@
 //! A filter constant as the hardware sees it: int8, with one zero point, and sums per channel.
 
-use std::sync::Arc;
-
 use ferrite_ir::op::Hw;
-use ferrite_ir::{DType, TensorId};
+use ferrite_ir::{Bytes, DType, TensorId};
 
 use super::context::Context;
 use super::conv::{Conv, Grouping};
@@ -12,7 +10,7 @@ use crate::Unsupported;
 
 /// Quantised weights of a convolution.
 pub struct Filter {
-    data: Arc<[u8]>,
+    data: Bytes,
     /// Xored onto stored bytes: 0x80 centres uint8.
     pub flip: u8,
     /// Zero point of the centred weights.
@@ -28,8 +26,16 @@ pub struct Filter {
     sums: Vec<(i64, i64)>,
 }
 
+/// The accumulators of a convolution.
+pub struct Accumulators {
+    /// What turns sums over stored data into the model's, by channel.
+    pub bias: Vec<i32>,
+    /// Largest magnitude that one, bias included, can have.
+    pub reach: i64,
+}
+
 /// Bytes and centring of a filter tensor.
-pub fn bytes(ctx: &Context, filter: TensorId) -> Result<(Arc<[u8]>, u8), Unsupported> {
+pub fn bytes(ctx: &Context, filter: TensorId) -> Result<(Bytes, u8), Unsupported> {
     let tensor = ctx.tensor(filter);
     let flip = match tensor.dtype {
         DType::U8 => 0x80,
@@ -156,22 +162,6 @@ impl Filter {
         &self.sums
     }
 
-    /// Largest magnitude that an accumulator, bias included, can have.
-    pub fn reach(&self, input_zero: i32) -> i64 {
-        let (below, above) = (i64::from(input_zero) + 128, 127 - i64::from(input_zero));
-        self.bias
-            .iter()
-            .zip(&self.sums)
-            .map(|(&bias, &(sum, magnitude))| {
-                let (positive, negative) = ((magnitude + sum) / 2, (magnitude - sum) / 2);
-                let most = bias + positive * above + negative * below;
-                let least = bias - positive * below - negative * above;
-                most.abs().max(least.abs())
-            })
-            .max()
-            .unwrap_or(0)
-    }
-
     /// What has to be added to the bias of each channel when only the taps from `first` on are
     /// used: the taps left out would see the zero point, and the bias takes that into account.
     pub fn left_out(&self, kernel: Hw, first: Hw, input_zero: i32) -> Vec<i64> {
@@ -196,23 +186,28 @@ impl Filter {
             .collect()
     }
 
-    /// The bias that turns sums over stored data into the model's accumulators, if neither it nor
-    /// any accumulator exceeds 32 bits.
-    pub fn bias(&self, input_zero: i32) -> Result<Vec<i32>, Unsupported> {
+    /// What the sums over stored data become, if neither the bias nor any accumulator exceeds 32
+    /// bits.
+    pub fn accumulators(&self, input_zero: i32) -> Result<Accumulators, Unsupported> {
         let zero = i64::from(input_zero);
-        self.bias
-            .iter()
-            .zip(&self.sums)
-            .map(|(&bias, &(sum, magnitude))| {
-                let corrected = bias - zero * sum;
-                let largest = corrected.abs() + magnitude * 128;
-                if largest > i64::from(i32::MAX) {
-                    return Err(Unsupported::new(format!(
-                        "an accumulator may reach {largest}, beyond 32 bits"
-                    )));
-                }
-                Ok(corrected as i32)
-            })
-            .collect()
+        let mut bias = Vec::with_capacity(self.bias.len());
+        let (mut stored, mut reach) = (0, 0);
+        for (&given, &(sum, magnitude)) in self.bias.iter().zip(&self.sums) {
+            let corrected = given - zero * sum;
+            stored = stored.max(corrected.abs() + magnitude * 128);
+            // Data lie from -128 to 127: half a step below zero, at most 255 halves from there.
+            let middle = 2 * corrected - sum;
+            reach = reach.max(middle.abs() + 255 * magnitude);
+            bias.push(corrected as i32);
+        }
+        if stored > i64::from(i32::MAX) {
+            return Err(Unsupported::new(format!(
+                "an accumulator may reach {stored}, beyond 32 bits"
+            )));
+        }
+        Ok(Accumulators {
+            bias,
+            reach: reach / 2,
+        })
     }
 }

@@ -61,14 +61,14 @@ pub fn direct(
 fn block_of_kernels(filter: Dense, mut from: usize, real: usize, into: &mut [u8], width: usize) {
     let kernel_bytes = filter.taps * filter.inputs;
     if real == BLOCK {
-        // Of a length that is known, a copy is a few vector instructions.
+        // A copy of known length, made before it is stored, is a few vector instructions.
         for into in into.as_chunks_mut::<BLOCK>().0 {
             let Some(source) = filter.data[from..].first_chunk::<BLOCK>() else {
                 return;
             };
-            for (to, from) in into.iter_mut().zip(source) {
-                *to = from ^ filter.flip;
-            }
+            let mut block = *source;
+            block.iter_mut().for_each(|weight| *weight ^= filter.flip);
+            *into = block;
             from += kernel_bytes;
         }
         return;

@@ -38,15 +38,17 @@ pub struct Registers {
     addresses: Vec<(u16, BufferId, u32)>,
 }
 
-impl Registers {
+impl Default for Registers {
     /// Nothing is set.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Registers {
             words: [0; WORDS],
             addresses: Vec::new(),
         }
     }
+}
 
+impl Registers {
     /// Forgets what has been set.
     pub fn clear(&mut self) {
         self.words.fill(0);

@@ -5,7 +5,7 @@ use ferrite_ir::{DType, OpId, TensorId};
 
 use super::context::Context;
 use super::conv::{Conv, PROVEN};
-use super::filter::Filter;
+use super::filter::{Accumulators, Filter};
 use super::lower::{Lowered, finish};
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling, q31};
@@ -88,7 +88,7 @@ pub fn plan(
     conv: &Conv,
     filter: &Filter,
     factors: &[f64],
-    bias: &[i32],
+    accumulators: &Accumulators,
     zero: i32,
     range: (i32, i32),
 ) -> Result<Plan, Unsupported> {
@@ -96,7 +96,7 @@ pub fn plan(
     if let &[factor] = factors {
         let (offset, shifts) = clamp_shifts(zero, range);
         // A little more than the accumulators reach leaves room for what an imitation adds.
-        let reach = filter.reach(input_zero) + 2;
+        let reach = accumulators.reach + 2;
         // TFLite's FULLY_CONNECTED rounds once.
         let twice = !matches!(ctx.graph.node(conv.op).kind, OpKind::FullyConnected { .. });
         let made = match twice && range.0 >= zero {
@@ -146,7 +146,7 @@ pub fn plan(
         stage: Stage::Raw,
         evidence: PROVEN,
         raw: Some(HostRequant {
-            bias: bias.to_vec(),
+            bias: accumulators.bias.clone(),
             multiplier,
             shift,
             zero_point: zero + offset,
@@ -222,7 +222,7 @@ pub fn scaled_bias(
     factors: &[f64],
     plan: &Plan,
     input_zero: i32,
-    plain: &[i32],
+    plain: Vec<i32>,
 ) -> Vec<i32> {
     let Stage::PerChannel {
         factors: integers,
@@ -231,7 +231,8 @@ pub fn scaled_bias(
         ..
     } = &plan.stage
     else {
-        return plain.iter().map(|b| b.saturating_add(plan.carry)).collect();
+        let carried = plain.iter().map(|b| b.saturating_add(plan.carry));
+        return carried.collect();
     };
     let rho = f64::powi(2.0, i32::from(*shift)) / multiplier.value();
     let limit = f64::from(1 << 30);

@@ -113,7 +113,7 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
 mod tests {
     use super::*;
     use crate::common::plan_segments::Event;
-    use crate::rk3588::plan;
+    use crate::rk3588::Lowered;
     use crate::{Evidence, Options, Target};
 
     #[test]
@@ -137,10 +137,11 @@ mod tests {
                     cores,
                     ..Options::new(Target::Rk3588)
                 };
-                let planned = plan(&graph, &options).expect("plans");
-                for event in &planned.events {
+                let (lowered, _) = Lowered::new(&graph, &options).expect("lowers");
+                let scheduled = lowered.schedule(&graph, &options).expect("plans");
+                for event in &scheduled.events {
                     if let Event::Submit(layers) = event {
-                        let found = verify(&planned.ctx.program, layers);
+                        let found = verify(&scheduled.ctx.program, layers);
                         assert!(found.is_empty(), "{}: {found:#?}", graph.name);
                         layers_seen += layers.len();
                     }

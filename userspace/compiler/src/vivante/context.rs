@@ -12,6 +12,14 @@ use crate::common::{Index, MapId, Maps};
 use crate::executable::Evidence;
 use crate::{Options, Unsupported};
 
+/// What lowering finds out about a graph.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    maps: Vec<Map>,
+    of_tensor: HashMap<TensorId, MapId>,
+    clamps: HashMap<TensorId, (i32, i32)>,
+}
+
 /// A graph with its index, and the maps made so far.
 pub struct Context<'g> {
     /// The model.
@@ -38,6 +46,10 @@ impl Maps for Context<'_> {
     fn known_map(&self, tensor: TensorId) -> Option<MapId> {
         self.of_tensor.get(&tensor).copied()
     }
+
+    fn count(&self) -> usize {
+        self.maps.len()
+    }
 }
 
 impl<'g> Context<'g> {
@@ -49,6 +61,26 @@ impl<'g> Context<'g> {
             maps: Vec::new(),
             of_tensor: HashMap::new(),
             clamps: HashMap::new(),
+        }
+    }
+
+    /// Goes on where another context of the graph, or of one with the same tensors, has ended.
+    pub fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
+        Context {
+            index: Index::new(graph),
+            options,
+            maps: findings.maps,
+            of_tensor: findings.of_tensor,
+            clamps: findings.clamps,
+        }
+    }
+
+    /// What is to be kept beyond the graph's borrow.
+    pub fn into_findings(self) -> Findings {
+        Findings {
+            maps: self.maps,
+            of_tensor: self.of_tensor,
+            clamps: self.clamps,
         }
     }
 

@@ -2,10 +2,8 @@
 //!
 //! They are depthwise convolutions with one made-up weight for all taps.
 
-use std::sync::Arc;
-
 use ferrite_ir::op::{Activation, Hw, OpKind, Padding};
-use ferrite_ir::{OpId, TensorId};
+use ferrite_ir::{Bytes, OpId, TensorId};
 
 use super::chip::{MAX_EXTENT, MAX_PAD, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use super::context::Context;
@@ -58,7 +56,7 @@ impl Diagonal {
             border: self.zeros[0],
             pooled: self.pooled,
             kernel: Kernel {
-                data: Arc::from(vec![UNIT; rows * columns * input.z]),
+                data: Bytes::from(vec![UNIT; rows * columns * input.z]),
                 flip: 0,
                 zero: 0,
                 order: Order::Depthwise { multiplier: 1 },

@@ -4,10 +4,8 @@
 //! with one weight, which is how Mesa adds maps on this chip: a 1x1 kernel of one channel is no
 //! form that the hardware takes.
 
-use std::sync::Arc;
-
 use ferrite_ir::op::Activation;
-use ferrite_ir::{OpId, TensorId};
+use ferrite_ir::{Bytes, OpId, TensorId};
 
 use super::chip::MAX_EXTENT;
 use super::context::Context;
@@ -76,7 +74,7 @@ pub fn layer(
         border: 0,
         pooled: false,
         kernel: Kernel {
-            data: Arc::from(sum.weights),
+            data: Bytes::from(sum.weights),
             flip: 0,
             zero: sum.weight_zero,
             order: Order::Planes,

@@ -1,7 +1,7 @@
 //! Where the weights of a layer come from.
 
+use ferrite_ir::Bytes;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::coefficients::Kernels;
 
@@ -34,7 +34,7 @@ pub enum Order {
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// Filter bytes of the model, or weights made up.
-    pub data: Arc<[u8]>,
+    pub data: Bytes,
     /// Xored onto bytes: 0x80 turns int8 into uint8.
     pub flip: u8,
     /// Weight zero point.

@@ -5,10 +5,8 @@
 //! of which "first pixel" pooling keeps every second row and column, so that no reshuffling of the
 //! image is needed; strides of 4 and 8 are halved again by jobs behind it.
 
-use std::sync::Arc;
-
 use ferrite_ir::op::{Activation, ConvParams, OpKind, Padding};
-use ferrite_ir::{DType, OpId, TensorId};
+use ferrite_ir::{Bytes, DType, OpId, TensorId};
 
 use super::chip::{
     MAX_EXTENT, MAX_INPUTS, MAX_KERNEL, MAX_OUTPUTS, MAX_PAD, PROVEN_KERNEL, PROVEN_PAD,
@@ -365,7 +363,7 @@ impl Conv {
                     .with_remedy("quantise the model to 8 bits"));
             }
         };
-        let data: Arc<[u8]> = filter.data.clone().ok_or_else(|| {
+        let data: Bytes = filter.data.clone().ok_or_else(|| {
             Unsupported::new("the filter is computed at run time")
                 .with_remedy("make the filter a constant")
         })?;

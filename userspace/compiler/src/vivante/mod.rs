@@ -29,61 +29,80 @@ use std::fmt::Write;
 
 use ferrite_ir::Graph;
 
-use crate::common::plan_segments::Event;
-use crate::common::{self, fold_activation, plan_segments};
+use crate::common::plan_segments::{self, Event};
+use crate::common::{Choice, choice, dump, fold_activation};
 use crate::executable::{Executable, Placement};
 use crate::{CompileError, Options};
-use context::Context;
-use lower::Choice;
+use context::{Context, Findings};
 use program::Layer;
 
-/// A model lowered, scheduled, not yet written out.
-struct Planned<'g> {
+/// How a graph's operators are done: in which layers on the NPU, if there.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    findings: Findings,
+    /// By operator.
+    pub choices: Vec<Choice<Layer>>,
+}
+
+/// Layers in the order of their submissions.
+struct Scheduled<'g> {
     ctx: Context<'g>,
-    choices: Vec<Choice>,
-    required: Vec<bool>,
     events: Vec<Event<Layer>>,
+    placements: Vec<Placement>,
 }
 
-fn plan<'g>(graph: &'g Graph, options: &'g Options) -> Result<Planned<'g>, CompileError> {
-    let mut ctx = Context::new(graph, options);
-    for (tensor, activation) in fold_activation::folded(&ctx) {
-        if let Ok(stored) = ctx.stored(tensor) {
-            ctx.clamps.insert(tensor, stored.range(activation));
+impl Lowered {
+    /// Lowers the operators of a graph; also tells where they would run.
+    pub fn new(
+        graph: &Graph,
+        options: &Options,
+    ) -> Result<(Lowered, Vec<Placement>), CompileError> {
+        let mut ctx = Context::new(graph, options);
+        for (tensor, activation) in fold_activation::folded(&ctx) {
+            if let Ok(stored) = ctx.stored(tensor) {
+                ctx.clamps.insert(tensor, stored.range(activation));
+            }
         }
+        let ops = graph.op_ids();
+        let mut choices: Vec<_> = ops.map(|op| lower::choose(&mut ctx, op)).collect();
+        lower::leave_idle(&ctx, &mut choices);
+        let schedule = plan_segments::schedule(&ctx, &ctx, &choices)?;
+        let placements = choice::placements(graph, &choices, &schedule);
+        let findings = ctx.into_findings();
+        Ok((Lowered { findings, choices }, placements))
     }
-    let mut choices: Vec<Choice> = graph
-        .op_ids()
-        .map(|op| lower::choose(&mut ctx, op))
-        .collect();
-    lower::leave_idle(&ctx, &mut choices);
-    let required = plan_segments::required(&ctx, &choices);
-    let mut events = plan_segments::plan(&ctx, &ctx, &choices, &required)?;
-    split_channels::split(&ctx, &mut events);
-    Ok(Planned {
-        ctx,
-        choices,
-        required,
-        events,
-    })
+
+    /// Schedules the layers.
+    fn schedule<'g>(
+        mut self,
+        graph: &'g Graph,
+        options: &'g Options,
+    ) -> Result<Scheduled<'g>, CompileError> {
+        let ctx = Context::resume(graph, options, self.findings);
+        let schedule = plan_segments::schedule(&ctx, &ctx, &self.choices)?;
+        let placements = choice::placements(graph, &self.choices, &schedule);
+        let mut events = schedule.with_layers(&mut self.choices);
+        split_channels::split(&ctx, &mut events);
+        Ok(Scheduled {
+            ctx,
+            events,
+            placements,
+        })
+    }
+
+    /// Schedules the layers and writes everything out.
+    pub fn write(self, graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
+        let scheduled = self.schedule(graph, options)?;
+        assemble::assemble(&scheduled.ctx, &scheduled.events, scheduled.placements)
+    }
 }
 
-/// Where each operator of a graph would run, without the work of encoding coefficients.
-pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, CompileError> {
-    plan(graph, options).map(|planned| planned.placements())
-}
-
-/// Compiles a graph.
-pub fn compile(graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
-    let planned = plan(graph, options)?;
-    assemble::assemble(&planned.ctx, &planned.events, planned.placements())
-}
-
-/// The NPU-level form of a model as text, for reading and for tests.
+/// The NPU-level form of a model as text: maps, then the steps.
 pub fn dump(graph: &Graph, options: &Options) -> Result<String, CompileError> {
-    let planned = plan(graph, options)?;
+    let (lowered, _) = Lowered::new(graph, options)?;
+    let Scheduled { ctx, events, .. } = lowered.schedule(graph, options)?;
     let mut text = String::new();
-    for (i, map) in planned.ctx.maps.iter().enumerate() {
+    for (i, map) in ctx.maps.iter().enumerate() {
         let [h, w, c] = map.shape;
         let _ = write!(text, "%{i}: {h}x{w}x{c}");
         if let Some((root, offset)) = map.part_of {
@@ -91,28 +110,6 @@ pub fn dump(graph: &Graph, options: &Options) -> Result<String, CompileError> {
         }
         let _ = writeln!(text);
     }
-    for event in &planned.events {
-        let _ = match event {
-            Event::Cpu(op) => writeln!(text, "cpu {} {}", op.0, graph.op_name(*op)),
-            Event::Enter(map, tensor) => writeln!(text, "enter %{} = t{}", map.0, tensor.0),
-            Event::Leave(map, tensor) => writeln!(text, "leave t{} = %{}", tensor.0, map.0),
-            Event::Requantise(map, tensor, _) => {
-                writeln!(text, "requantise t{} = %{}", tensor.0, map.0)
-            }
-            Event::Submit(layers) => {
-                let _ = writeln!(text, "submit");
-                for layer in layers {
-                    let _ = writeln!(text, "  {layer}");
-                }
-                Ok(())
-            }
-        };
-    }
+    dump::steps(&mut text, graph, &events, |_| String::new());
     Ok(text)
-}
-
-impl Planned<'_> {
-    fn placements(&self) -> Vec<Placement> {
-        common::choice::placements(self.ctx.graph, &self.choices, &self.required, &self.events)
-    }
 }

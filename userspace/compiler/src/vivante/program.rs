@@ -129,6 +129,10 @@ impl Work for Layer {
     fn writes(&self) -> MapId {
         self.output.map
     }
+
+    fn ops_mut(&mut self) -> &mut [OpId] {
+        std::slice::from_mut(&mut self.op)
+    }
 }
 
 impl fmt::Display for Side {

@@ -1,10 +1,9 @@
 //! From text to a graph.
 
-use std::sync::Arc;
-
 use super::attributes::operator;
 use super::constants::{ContentHash, element, unhex};
 use super::cursor::{Cursor, Expected, ParseError};
+use crate::bytes::Bytes;
 use crate::graph::{Graph, Node, TensorId};
 use crate::op::OpKind;
 use crate::tensor::{DType, Quant, Tensor};
@@ -25,7 +24,7 @@ pub fn parse(text: &str) -> Result<Graph, ParseError> {
 /// As [`parse`].
 pub fn parse_with(
     text: &str,
-    data: impl Fn(ContentHash) -> Option<Arc<[u8]>>,
+    data: impl Fn(ContentHash) -> Option<Bytes>,
 ) -> Result<Graph, ParseError> {
     let mut lines = (1..)
         .zip(text.lines())
@@ -78,7 +77,7 @@ fn ids(cursor: &mut Cursor<'_>) -> Result<Vec<TensorId>, ParseError> {
 
 fn tensor(
     cursor: &mut Cursor<'_>,
-    data: &impl Fn(ContentHash) -> Option<Arc<[u8]>>,
+    data: &impl Fn(ContentHash) -> Option<Bytes>,
 ) -> Result<Tensor, ParseError> {
     let name = cursor.string()?;
     cursor.expect(":")?;
@@ -137,14 +136,14 @@ fn quant(cursor: &mut Cursor<'_>) -> Result<Option<Quant>, ParseError> {
 fn constant(
     cursor: &mut Cursor<'_>,
     dtype: DType,
-    data: &impl Fn(ContentHash) -> Option<Arc<[u8]>>,
-) -> Result<Arc<[u8]>, ParseError> {
+    data: &impl Fn(ContentHash) -> Option<Bytes>,
+) -> Result<Bytes, ParseError> {
     let start = *cursor;
     let wants = |what| start.error(Expected::Something(what));
     if cursor.eat("x\"") {
         let bytes = unhex(cursor.until_quote()?);
         return bytes
-            .map(Arc::from)
+            .map(Bytes::from)
             .ok_or_else(|| wants("pairs of hexadecimal digits"));
     }
     if cursor.eat("#") {

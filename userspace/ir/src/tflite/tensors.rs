@@ -1,9 +1,9 @@
 //! Tensors of a subgraph and the data of constants.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::{Budget, ReadError, TensorFault, quantization, schema};
+use crate::bytes::Bytes;
 use crate::flatbuffer::{Table, Tables};
 use crate::tensor::{DType, Tensor};
 
@@ -93,7 +93,7 @@ fn one(
             .into());
         }
         // Only a list may be empty (the axes of a reduction, the shape of a scalar): a constant.
-        None if bytes == 0 => Some(Arc::from([])),
+        None if bytes == 0 => Some(Bytes::from([])),
         None => None,
     };
     if let Some(axis) = shape
@@ -154,12 +154,12 @@ fn checked_bytes(shape: &[usize], dtype: DType) -> Result<usize, TensorFault> {
 struct Buffers<'a> {
     file: &'a [u8],
     tables: Tables<'a>,
-    loaded: HashMap<u32, Option<Arc<[u8]>>>,
+    loaded: HashMap<u32, Option<Bytes>>,
 }
 
 impl Buffers<'_> {
     /// The data of a buffer, `None` if it has none (activations point at such buffers).
-    fn load(&mut self, index: u32, budget: &mut Budget) -> Result<Option<Arc<[u8]>>, Stop> {
+    fn load(&mut self, index: u32, budget: &mut Budget) -> Result<Option<Bytes>, Stop> {
         if let Some(data) = self.loaded.get(&index) {
             return Ok(data.clone());
         }
@@ -194,7 +194,7 @@ impl Buffers<'_> {
             inside
         };
         budget.charge(bytes.len()).map_err(Stop::Error)?;
-        let data = (!bytes.is_empty()).then(|| Arc::from(bytes));
+        let data = (!bytes.is_empty()).then(|| Bytes::from(bytes));
         self.loaded.insert(index, data.clone());
         Ok(data)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferrite_ir::op::OpKind;
-use ferrite_ir::{DType, Graph, Node, Quant, Tensor, TensorId};
+use ferrite_ir::{Bytes, DType, Graph, Node, Quant, Tensor, TensorId};
 
 use crate::cpu::Value;
 
@@ -94,7 +94,7 @@ impl Builder {
             shape: shape.to_vec(),
             dtype,
             quant,
-            data: data.map(Arc::from),
+            data: data.map(Bytes::from),
             variable: false,
         });
         id
