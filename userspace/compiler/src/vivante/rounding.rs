@@ -14,6 +14,9 @@ const UNSHIFTED: f64 = 0.5;
 /// Smaller factors have so large sums that what is added to them does not show.
 const SMALLEST: f64 = 1.0 / 65536.0;
 
+/// Of so many results one is compared: the sums where they begin lie on a line.
+const SAMPLE: usize = 4;
+
 /// The multiplier for a layer whose results are `factor` times its sums, and what to add to its
 /// accumulators, so that as few sums as possible have another result than in TFLite. `nearest` is
 /// the multiplier nearest to the factor, `steps` how far results reach below and above the zero
@@ -23,28 +26,37 @@ pub fn fit(factor: f64, nearest: Multiplier, steps: [i32; 2]) -> (Multiplier, i3
     if !(SMALLEST..UNSHIFTED).contains(&factor) || most < 1 {
         return (nearest, 0);
     }
-    let wanted: Vec<i64> = (1..=most.into()).map(|k| least_twice(k, factor)).collect();
+    let wanted: Vec<(i64, i64)> = (1..=i64::from(most))
+        .step_by(SAMPLE)
+        .map(|k| (k, least_twice(k, factor)))
+        .collect();
     // No sum of the range is moved by more than 1.
     let reach = (65536.0 * factor / f64::from(most)).ceil() as i32 + 1;
     let added = if steps[0] == 0 { 0..2 } else { 0..1 };
-    let candidates = (-reach..=reach).flat_map(|delta| {
-        let mantissa = i32::from(nearest.mantissa) + delta;
-        let candidate = u16::try_from(mantissa).ok().filter(|m| *m < 1 << 15);
-        let multiplier = candidate.map(|mantissa| Multiplier {
+    let mut best = (i64::MAX, nearest, 0);
+    // From the nearest on, so that it stays where nothing is gained.
+    for delta in (0..=reach).flat_map(|delta| [delta, -delta]) {
+        let mantissa = u16::try_from(i32::from(nearest.mantissa) + delta);
+        let Some(mantissa) = mantissa.ok().filter(|m| *m < 1 << 15) else {
+            continue;
+        };
+        let multiplier = Multiplier {
             mantissa,
             ..nearest
-        });
-        let pair = move |added| Some((multiplier?, added));
-        added.clone().filter_map(pair)
-    });
-    let differing = |&(multiplier, added): &(Multiplier, i32)| {
-        let apart = |(k, &wanted): (i64, &i64)| {
-            (least_once(k, multiplier) - i64::from(added) - wanted).abs()
         };
-        let sums: i64 = (1..).zip(&wanted).map(apart).sum();
-        (sums, multiplier.mantissa.abs_diff(nearest.mantissa))
-    };
-    candidates.min_by_key(differing).unwrap_or((nearest, 0))
+        let mut apart = [0, 0];
+        for &(k, wanted) in &wanted {
+            let larger = least_once(k, multiplier) - wanted;
+            apart[0] += larger.abs();
+            apart[1] += (larger - 1).abs();
+        }
+        for added in added.clone() {
+            if apart[added as usize] < best.0 {
+                best = (apart[added as usize], multiplier, added);
+            }
+        }
+    }
+    (best.1, best.2)
 }
 
 /// Half of `2^shift`, if that is an integer.
