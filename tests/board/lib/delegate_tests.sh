@@ -1,6 +1,5 @@
-# The delegate's tests on the board, part of tests/board/test. By name for now: delegate_etnaviv and
-# delegate_failures, which have not been run in this form, and delegate_costs, whose bound of a tenth
-# of Mesa's time to prepare is not met yet.
+# The delegate's tests on the board, part of tests/board/test. By name only: delegate_costs, whose
+# bound of a tenth of Mesa's instructions to prepare is not met yet.
 # shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: MIT
 
