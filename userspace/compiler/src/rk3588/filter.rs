@@ -5,7 +5,7 @@ use ferrite_ir::{Bytes, DType, TensorId};
 
 use super::context::Context;
 use super::conv::{Conv, Grouping};
-use super::sums;
+use super::sums::{Reading, Sums};
 use crate::Unsupported;
 
 /// Quantised weights of a convolution.
@@ -22,8 +22,8 @@ pub struct Filter {
     outputs: usize,
     /// Filter order is `[tap, oc]`.
     channel_last: bool,
-    /// Per output channel: sum of the weights less their zero point, and of their magnitudes.
-    sums: Vec<(i64, i64)>,
+    /// By output channel.
+    sums: Vec<Sums>,
 }
 
 /// The accumulators of a convolution.
@@ -113,30 +113,16 @@ impl Filter {
         Ok(filter)
     }
 
-    fn sum(&self) -> Vec<(i64, i64)> {
-        if self.channel_last {
-            let mut sums = vec![(0i64, 0i64); self.outputs];
-            for tap in self.data.chunks_exact(self.outputs) {
-                for (sum, &b) in sums.iter_mut().zip(tap) {
-                    let v = i64::from((b ^ self.flip) as i8) - i64::from(self.zero);
-                    sum.0 += v;
-                    sum.1 += v.abs();
-                }
-            }
-            return sums;
-        }
-        let per_output = (self.data.len() / self.outputs).max(1);
+    fn sum(&self) -> Vec<Sums> {
         // With the sign bit turned, signed bytes are unsigned ones 128 higher.
-        let turn = self.flip ^ 0x80;
-        let zero = (self.zero + 128) as u8;
-        self.data
-            .chunks_exact(per_output)
-            .map(|row| {
-                let (sum, magnitude) = sums::of(row, turn, zero);
-                let less = row.len() as i64 * i64::from(zero);
-                (sum as i64 - less, magnitude as i64)
-            })
-            .collect()
+        let reading = Reading {
+            turn: self.flip ^ 0x80,
+            zero: (self.zero + 128) as u8,
+        };
+        match self.channel_last {
+            true => reading.columns(&self.data, self.outputs),
+            false => reading.rows(&self.data, (self.data.len() / self.outputs).max(1)),
+        }
     }
 
     /// Output steps per accumulator step: one for all channels, or one each.
@@ -157,8 +143,8 @@ impl Filter {
         &self.bias
     }
 
-    /// Sum of the weights of each channel, and sum of their magnitudes.
-    pub fn sums(&self) -> &[(i64, i64)] {
+    /// Sums over the weights of each channel.
+    pub fn sums(&self) -> &[Sums] {
         &self.sums
     }
 
@@ -192,11 +178,11 @@ impl Filter {
         let zero = i64::from(input_zero);
         let mut bias = Vec::with_capacity(self.bias.len());
         let (mut stored, mut reach) = (0, 0);
-        for (&given, &(sum, magnitude)) in self.bias.iter().zip(&self.sums) {
-            let corrected = given - zero * sum;
+        for (&given, &Sums { signed, magnitude }) in self.bias.iter().zip(&self.sums) {
+            let corrected = given - zero * signed;
             stored = stored.max(corrected.abs() + magnitude * 128);
             // Data lie from -128 to 127: half a step below zero, at most 255 halves from there.
-            let middle = 2 * corrected - sum;
+            let middle = 2 * corrected - signed;
             reach = reach.max(middle.abs() + 255 * magnitude);
             bias.push(corrected as i32);
         }

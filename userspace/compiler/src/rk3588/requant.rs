@@ -192,13 +192,11 @@ fn per_channel(filter: &Filter, factors: &[f64], input_zero: i32, offset: i32) -
     let rho = f64::powf(2.0, shift) / multiplier.value();
     let reach = f64::from((127 - input_zero).max(input_zero + 128));
     let mut integers = Vec::with_capacity(factors.len());
-    for ((&factor, &(_, magnitude)), &bias) in
-        factors.iter().zip(filter.sums()).zip(filter.model_bias())
-    {
+    for ((&factor, sums), &bias) in factors.iter().zip(filter.sums()).zip(filter.model_bias()) {
         let exact = factor * rho;
         let integer = exact.round().clamp(1.0, 32_767.0);
         let steps = 256.0 + (bias as f64 * factor).abs();
-        let accumulator = (magnitude as f64 * reach).min(steps / factor);
+        let accumulator = (sums.magnitude as f64 * reach).min(steps / factor);
         let error = accumulator * (integer - exact).abs() / rho
             + 0.5 * integer / rho
             + 0.5 * f64::powf(2.0, shift) / rho;
@@ -240,9 +238,9 @@ pub fn scaled_bias(
         .iter()
         .zip(factors)
         .zip(filter.model_bias().iter().zip(filter.sums()))
-        .map(|((&integer, &factor), (&bias, &(sum, _)))| {
+        .map(|((&integer, &factor), (&bias, sums))| {
             let scaled = (bias as f64 * factor * rho / f64::from(integer)).round();
-            let correction = i64::from(input_zero) * sum;
+            let correction = i64::from(input_zero) * sums.signed;
             (scaled.clamp(-limit, limit) as i64 - correction)
                 .clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
         })
