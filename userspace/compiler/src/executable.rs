@@ -7,6 +7,8 @@
 use ferrite_ir::{DType, OpId, TensorId};
 use serde::{Deserialize, Serialize};
 
+use crate::content::Content;
+
 /// Which NPU the commands are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Target {
@@ -39,7 +41,7 @@ pub struct Buffer {
     /// Size in bytes.
     pub size: usize,
     /// Initial bytes, from the buffer's start; what lies beyond starts as zero.
-    pub init: Vec<u8>,
+    pub init: Content,
 }
 
 /// How an address is written into a buffer.

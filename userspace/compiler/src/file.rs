@@ -97,7 +97,7 @@ mod tests {
             buffers: vec![Buffer {
                 role: Role::Constants,
                 size: 1 << 20,
-                init: vec![1, 2, 255],
+                init: vec![1, 2, 255].into(),
             }],
             relocations: Vec::new(),
             steps: vec![Step::Cpu(OpId(7))],

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod common;
+pub mod content;
 pub mod executable;
 pub mod file;
 mod plan;

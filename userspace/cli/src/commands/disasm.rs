@@ -133,11 +133,12 @@ fn task_words(path: &Path, executable: &Executable, task: &Task) -> Result<Vec<u
         .words
         .checked_mul(8)
         .and_then(|len| len.checked_add(region.offset));
-    let bytes = executable
-        .buffers
-        .get(region.buffer.0 as usize)
+    let buffer = executable.buffers.get(region.buffer.0 as usize);
+    let init = buffer.map(|buffer| buffer.init.bytes());
+    let bytes = init
+        .as_ref()
         .zip(end)
-        .and_then(|(buffer, end)| buffer.init.get(region.offset..end))
+        .and_then(|(init, end)| init.get(region.offset..end))
         .ok_or_else(|| {
             CliError::wrong(path, format!("a task's commands {region:?} do not exist"))
         })?;

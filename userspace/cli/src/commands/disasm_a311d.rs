@@ -61,11 +61,8 @@ fn relocation(executable: &Executable, buffer: BufferId, offset: usize) -> Optio
 /// The descriptor that a stored address refers to.
 fn descriptor(executable: &Executable, kind: Kind, start: &Relocation) -> Option<String> {
     let (buffer, first) = (start.target, start.addend as usize);
-    let bytes = executable
-        .buffers
-        .get(buffer.0 as usize)?
-        .init
-        .get(first..first + DESCRIPTOR)?;
+    let init = executable.buffers.get(buffer.0 as usize)?.init.bytes();
+    let bytes = init.get(first..first + DESCRIPTOR)?;
     let mut words = Words::default();
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
         *word = u32::from_le_bytes(*bytes);

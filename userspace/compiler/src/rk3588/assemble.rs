@@ -15,6 +15,7 @@ use super::registers::{Body, Registers};
 use crate::CompileError;
 use crate::common::plan_memory::{self, Life, Memory};
 use crate::common::plan_segments::Event;
+use crate::content::{Content, Source};
 use crate::executable::{
     Buffer, BufferId, Executable, Job, Layout, Placement, Port, Region, Relocation, RelocationKind,
     Role, Step, Target, Task,
@@ -60,11 +61,7 @@ pub fn assemble(
         activations: ACTIVATIONS,
         constants: CONSTANTS,
     };
-    let layers = events.iter().flat_map(|event| match event {
-        Event::Submit(layers) => &layers[..],
-        _ => &[],
-    });
-    let mut constants = Constants::for_layers(ctx, layers);
+    let mut constants = Constants::default();
     let mut commands = Commands::default();
     let mut steps = Vec::with_capacity(events.len());
     for event in events {
@@ -97,12 +94,8 @@ pub fn assemble(
             }
         });
     }
-    let buffer = |role, init: Vec<u8>, size: usize| Buffer { role, size, init };
-    let constants = constants.into_bytes();
-    let mut words = vec![0; 8 * commands.words.len()];
-    for (bytes, word) in words.as_chunks_mut().0.iter_mut().zip(&commands.words) {
-        *bytes = word.to_le_bytes();
-    }
+    let buffer = |role, init: Content, size: usize| Buffer { role, size, init };
+    let (constants, words) = (Content::new(constants), Content::new(Words(commands.words)));
     // Weight bursts may run past the end.
     let constants_size = (constants.len() + 256).next_multiple_of(64);
     let commands_size = words.len().next_multiple_of(64).max(64);
@@ -110,7 +103,7 @@ pub fn assemble(
         target: Target::Rk3588,
         buffers: vec![
             buffer(Role::Constants, constants, constants_size),
-            buffer(Role::Activations, Vec::new(), memory.size.max(64)),
+            buffer(Role::Activations, Vec::new().into(), memory.size.max(64)),
             buffer(Role::Commands, words, commands_size),
         ],
         relocations: commands.relocations,
@@ -122,6 +115,21 @@ pub fn assemble(
             .map(|op| constants::macs(ctx, op))
             .collect(),
     })
+}
+
+/// Command words in the order of bytes that the NPU reads.
+struct Words(Vec<u64>);
+
+impl Source for Words {
+    fn len(&self) -> usize {
+        8 * self.0.len()
+    }
+
+    fn write(&self, memory: &mut [u8]) {
+        for (bytes, word) in memory.as_chunks_mut().0.iter_mut().zip(&self.0) {
+            *bytes = word.to_le_bytes();
+        }
+    }
 }
 
 impl Commands {

@@ -1,15 +1,15 @@
 //! The constants buffer: packed weights and per-channel operands, each once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use ferrite_ir::OpId;
-use ferrite_ir::op::Hw;
 
 use super::context::Context;
-use super::filter;
-use super::pack_weights as pack;
-use super::program::{Layer, Mode, Stage, Taps, Weights};
+use super::packing::{Form, Packing};
+use super::program::{Layer, Stage};
 use crate::Unsupported;
+use crate::content::Source;
 
 /// Alignment of everything in the buffer.
 const ALIGN: usize = 64;
@@ -25,74 +25,33 @@ pub struct Operands {
     pub bias_stride: usize,
 }
 
-/// Room for the other operands of a layer: most have fewer than this.
-const PER_LAYER: usize = 4096;
-
-/// What decides the packed bytes of a layer's weights.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    weights: Weights,
-    kernel: Hw,
-    taps: Taps,
-    inputs: usize,
-    outputs: usize,
-}
-
 /// The buffer under construction.
 #[derive(Default)]
 pub struct Constants {
-    bytes: Vec<u8>,
-    packed: BTreeMap<Key, usize>,
+    len: usize,
+    /// Weights, each with its first byte.
+    weights: BTreeMap<Form, (usize, Packing)>,
+    /// Per-channel operands, each with their first byte.
     operands: BTreeMap<Vec<u8>, usize>,
 }
 
 impl Constants {
-    /// For about as many bytes as the filters of `layers` have.
-    pub fn for_layers<'l>(ctx: &Context, layers: impl Iterator<Item = &'l Layer>) -> Self {
-        let bytes = |layer: &Layer| match layer.weights {
-            Weights::Dense { filter } | Weights::Depthwise { filter } => {
-                let data = ctx.tensor(filter).data.as_ref();
-                data.map_or(0, |data| data.len()) + PER_LAYER
-            }
-            _ => PER_LAYER,
-        };
-        Constants {
-            bytes: Vec::with_capacity(layers.map(bytes).sum()),
-            ..Constants::default()
-        }
-    }
-
-    /// The bytes.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
     /// Adds what a layer needs.
     pub fn add(&mut self, ctx: &Context, layer: &Layer) -> Result<Operands, Unsupported> {
-        let key = Key {
-            weights: layer.weights.clone(),
-            kernel: layer.kernel,
-            taps: layer.taps,
-            inputs: layer.input.channels,
-            outputs: layer.output.channels,
-        };
-        let weights = match self.packed.get(&key) {
-            Some(&offset) => offset,
-            None => {
-                let offset = self.align();
-                pack_layer(ctx, layer, &mut self.bytes)?;
-                self.packed.insert(key, offset);
-                offset
+        let (bytes, bias_stride) = per_channel(layer);
+        let weights = match self.weights.entry(Form::of(layer)) {
+            Entry::Occupied(known) => known.get().0,
+            Entry::Vacant(new) => {
+                let packing = new.key().packing(ctx, layer)?;
+                let offset = append(&mut self.len, new.key().len());
+                new.insert((offset, packing)).0
             }
         };
-        let (bytes, bias_stride) = per_channel(layer);
-        let bias = match self.operands.get(&bytes) {
-            Some(&offset) => offset,
-            None => {
-                let offset = self.align();
-                self.bytes.extend_from_slice(&bytes);
-                self.operands.insert(bytes, offset);
-                offset
+        let bias = match self.operands.entry(bytes) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let offset = append(&mut self.len, new.key().len());
+                *new.insert(offset)
             }
         };
         Ok(Operands {
@@ -101,13 +60,28 @@ impl Constants {
             bias_stride,
         })
     }
+}
 
-    /// Where the next operands go.
-    fn align(&mut self) -> usize {
-        let offset = self.bytes.len().next_multiple_of(ALIGN);
-        self.bytes.resize(offset, 0);
-        offset
+impl Source for Constants {
+    fn len(&self) -> usize {
+        self.len
     }
+
+    fn write(&self, memory: &mut [u8]) {
+        for (form, (offset, packing)) in &self.weights {
+            form.write(packing, &mut memory[*offset..][..form.len()]);
+        }
+        for (bytes, offset) in &self.operands {
+            memory[*offset..][..bytes.len()].copy_from_slice(bytes);
+        }
+    }
+}
+
+/// The first byte of `more` bytes behind `len` others.
+fn append(len: &mut usize, more: usize) -> usize {
+    let offset = len.next_multiple_of(ALIGN);
+    *len = offset + more;
+    offset
 }
 
 /// Groups of eight channels: int32 bias, then, where there are any, int16 factors. Channels that
@@ -132,94 +106,6 @@ fn per_channel(layer: &Layer) -> (Vec<u8>, usize) {
         }
     }
     (bytes, stride)
-}
-
-/// Appends the weights of a layer.
-fn pack_layer(ctx: &Context, layer: &Layer, packed: &mut Vec<u8>) -> Result<(), Unsupported> {
-    let taps = layer.kernel.h * layer.kernel.w;
-    let (inputs, outputs) = (layer.input.channels, layer.output.channels);
-    let zero = layer.weight_zero as i8;
-    let full = layer.taps.filter.h * layer.taps.filter.w;
-    let at = |tap: usize| layer.taps.at(tap / layer.kernel.w, tap % layer.kernel.w);
-    let checked = |filter, least: usize| {
-        let (data, flip) = filter::bytes(ctx, filter)?;
-        match data.len() >= least {
-            true => Ok((data, flip)),
-            false => Err(Unsupported::new(format!(
-                "a filter of {} bytes where {least} are needed",
-                data.len()
-            ))),
-        }
-    };
-    match layer.weights {
-        Weights::Dense { filter } => {
-            let (data, flip) = checked(filter, outputs * full * inputs)?;
-            let filter = pack::Dense {
-                data: &data,
-                taps: full,
-                inputs,
-                flip,
-            };
-            let places: Vec<Option<usize>> = (0..taps).map(at).collect();
-            pack::direct(packed, filter, outputs, &places, zero);
-        }
-        Weights::Depthwise { filter } => {
-            let (data, flip) = checked(filter, full * inputs)?;
-            let none = vec![zero as u8 ^ flip; inputs];
-            pack::depthwise(packed, taps, inputs, flip, zero, |tap| {
-                at(tap).map_or(&none[..], |at| &data[at * inputs..][..inputs])
-            });
-        }
-        Weights::Grouped {
-            filter,
-            outputs: per_group,
-            inputs: group_inputs,
-            first_output,
-            first_input,
-            channel_last,
-        } => {
-            let (data, flip) = checked(filter, full * group_inputs * (first_output + outputs))?;
-            let total = data.len() / (full * group_inputs);
-            pack::computed(packed, outputs, taps, inputs, |oc, tap, ic| {
-                let (oc, ic) = (first_output + oc, first_input + ic);
-                let start = oc / per_group * group_inputs;
-                let Some(tap) = at(tap).filter(|_| ic >= start && ic < start + group_inputs) else {
-                    return zero;
-                };
-                let at = match channel_last {
-                    true => tap * total + oc,
-                    false => (oc * full + tap) * group_inputs + ic - start,
-                };
-                (data[at] ^ flip) as i8
-            });
-        }
-        Weights::Constant(value) => {
-            debug_assert_eq!(layer.mode, Mode::Depthwise);
-            let (row, none) = (vec![value as u8; inputs], vec![0; inputs]);
-            pack::depthwise(packed, taps, inputs, 0, 0, |tap| {
-                at(tap).map_or(&none[..], |_| &row[..])
-            });
-        }
-        Weights::Taps(ref weights) => {
-            debug_assert_eq!(layer.mode, Mode::Depthwise);
-            let rows: Vec<Vec<u8>> = (0..taps)
-                .map(|tap| vec![at(tap).map_or(0, |at| weights[at] as u8); inputs])
-                .collect();
-            pack::depthwise(packed, taps, inputs, 0, 0, |tap| &rows[tap]);
-        }
-        Weights::Select { ref from } => {
-            pack::computed(packed, outputs, taps, inputs, |oc, _, ic| {
-                i8::from(from.get(oc).is_some_and(|&from| from as usize == ic))
-            });
-        }
-        Weights::Identity(value) => {
-            pack::computed(packed, outputs, taps, inputs, |oc, _, ic| match oc == ic {
-                true => value,
-                false => 0,
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Multiply-accumulates that operator `op` stands for in the model.

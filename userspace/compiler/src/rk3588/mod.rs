@@ -21,6 +21,7 @@ mod lower_max_pool;
 mod lower_pool;
 mod lower_requant;
 mod pack_weights;
+mod packing;
 pub mod plan_jobs;
 pub mod plan_tiles;
 pub mod program;

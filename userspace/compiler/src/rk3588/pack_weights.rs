@@ -4,10 +4,16 @@
 //! `[c / 64] [ky] [kx] [c mod 64]`; last groups are as long as what remains of kernels, and of
 //! channels rounded up to 16.
 
+use std::slice::ChunksExact;
+
 /// Kernels in a group.
 const KERNELS: usize = 32;
 /// Channels in a block of a direct convolution.
 const BLOCK: usize = 32;
+/// Channels in the last block, if what remains of them does not fill a whole one.
+const HALF_BLOCK: usize = 16;
+/// Kernels that are copied between two looks at how many are left.
+const UNROLLED: usize = 4;
 /// Channels in a group of a depthwise convolution.
 const DEPTHWISE: usize = 64;
 
@@ -24,63 +30,117 @@ pub struct Dense<'a> {
     pub flip: u8,
 }
 
-/// A dense filter for `outputs` kernels, appended to `packed`.
+/// Bytes of the packed weights of `outputs` dense kernels.
+pub fn direct_len(outputs: usize, taps: usize, inputs: usize) -> usize {
+    outputs * taps * inputs.next_multiple_of(16)
+}
+
+/// Bytes of packed depthwise weights.
+pub fn depthwise_len(taps: usize, channels: usize) -> usize {
+    taps * channels.next_multiple_of(16)
+}
+
+/// Packs a dense filter for `outputs` kernels.
 ///
 /// `taps` has the filter's tap for each of the kernel's; `zero` is the weight of those without one,
 /// and fills the channels up to a multiple of 16.
-pub fn direct(
-    packed: &mut Vec<u8>,
-    filter: Dense,
-    outputs: usize,
-    taps: &[Option<usize>],
-    zero: i8,
-) {
+pub fn direct(packed: &mut [u8], filter: Dense, outputs: usize, taps: &[Option<usize>], zero: i8) {
     let padded = filter.inputs.next_multiple_of(16);
-    let start = packed.len();
-    packed.resize(start + outputs * taps.len() * padded, zero as u8);
-    let mut left = &mut packed[start..];
     let kernel_bytes = filter.taps * filter.inputs;
+    let mut left = packed;
     for group in (0..outputs).step_by(KERNELS) {
         let kernels = KERNELS.min(outputs - group);
+        let rows = Rows {
+            data: &filter.data[group * kernel_bytes..][..kernels * kernel_bytes],
+            pitch: kernel_bytes,
+            flip: filter.flip,
+        };
         for block in (0..padded).step_by(BLOCK) {
             let width = BLOCK.min(padded - block);
             let real = width.min(filter.inputs - block);
             for tap in taps {
-                let (into, rest) = left.split_at_mut(kernels * width);
-                left = rest;
-                let Some(tap) = tap else { continue };
-                let from = group * kernel_bytes + tap * filter.inputs + block;
-                block_of_kernels(filter, from, real, into, width);
+                let into;
+                (into, left) = left.split_at_mut(kernels * width);
+                let Some(tap) = tap else {
+                    into.fill(zero as u8);
+                    continue;
+                };
+                let first = tap * filter.inputs + block;
+                match real {
+                    BLOCK => rows.copy_whole::<BLOCK>(first, into),
+                    HALF_BLOCK if width == HALF_BLOCK => {
+                        rows.copy_whole::<HALF_BLOCK>(first, into);
+                    }
+                    _ => rows.copy_part(first, real, into, width, zero),
+                }
             }
         }
     }
 }
 
-/// Copies a block of `real` channels for each of consecutive kernels, the first of which is at byte
-/// `from` of the filter, to every `width` bytes of `into`.
-fn block_of_kernels(filter: Dense, mut from: usize, real: usize, into: &mut [u8], width: usize) {
-    let kernel_bytes = filter.taps * filter.inputs;
-    if real == BLOCK {
-        // A copy of known length, made before it is stored, is a few vector instructions.
-        for into in into.as_chunks_mut::<BLOCK>().0 {
-            let Some(source) = filter.data[from..].first_chunk::<BLOCK>() else {
+/// Weights of some kernels.
+struct Rows<'a> {
+    data: &'a [u8],
+    /// Bytes of a kernel.
+    pitch: usize,
+    /// Xored onto every byte.
+    flip: u8,
+}
+
+impl Rows<'_> {
+    /// Copies `N` weights of each kernel, from the one at `first` on.
+    #[inline(never)]
+    fn copy_whole<const N: usize>(&self, first: usize, into: &mut [u8]) {
+        let (groups, rest) = into.as_chunks_mut::<N>().0.as_chunks_mut::<UNROLLED>();
+        let kernels = self.data.chunks_exact(UNROLLED * self.pitch);
+        let others = kernels.remainder().chunks_exact(self.pitch);
+        for (kernels, into) in kernels.zip(groups) {
+            let kernels = kernels.chunks_exact(self.pitch);
+            // It always is; the compiler has to know.
+            if kernels.len() == UNROLLED {
+                self.copy_each(kernels, first, into);
+            }
+        }
+        self.copy_each(others, first, rest);
+    }
+
+    #[inline(always)]
+    fn copy_each<const N: usize>(
+        &self,
+        kernels: ChunksExact<u8>,
+        first: usize,
+        into: &mut [[u8; N]],
+    ) {
+        for (kernel, into) in kernels.zip(into) {
+            let Some(weights) = kernel[first..].first_chunk() else {
                 return;
             };
-            let mut block = *source;
-            block.iter_mut().for_each(|weight| *weight ^= filter.flip);
-            *into = block;
-            from += kernel_bytes;
+            *into = flipped(weights, self.flip);
         }
-        return;
     }
-    for into in into.chunks_exact_mut(width) {
-        flipped(&filter.data[from..][..real], filter.flip, into);
-        from += kernel_bytes;
+
+    /// Copies `real` weights of each kernel, from the one at `first` on, and fills them up to
+    /// `width` with `zero`.
+    fn copy_part(&self, first: usize, real: usize, into: &mut [u8], width: usize, zero: i8) {
+        let rows = self.data.chunks_exact(self.pitch);
+        for (row, into) in rows.zip(into.chunks_exact_mut(width)) {
+            let (weights, rest) = into.split_at_mut(real);
+            flip_into(&row[first..][..real], self.flip, weights);
+            rest.fill(zero as u8);
+        }
     }
 }
 
-/// Writes `source` with `flip` xored onto every byte to the beginning of `into`.
-fn flipped(source: &[u8], flip: u8, into: &mut [u8]) {
+/// `weights` with `flip` xored onto every byte. With a known length, and made before it is stored,
+/// this is a few vector instructions.
+fn flipped<const N: usize>(weights: &[u8; N], flip: u8) -> [u8; N] {
+    let mut weights = *weights;
+    weights.iter_mut().for_each(|weight| *weight ^= flip);
+    weights
+}
+
+/// Writes `source` with `flip` xored onto every byte to `into`, which has the same length.
+fn flip_into(source: &[u8], flip: u8, into: &mut [u8]) {
     for (to, from) in into.iter_mut().zip(source) {
         *to = from ^ flip;
     }
@@ -88,47 +148,58 @@ fn flipped(source: &[u8], flip: u8, into: &mut [u8]) {
 
 /// The same for weights computed one by one: `weight(output, tap, input)`.
 pub fn computed(
-    packed: &mut Vec<u8>,
+    packed: &mut [u8],
     outputs: usize,
     taps: usize,
     inputs: usize,
     weight: impl Fn(usize, usize, usize) -> i8,
 ) {
     let padded = inputs.next_multiple_of(16);
-    packed.reserve(outputs * taps * padded);
+    let mut left = packed.iter_mut();
     for group in (0..outputs).step_by(KERNELS) {
         let kernels = group..(group + KERNELS).min(outputs);
         for block in (0..padded).step_by(BLOCK) {
             let channels = block..(block + BLOCK).min(padded);
             for tap in 0..taps {
                 for kernel in kernels.clone() {
-                    packed.extend(channels.clone().map(|c| weight(kernel, tap, c) as u8));
+                    for (channel, into) in channels.clone().zip(&mut left) {
+                        *into = weight(kernel, tap, channel) as u8;
+                    }
                 }
             }
         }
     }
 }
 
-/// Depthwise filter, given as one row of channels per tap, appended to `packed`.
+/// Packs a depthwise filter, given as one row of channels per tap; taps without one get `zero`.
 pub fn depthwise<'a>(
-    packed: &mut Vec<u8>,
+    packed: &mut [u8],
     taps: usize,
     channels: usize,
     flip: u8,
     zero: i8,
-    row: impl Fn(usize) -> &'a [u8],
+    row: impl Fn(usize) -> Option<&'a [u8]>,
 ) {
     let padded = channels.next_multiple_of(16);
-    let start = packed.len();
-    packed.resize(start + taps * padded, zero as u8);
-    let mut left = &mut packed[start..];
+    let mut left = packed;
     for group in (0..padded).step_by(DEPTHWISE) {
         let width = DEPTHWISE.min(padded - group);
         let real = width.min(channels - group);
         for tap in 0..taps {
-            let (into, rest) = left.split_at_mut(width);
-            left = rest;
-            flipped(&row(tap)[group..][..real], flip, into);
+            let into;
+            (into, left) = left.split_at_mut(width);
+            let Some(row) = row(tap) else {
+                into.fill(zero as u8);
+                continue;
+            };
+            let row = &row[group..];
+            if let (Some(whole), Some(into)) = (row.first_chunk(), into.first_chunk_mut()) {
+                *into = flipped::<DEPTHWISE>(whole, flip);
+                continue;
+            }
+            let (weights, rest) = into.split_at_mut(real);
+            flip_into(&row[..real], flip, weights);
+            rest.fill(zero as u8);
         }
     }
 }
@@ -137,12 +208,11 @@ pub fn depthwise<'a>(
 mod tests {
     use super::*;
 
-    /// What a packer appends.
-    fn appended(pack: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut packed = vec![1, 2, 3];
+    /// What a packer makes of memory that holds something else.
+    fn made(len: usize, pack: impl FnOnce(&mut [u8])) -> Vec<u8> {
+        let mut packed = vec![0xa5; len];
         pack(&mut packed);
-        assert_eq!(packed[..3], [1, 2, 3]);
-        packed.split_off(3)
+        packed
     }
 
     fn dense(data: &[u8], taps: usize, inputs: usize, flip: u8) -> Dense<'_> {
@@ -158,7 +228,7 @@ mod tests {
     fn direct_blocks_nest_kernels_inside_taps() {
         // 33 kernels, 2 taps, 40 channels: groups of 32 and 1, blocks of 32 and 16.
         let filter: Vec<u8> = (0..33 * 2 * 40).map(|i| (i % 251) as u8).collect();
-        let packed = appended(|packed| {
+        let packed = made(direct_len(33, 2, 40), |packed| {
             direct(
                 packed,
                 dense(&filter, 2, 40, 0),
@@ -182,11 +252,11 @@ mod tests {
     #[test]
     fn computed_and_direct_agree() {
         let filter: Vec<u8> = (0..35 * 3 * 20).map(|i| (i * 7 % 256) as u8).collect();
-        let a = appended(|packed| {
+        let a = made(direct_len(35, 4, 20), |packed| {
             let taps = [None, Some(2), Some(0), Some(1)];
             direct(packed, dense(&filter, 3, 20, 0x80), 35, &taps, 9);
         });
-        let b = appended(|packed| {
+        let b = made(direct_len(35, 4, 20), |packed| {
             computed(packed, 35, 4, 20, |oc, tap, ic| {
                 if ic < 20 && tap > 0 {
                     (filter[(oc * 3 + [2, 0, 1][tap - 1]) * 20 + ic] ^ 0x80) as i8
@@ -201,8 +271,10 @@ mod tests {
     #[test]
     fn the_last_depthwise_group_holds_what_remains() {
         let filter: Vec<u8> = (0..4 * 72).map(|i| (i % 256) as u8).collect();
-        let packed = appended(|packed| {
-            depthwise(packed, 4, 72, 0x80, 1, |tap| &filter[tap * 72..][..72]);
+        let packed = made(depthwise_len(4, 72), |packed| {
+            depthwise(packed, 4, 72, 0x80, 1, |tap| {
+                Some(&filter[tap * 72..][..72])
+            });
         });
         assert_eq!(packed.len(), 4 * 80);
         assert_eq!(packed[64 + 3], filter[72 + 3] ^ 0x80);

@@ -69,7 +69,7 @@ pub fn assemble(
     let buffer = |role, init: Vec<u8>, size: usize| Buffer {
         role,
         size: size.next_multiple_of(ALIGN).max(ALIGN),
-        init,
+        init: init.into(),
     };
     let (constants_size, commands_size) = (out.constants.len(), commands.len());
     Ok(Executable {

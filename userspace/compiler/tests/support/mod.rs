@@ -24,7 +24,7 @@ pub fn run(
     for buffer in &executable.buffers {
         let (address, device) = memory.alloc(buffer.size).ok_or("out of address space")?;
         let init = &buffer.init;
-        device.with_mut(0..init.len(), |bytes| bytes.copy_from_slice(init));
+        device.with_mut(0..init.len(), |bytes| init.write(bytes));
         buffers.push((address, device));
     }
     for relocation in &executable.relocations {

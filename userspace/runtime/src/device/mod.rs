@@ -13,6 +13,7 @@ mod survey;
 pub use spec::{DeviceSpec, UnknownDevice};
 pub use survey::{Candidate, open, survey};
 
+use ferrite_compiler::content::Content;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, RelocationKind, Target};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -229,7 +230,7 @@ fn check_region(
 
 /// What a buffer holds at first: its initial bytes with all relocations applied.
 struct Image<'e> {
-    init: &'e [u8],
+    init: &'e Content,
     /// Where an address goes, how, and the address.
     patches: Vec<(usize, RelocationKind, u32)>,
     len: usize,
@@ -287,7 +288,7 @@ impl Image<'_> {
 
     /// Writes the image to the beginning of `memory`, which is zero and at least as long.
     fn write(&self, memory: &mut [u8]) {
-        memory[..self.init.len()].copy_from_slice(self.init);
+        self.init.write(memory);
         for &(offset, kind, value) in &self.patches {
             let bytes = &mut memory[offset..offset + relocated_bytes(kind)];
             match kind {
