@@ -4,6 +4,8 @@
 //! everything needed to run except the model's own constants for operators that stay on the CPU:
 //! those are read from the graph it was compiled from.
 
+use std::borrow::Cow;
+
 use ferrite_ir::{DType, OpId, TensorId};
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +189,7 @@ pub enum Placement {
     /// On the NPU; `lowering` names how, `evidence` the weakest grade it rests on.
     Npu {
         /// Short name of the lowering.
-        lowering: String,
+        lowering: Cow<'static, str>,
         /// Weakest evidence grade it rests on.
         evidence: Evidence,
     },

@@ -128,7 +128,7 @@ fn part<L: Work>(
             return false;
         }
         if let Choice::Npu { lowered, .. } = &mut choice {
-            for op in lowered.layers.iter_mut().flat_map(Work::ops_mut) {
+            for op in lowered.layers.iter_mut().map(Work::op_mut) {
                 match kept(op.0 as usize) {
                     Some(new) => *op = new,
                     None => return false,

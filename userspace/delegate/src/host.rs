@@ -91,7 +91,7 @@ impl<'a> Host<'a> {
     }
 
     /// A node.
-    pub fn node(&self, index: i32) -> Result<Node, HostError> {
+    pub fn node(&self, index: i32) -> Result<Node<'a>, HostError> {
         const CALL: &str = "GetNodeAndRegistration";
         let function = self
             .get()
@@ -114,10 +114,10 @@ impl<'a> Host<'a> {
             return Err(HostError::Absent("node"));
         };
         Ok(Node {
-            // SAFETY: the arrays belong to the node.
-            inputs: unsafe { ints(node.inputs) }.to_vec(),
+            // SAFETY: the arrays belong to the node, which nothing here makes the host change.
+            inputs: unsafe { ints(node.inputs) },
             // SAFETY: as above.
-            outputs: unsafe { ints(node.outputs) }.to_vec(),
+            outputs: unsafe { ints(node.outputs) },
             builtin_code: registration.builtin_code,
             version: registration.version,
             // SAFETY: the host's names are null or C strings.
@@ -215,13 +215,13 @@ struct TfLiteRegistrationHead {
     version: c_int,
 }
 
-/// A node, copied.
+/// A node.
 #[derive(Debug)]
-pub struct Node {
+pub struct Node<'a> {
     /// Operands, -1 for an omitted one.
-    pub inputs: Vec<i32>,
+    pub inputs: &'a [i32],
     /// Results.
-    pub outputs: Vec<i32>,
+    pub outputs: &'a [i32],
     /// Code of the operator.
     pub builtin_code: i32,
     /// Version of the operator.
@@ -233,7 +233,7 @@ pub struct Node {
     builtin_data: *const std::ffi::c_void,
 }
 
-impl Node {
+impl Node<'_> {
     /// The operator's parameters, `None` if the host gives none.
     ///
     /// # Safety

@@ -8,6 +8,8 @@ use crate::abi::element;
 use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
 use crate::kinds;
 use ferrite_ir::{Bytes, DType, Graph, Node, OpId, OpKind, Quant, Tensor, TensorId};
+use smallvec::{SmallVec, smallvec};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Largest rank; TFLite's own kernels end at 8.
@@ -36,8 +38,12 @@ pub fn import(
     let mut import = Import {
         host,
         imported: Imported {
-            graph: Graph::default(),
-            tensors: Vec::new(),
+            graph: Graph {
+                tensors: Vec::with_capacity(host.tensors()),
+                nodes: Vec::with_capacity(nodes.len()),
+                ..Graph::default()
+            },
+            tensors: Vec::with_capacity(host.tensors()),
             nodes: nodes.to_vec(),
             refused: Vec::with_capacity(nodes.len()),
         },
@@ -64,21 +70,23 @@ struct Import<'h, 'a> {
 impl Import<'_, '_> {
     fn node(&mut self, index: i32) -> Result<(), HostError> {
         let node = self.host.node(index)?;
-        let operand = |&tensor: &i32| match tensor {
-            ..0 => Ok(None),
-            _ => self.tensor(tensor).map(Some),
-        };
-        let inputs: Vec<Option<TensorId>> =
-            node.inputs.iter().map(operand).collect::<Result<_, _>>()?;
-        let result = |&tensor: &i32| self.tensor(tensor);
-        let outputs: Vec<TensorId> = node.outputs.iter().map(result).collect::<Result<_, _>>()?;
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        for &tensor in node.inputs {
+            inputs.push(match tensor {
+                ..0 => None,
+                _ => Some(self.tensor(tensor)?),
+            });
+        }
+        let mut outputs = Vec::with_capacity(node.outputs.len());
+        for &tensor in node.outputs {
+            outputs.push(self.tensor(tensor)?);
+        }
 
-        let name = match &node.custom_name {
-            Some(name) => name.clone(),
-            None => ferrite_ir::tflite::builtin_name(node.builtin_code).map_or_else(
-                || format!("operator code {}", node.builtin_code),
-                str::to_owned,
-            ),
+        let code = node.builtin_code;
+        let name: Cow<str> = match (&node.custom_name, ferrite_ir::tflite::builtin_name(code)) {
+            (Some(name), _) => name.into(),
+            (None, Some(name)) => name.into(),
+            (None, None) => format!("operator code {code}").into(),
         };
         let touched = inputs.iter().flatten().chain(&outputs);
         let odd = touched.filter_map(|id| {
@@ -93,7 +101,10 @@ impl Import<'_, '_> {
         };
         let graph = &mut self.imported.graph;
         graph.nodes.push(Node {
-            kind: OpKind::Unknown { name: name.clone() },
+            // Until it is known.
+            kind: OpKind::Unknown {
+                name: String::new(),
+            },
             inputs,
             outputs,
         });
@@ -108,13 +119,14 @@ impl Import<'_, '_> {
                 "operand {index}, which decides shapes, is not constant"
             )),
         });
-        let refused = match kind {
-            Ok(kind) => {
-                graph.nodes[op.0 as usize].kind = kind;
-                None
+        let (kind, refused) = match kind {
+            Ok(kind) => (kind, None),
+            Err(why) => {
+                let name = name.into_owned();
+                (OpKind::Unknown { name }, Some(why))
             }
-            Err(why) => Some(why),
         };
+        graph.nodes[op.0 as usize].kind = kind;
         self.imported.refused.push(refused);
         Ok(())
     }
@@ -297,10 +309,10 @@ fn quant(
             ));
         }
     };
-    let zero_points = match found.zero_points.len() {
-        0 => vec![0; count],
-        1 => vec![found.zero_points[0]; count],
-        n if n >= count => found.zero_points[..count].to_vec(),
+    let zero_points: SmallVec<[i32; 1]> = match found.zero_points.len() {
+        0 => smallvec![0; count],
+        1 => smallvec![found.zero_points[0]; count],
+        n if n >= count => SmallVec::from_slice(&found.zero_points[..count]),
         n => return Err(format!("{n} zero points for {count} scales")),
     };
     if let Some(z) = zero_points
@@ -310,7 +322,7 @@ fn quant(
         return Err(format!("zero point {z} of {dtype} elements"));
     }
     Ok(Some(Quant {
-        scales: found.scales.to_vec(),
+        scales: SmallVec::from_slice(found.scales),
         zero_points,
         axis,
     }))

@@ -12,7 +12,7 @@ const MAX_WINDOW: c_int = 1 << 16;
 
 /// The operator of TFLite's `name` and the host's parameters; `op` is its place in `graph`, where
 /// its operands and results are. `Err` says what the graph cannot hold.
-pub fn kind(name: &str, node: &Node, graph: &Graph, op: OpId) -> Result<OpKind, String> {
+pub fn kind(name: &str, node: &Node<'_>, graph: &Graph, op: OpId) -> Result<OpKind, String> {
     if node.custom_name.is_some() {
         return Err("custom operators stay with TFLite".to_owned());
     }
@@ -207,7 +207,7 @@ pub fn kind(name: &str, node: &Node, graph: &Graph, op: OpId) -> Result<OpKind, 
 ///
 /// # Safety
 /// As [`Node::params`]; the node has just been read.
-unsafe fn params<P: Copy>(node: &Node) -> Result<P, String> {
+unsafe fn params<P: Copy>(node: &Node<'_>) -> Result<P, String> {
     // SAFETY: by the caller's promise.
     unsafe { node.params() }.ok_or_else(|| "the host gives no parameters".to_owned())
 }
@@ -220,7 +220,7 @@ fn transpose_conv(o: &p::TransposeConv, activation: Activation) -> Result<OpKind
     })
 }
 
-fn pool(node: &Node) -> Result<PoolParams, String> {
+fn pool(node: &Node<'_>) -> Result<PoolParams, String> {
     // SAFETY: all poolings have this structure.
     let o = unsafe { params::<p::Pool>(node) }?;
     Ok(PoolParams {

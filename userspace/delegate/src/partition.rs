@@ -104,7 +104,7 @@ mod tests {
             ..Graph::default()
         };
         let npu = Placement::Npu {
-            lowering: String::new(),
+            lowering: "".into(),
             evidence: Evidence::Silicon,
         };
         let cpu = Placement::Cpu {

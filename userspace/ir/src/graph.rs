@@ -90,23 +90,35 @@ impl Graph {
 
     /// Producers and consumers of all tensors, for passes that ask often.
     pub fn uses(&self) -> Uses {
-        let mut uses = Uses {
-            producers: vec![None; self.tensors.len()],
-            consumers: vec![Vec::new(); self.tensors.len()],
-        };
+        let mut producers = vec![None; self.tensors.len()];
+        let mut ends = vec![0; self.tensors.len()];
         for op in self.op_ids() {
             let node = self.node(op);
-            for &id in node.inputs.iter().flatten() {
-                let consumers = &mut uses.consumers[id.0 as usize];
-                if consumers.last() != Some(&op) {
-                    consumers.push(op);
-                }
-            }
             for &id in &node.outputs {
-                uses.producers[id.0 as usize] = Some(op);
+                producers[id.0 as usize] = Some(op);
+            }
+            for &id in node.inputs.iter().flatten() {
+                ends[id.0 as usize] += 1;
             }
         }
-        uses
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
+        }
+        // Each entry moves from where its tensor's consumers begin to where they end.
+        let mut consumers = vec![OpId(0); start];
+        for op in self.op_ids() {
+            for &id in self.node(op).inputs.iter().flatten() {
+                let end = &mut ends[id.0 as usize];
+                consumers[*end] = op;
+                *end += 1;
+            }
+        }
+        Uses {
+            producers,
+            consumers,
+            ends,
+        }
     }
 
     /// Tensors that nodes read and no node makes, in ascending order, but for constants and variables:
@@ -146,8 +158,11 @@ impl Graph {
 /// Who produces and who reads each tensor of a graph (see [`Graph::uses`]).
 #[derive(Clone, Debug)]
 pub struct Uses {
+    /// By tensor.
     producers: Vec<Option<OpId>>,
-    consumers: Vec<Vec<OpId>>,
+    /// The consumers of all tensors, by tensor, and where those of each end.
+    consumers: Vec<OpId>,
+    ends: Vec<usize>,
 }
 
 impl Uses {
@@ -156,8 +171,10 @@ impl Uses {
         self.producers[id.0 as usize]
     }
 
-    /// As [`Graph::consumers`].
+    /// The nodes that read a tensor, in execution order, once for each operand.
     pub fn consumers(&self, id: TensorId) -> &[OpId] {
-        &self.consumers[id.0 as usize]
+        let index = id.0 as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.consumers[start..self.ends[index]]
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 use std::fmt;
 
 /// Element type, as TFLite names them.
@@ -88,9 +89,9 @@ impl fmt::Display for DType {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quant {
     /// One scale for the tensor, or one for each index along `axis`.
-    pub scales: Vec<f32>,
+    pub scales: SmallVec<[f32; 1]>,
     /// As many zero points as scales.
-    pub zero_points: Vec<i32>,
+    pub zero_points: SmallVec<[i32; 1]>,
     /// The quantised dimension when there are several scales.
     pub axis: usize,
 }
@@ -99,8 +100,8 @@ impl Quant {
     /// Per-tensor quantisation.
     pub fn per_tensor(scale: f32, zero_point: i32) -> Self {
         Quant {
-            scales: vec![scale],
-            zero_points: vec![zero_point],
+            scales: smallvec![scale],
+            zero_points: smallvec![zero_point],
             axis: 0,
         }
     }

@@ -146,10 +146,9 @@ fn placement_words(placement: &Placement) -> String {
 }
 
 fn tensor_json(tensor: &Tensor) -> Value {
-    let quantisation = tensor
-        .quant
-        .as_ref()
-        .map(|q| json!({ "scales": q.scales, "zero_points": q.zero_points, "axis": q.axis }));
+    let quantisation = tensor.quant.as_ref().map(
+        |q| json!({ "scales": q.scales[..], "zero_points": q.zero_points[..], "axis": q.axis }),
+    );
     json!({
         "name": tensor.name,
         "dtype": type_name(tensor),

@@ -94,7 +94,8 @@ pub fn layered(graph: &Graph) -> Layered {
     for (id, source) in sources {
         let ops = uses.consumers(id).iter().map(|op| op.0 as usize);
         let outputs = ends.iter().filter(|(end, _)| *end == id).map(|&(_, v)| v);
-        let targets: Vec<usize> = ops.chain(outputs).filter(|&t| t != source).collect();
+        let mut targets: Vec<usize> = ops.chain(outputs).filter(|&t| t != source).collect();
+        targets.dedup();
         layered.add_edges(source, &targets, id);
     }
     let depth = layered

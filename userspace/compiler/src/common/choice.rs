@@ -1,5 +1,7 @@
 //! What becomes of each operator on a target whose layers are `L`.
 
+use std::borrow::Cow;
+
 use ferrite_ir::{Graph, OpId, TensorId};
 
 use super::MapId;
@@ -11,8 +13,8 @@ use crate::executable::{Evidence, HostRequant, Placement};
 pub trait Work {
     /// The map that holds its result.
     fn writes(&self) -> MapId;
-    /// The operators that it works for.
-    fn ops_mut(&mut self) -> &mut [OpId];
+    /// The operator that it works for.
+    fn op_mut(&mut self) -> &mut OpId;
 }
 
 /// The maps that tensors have got on the device.
@@ -27,7 +29,7 @@ pub trait Maps {
 #[derive(Clone, Debug)]
 pub struct Lowered<L> {
     /// Name of the lowering.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Weakest evidence it rests on.
     pub evidence: Evidence,
     /// The layers, in order.

@@ -1,7 +1,7 @@
 //! What every target looks up in a graph: producers, uses, constants, shapes.
 
 use ferrite_ir::op::OpKind;
-use ferrite_ir::{DType, Graph, Node, OpId, Tensor, TensorId};
+use ferrite_ir::{DType, Graph, Node, OpId, Tensor, TensorId, Uses};
 
 use super::stored::Stored;
 use crate::Unsupported;
@@ -10,45 +10,15 @@ use crate::Unsupported;
 pub struct Index<'g> {
     /// The model.
     pub graph: &'g Graph,
-    /// By tensor.
-    producers: Vec<Option<OpId>>,
-    /// The readers of all tensors, by tensor, and where those of each end.
-    uses: Vec<OpId>,
-    ends: Vec<usize>,
+    uses: Uses,
 }
 
 impl<'g> Index<'g> {
     /// Indexes `graph`.
     pub fn new(graph: &'g Graph) -> Self {
-        let mut producers = vec![None; graph.tensors.len()];
-        let mut ends = vec![0; graph.tensors.len()];
-        for id in graph.op_ids() {
-            let node = graph.node(id);
-            for &output in &node.outputs {
-                producers[output.0 as usize] = Some(id);
-            }
-            for &input in node.inputs.iter().flatten() {
-                ends[input.0 as usize] += 1;
-            }
-        }
-        let mut start = 0;
-        for end in &mut ends {
-            start += std::mem::replace(end, start);
-        }
-        // Each entry moves from where its tensor's readers begin to where they end.
-        let mut uses = vec![OpId(0); start];
-        for id in graph.op_ids() {
-            for &input in graph.node(id).inputs.iter().flatten() {
-                let end = &mut ends[input.0 as usize];
-                uses[*end] = id;
-                *end += 1;
-            }
-        }
         Index {
             graph,
-            producers,
-            uses,
-            ends,
+            uses: graph.uses(),
         }
     }
 
@@ -59,15 +29,13 @@ impl<'g> Index<'g> {
 
     /// The node that makes a tensor.
     pub fn producer(&self, tensor: TensorId) -> Option<(OpId, &'g Node)> {
-        let id = self.producers[tensor.0 as usize]?;
+        let id = self.uses.producer(tensor)?;
         Some((id, self.graph.node(id)))
     }
 
     /// The nodes that read a tensor, once for each operand.
     pub fn uses(&self, tensor: TensorId) -> &[OpId] {
-        let index = tensor.0 as usize;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.uses[start..self.ends[index]]
+        self.uses.consumers(tensor)
     }
 
     /// Whether the graph hands a tensor out.

@@ -43,15 +43,16 @@ pub fn plan(lives: &[Life]) -> Memory {
     let mut order: Vec<&Life> = lives.iter().collect();
     order.sort_by_key(|life| (std::cmp::Reverse(bytes(life)), life.map));
     let mut placed: Vec<(&Life, usize)> = Vec::new();
+    let mut taken: Vec<(usize, usize)> = Vec::new();
     for life in order {
-        let mut taken: Vec<(usize, usize)> = placed
+        let together = placed
             .iter()
-            .filter(|(other, _)| life.first <= other.last && other.first <= life.last)
-            .map(|(other, offset)| (*offset, offset + bytes(other)))
-            .collect();
+            .filter(|(other, _)| life.first <= other.last && other.first <= life.last);
+        taken.clear();
+        taken.extend(together.map(|(other, offset)| (*offset, offset + bytes(other))));
         taken.sort_unstable();
         let mut offset = 0;
-        for (start, end) in taken {
+        for &(start, end) in &taken {
             if start >= offset + bytes(life) {
                 break;
             }

@@ -38,14 +38,19 @@ pub struct Schedule {
 impl Schedule {
     /// The steps with the layers of the operators, which are taken out of `choices`.
     pub fn with_layers<L>(self, choices: &mut [Choice<L>]) -> Vec<Event<L>> {
-        let mut layers = |op: OpId| match &mut choices[op.0 as usize] {
-            Choice::Npu { lowered, .. } => std::mem::take(&mut lowered.layers),
-            Choice::View(_) | Choice::Cpu(_) => Vec::new(),
+        let mut layers = |ops: Vec<OpId>| {
+            let mut all = Vec::with_capacity(ops.len());
+            for op in ops {
+                if let Choice::Npu { lowered, .. } = &mut choices[op.0 as usize] {
+                    all.append(&mut lowered.layers);
+                }
+            }
+            all
         };
         let with_layers = |event| match event {
             Event::Cpu(op) => Event::Cpu(op),
             Event::Enter(map, tensor) => Event::Enter(map, tensor),
-            Event::Submit(ops) => Event::Submit(ops.into_iter().flat_map(&mut layers).collect()),
+            Event::Submit(ops) => Event::Submit(layers(ops)),
             Event::Leave(map, tensor) => Event::Leave(map, tensor),
             Event::Requantise(map, tensor, requant) => Event::Requantise(map, tensor, requant),
         };

@@ -37,13 +37,19 @@ struct Commands {
     body: Body,
 }
 
-impl Default for Commands {
-    fn default() -> Self {
+/// Addresses in the commands of most tasks.
+const ADDRESSES: usize = 5;
+
+impl Commands {
+    /// With room for so many tasks.
+    fn new(tasks: usize) -> Self {
+        let body = Body::of(&BLOCKS);
+        let words = body.len() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
         Commands {
-            words: Vec::new(),
-            relocations: Vec::new(),
+            words: Vec::with_capacity(tasks * words),
+            relocations: Vec::with_capacity(tasks * ADDRESSES),
             registers: Registers::default(),
-            body: Body::of(&BLOCKS),
+            body,
         }
     }
 }
@@ -51,10 +57,10 @@ impl Default for Commands {
 /// Assembles the executable.
 pub fn assemble(
     ctx: &Context,
-    events: &[Event<Layer>],
+    mut events: Vec<Event<Layer>>,
     placements: Vec<Placement>,
 ) -> Result<Executable, CompileError> {
-    let memory = plan_memory::plan(&lives(ctx, events));
+    let memory = plan_memory::plan(&lives(ctx, &events));
     let emitter = Emitter {
         program: &ctx.program,
         memory: &memory,
@@ -62,9 +68,13 @@ pub fn assemble(
         constants: CONSTANTS,
     };
     let mut constants = Constants::default();
-    let mut commands = Commands::default();
+    let layers = events.iter().flat_map(|event| match event {
+        Event::Submit(layers) => &layers[..],
+        _ => &[],
+    });
+    let mut commands = Commands::new(layers.map(|layer| layer.tiles.len()).sum());
     let mut steps = Vec::with_capacity(events.len());
-    for event in events {
+    for event in &mut events {
         steps.push(match event {
             Event::Cpu(op) => Step::Cpu(*op),
             Event::Enter(cube, tensor) => {
@@ -80,11 +90,11 @@ pub fn assemble(
                 requant: requant.clone(),
             },
             Event::Submit(layers) => {
-                let operands = layers
-                    .iter()
-                    .map(|layer| constants.add(ctx, layer))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(|why| CompileError::Constants(why.to_string()))?;
+                let mut operands = Vec::with_capacity(layers.len());
+                for layer in layers.iter_mut() {
+                    let added = constants.add(ctx, layer);
+                    operands.push(added.map_err(|why| CompileError::Constants(why.to_string()))?);
+                }
                 let jobs = plan_jobs::plan(&ctx.program, &memory, layers, ctx.options.cores);
                 let mut out = Vec::with_capacity(jobs.len());
                 for job in jobs {
@@ -162,14 +172,12 @@ impl Commands {
                     &operands[layer],
                 )
                 .map_err(|why| CompileError::Register {
-                    op: layers[layer].ops.first().copied(),
+                    op: Some(layers[layer].op),
                     why,
                 })?;
             job.tasks.push(self.task(i != last));
-            for op in &layers[layer].ops {
-                if !job.ops.contains(op) {
-                    job.ops.push(*op);
-                }
+            if !job.ops.contains(&layers[layer].op) {
+                job.ops.push(layers[layer].op);
             }
         }
         Ok(job)

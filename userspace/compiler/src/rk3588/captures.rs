@@ -123,7 +123,7 @@ fn case(
     };
     let both = |n| Hw { h: n, w: n };
     let layer = Layer {
-        ops: vec![OpId(0)],
+        op: OpId(0),
         lowering: "captured",
         evidence: Evidence::Silicon,
         mode,
@@ -218,7 +218,7 @@ impl Case {
         let omitted = task.get("zero_registers_omitted").is_some()
             || !theirs.contains_key(&("CNA".into(), "FC_CON0".into()));
         let body = Body::of(&[Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma]);
-        for command in body.commands() {
+        for command in &body.commands() {
             let register = command.register().expect("is in the table");
             let ours = match regs.value(register) {
                 Value::Word(word) => Value::Word(word | command.value),

@@ -32,13 +32,14 @@ pub struct Constants {
     /// Weights, each with its first byte.
     weights: BTreeMap<Form, (usize, Packing)>,
     /// Per-channel operands, each with their first byte.
-    operands: BTreeMap<Vec<u8>, usize>,
+    operands: BTreeMap<PerChannel, usize>,
 }
 
 impl Constants {
-    /// Adds what a layer needs.
-    pub fn add(&mut self, ctx: &Context, layer: &Layer) -> Result<Operands, Unsupported> {
-        let (bytes, bias_stride) = per_channel(layer);
+    /// Adds what a layer needs, whose biases it takes.
+    pub fn add(&mut self, ctx: &Context, layer: &mut Layer) -> Result<Operands, Unsupported> {
+        let operands = PerChannel::take(layer);
+        let bias_stride = operands.stride();
         let weights = match self.weights.entry(Form::of(layer)) {
             Entry::Occupied(known) => known.get().0,
             Entry::Vacant(new) => {
@@ -47,7 +48,7 @@ impl Constants {
                 new.insert((offset, packing)).0
             }
         };
-        let bias = match self.operands.entry(bytes) {
+        let bias = match self.operands.entry(operands) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
                 let offset = append(&mut self.len, new.key().len());
@@ -71,8 +72,8 @@ impl Source for Constants {
         for (form, (offset, packing)) in &self.weights {
             form.write(packing, &mut memory[*offset..][..form.len()]);
         }
-        for (bytes, offset) in &self.operands {
-            memory[*offset..][..bytes.len()].copy_from_slice(bytes);
+        for (operands, offset) in &self.operands {
+            operands.write(&mut memory[*offset..][..operands.len()]);
         }
     }
 }
@@ -84,28 +85,60 @@ fn append(len: &mut usize, more: usize) -> usize {
     offset
 }
 
-/// Groups of eight channels: int32 bias, then, where there are any, int16 factors. Channels that
-/// only exist as padding read zeros.
-fn per_channel(layer: &Layer) -> (Vec<u8>, usize) {
-    let padded = layer.bias.len().next_multiple_of(layer.mode.group());
-    let factors: &[i16] = match &layer.stage {
-        Stage::PerChannel { factors, .. } => factors,
-        _ => &[],
-    };
-    let stride = if factors.is_empty() { 32 } else { 48 };
-    let mut bytes = vec![0; padded / 8 * stride];
-    let mut factors = factors.chunks(8);
-    for (group, biases) in bytes.chunks_exact_mut(stride).zip(layer.bias.chunks(8)) {
-        let (words, halves) = group.split_at_mut(32);
-        for (to, bias) in words.as_chunks_mut().0.iter_mut().zip(biases) {
-            *to = bias.to_le_bytes();
+/// Channels of which the operands lie together.
+const GROUP: usize = 8;
+
+/// Operands of each channel: int32 bias, and, where there are any, int16 factors. Channels that only
+/// exist as padding have zeros.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PerChannel {
+    bias: Vec<i32>,
+    factors: Vec<i16>,
+}
+
+impl PerChannel {
+    /// Those of a layer.
+    fn take(layer: &mut Layer) -> PerChannel {
+        let mut bias = std::mem::take(&mut layer.bias);
+        let channels = bias.len().next_multiple_of(layer.mode.group());
+        bias.resize(channels, 0);
+        let mut factors = match &layer.stage {
+            Stage::PerChannel { factors, .. } => factors.clone(),
+            _ => Vec::new(),
+        };
+        if !factors.is_empty() {
+            factors.resize(channels, 0);
         }
-        let factors = factors.next().unwrap_or_default();
-        for (to, factor) in halves.as_chunks_mut().0.iter_mut().zip(factors) {
-            *to = factor.to_le_bytes();
+        PerChannel { bias, factors }
+    }
+
+    /// Bytes of a group: the biases, then the factors.
+    fn stride(&self) -> usize {
+        GROUP * if self.factors.is_empty() { 4 } else { 6 }
+    }
+
+    fn len(&self) -> usize {
+        self.bias.len() / GROUP * self.stride()
+    }
+
+    fn write(&self, memory: &mut [u8]) {
+        if self.factors.is_empty() {
+            for (to, bias) in memory.as_chunks_mut().0.iter_mut().zip(&self.bias) {
+                *to = bias.to_le_bytes();
+            }
+            return;
+        }
+        let operands = self.bias.chunks(GROUP).zip(self.factors.chunks(GROUP));
+        for (group, (biases, factors)) in memory.chunks_exact_mut(self.stride()).zip(operands) {
+            let (words, halves) = group.split_at_mut(4 * GROUP);
+            for (to, bias) in words.as_chunks_mut().0.iter_mut().zip(biases) {
+                *to = bias.to_le_bytes();
+            }
+            for (to, factor) in halves.as_chunks_mut().0.iter_mut().zip(factors) {
+                *to = factor.to_le_bytes();
+            }
         }
     }
-    (bytes, stride)
 }
 
 /// Multiply-accumulates that operator `op` stands for in the model.

@@ -127,14 +127,14 @@ impl Conv {
         let plan = requant::plan(ctx, &self, &filter, &factors, &accumulators, to.zero, range)?;
 
         let plain = accumulators.bias;
-        let bias = requant::scaled_bias(&filter, &factors, &plan, from.zero, plain);
+        let mut bias = requant::scaled_bias(&filter, &factors, &plan, from.zero, plain);
 
         let input = ctx.side(self.input)?;
         let output = match plan.raw {
             None => ctx.side(self.output)?,
             Some(_) => raw_side(ctx, self.output)?,
         };
-        let mut layers = Vec::new();
+        let mut layers = Vec::with_capacity(self.batch);
         for image in 0..self.batch {
             self.image(
                 ctx,
@@ -143,7 +143,7 @@ impl Conv {
                 &plan,
                 input,
                 output,
-                &bias,
+                &mut bias,
                 &mut layers,
             )?;
         }
@@ -178,17 +178,17 @@ impl Conv {
         spread(&mut window.dilation.w, &mut window.kernel.w, &mut step.w);
     }
 
-    /// Layers for one image.
+    /// Layers for one image. `bias` is left empty after the last.
     #[allow(clippy::too_many_arguments)]
     fn image(
         &self,
         ctx: &mut Context,
         image: usize,
-        filter: &Filter,
+        filter: &Filter<'_>,
         plan: &requant::Plan,
         input: Side,
         output: Side,
-        bias: &[i32],
+        bias: &mut Vec<i32>,
         layers: &mut Vec<Layer>,
     ) -> Result<(), Unsupported> {
         let window = &self.window;
@@ -199,10 +199,15 @@ impl Conv {
             .ok_or_else(only_padding)?;
         let columns = split_padding::bands(ow, kernel.w, stride.w, dilation.w, window.pad.w)
             .ok_or_else(only_padding)?;
+        let mut left = (self.batch - image) * rows.len() * columns.len();
         for row in &rows {
             for column in &columns {
                 let mut layer = self.whole(image, filter, plan, input, output);
-                layer.bias = bias.to_vec();
+                left -= 1;
+                layer.bias = match left {
+                    0 => std::mem::take(bias),
+                    _ => bias.clone(),
+                };
                 self.narrow(filter, row, column, &mut layer)?;
                 self.divide(ctx, layer, plan, layers)?;
             }
@@ -214,7 +219,7 @@ impl Conv {
     fn whole(
         &self,
         image: usize,
-        filter: &Filter,
+        filter: &Filter<'_>,
         plan: &requant::Plan,
         input: Side,
         output: Side,
@@ -234,7 +239,7 @@ impl Conv {
             ..side
         };
         Layer {
-            ops: vec![self.op],
+            op: self.op,
             lowering: self.name,
             evidence: plan.evidence,
             mode: Mode::Direct,
@@ -261,7 +266,7 @@ impl Conv {
     /// Restricts a layer to bands of its rows and columns.
     fn narrow(
         &self,
-        filter: &Filter,
+        filter: &Filter<'_>,
         row: &Band,
         column: &Band,
         layer: &mut Layer,

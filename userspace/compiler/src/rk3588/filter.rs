@@ -3,22 +3,25 @@
 use ferrite_ir::op::Hw;
 use ferrite_ir::{Bytes, DType, TensorId};
 
+use smallvec::SmallVec;
+
 use super::context::Context;
 use super::conv::{Conv, Grouping};
 use super::sums::{Reading, Sums};
 use crate::Unsupported;
 
 /// Quantised weights of a convolution.
-pub struct Filter {
-    data: Bytes,
+pub struct Filter<'g> {
+    data: &'g Bytes,
     /// Xored onto stored bytes: 0x80 centres uint8.
     pub flip: u8,
     /// Zero point of the centred weights.
     pub zero: i16,
     /// Padding byte of the layer's input.
     pub pad_value: i8,
-    scales: Vec<f64>,
-    bias: Vec<i64>,
+    scales: &'g [f32],
+    /// Little-endian int32 biases, if there are any.
+    bias: Option<&'g [[u8; 4]]>,
     outputs: usize,
     /// Filter order is `[tap, oc]`.
     channel_last: bool,
@@ -35,7 +38,7 @@ pub struct Accumulators {
 }
 
 /// Bytes and centring of a filter tensor.
-pub fn bytes(ctx: &Context, filter: TensorId) -> Result<(Bytes, u8), Unsupported> {
+pub fn bytes<'g>(ctx: &Context<'g>, filter: TensorId) -> Result<(&'g Bytes, u8), Unsupported> {
     let tensor = ctx.tensor(filter);
     let flip = match tensor.dtype {
         DType::U8 => 0x80,
@@ -45,23 +48,30 @@ pub fn bytes(ctx: &Context, filter: TensorId) -> Result<(Bytes, u8), Unsupported
                 .with_remedy("quantise the model to 8 bits"));
         }
     };
-    let data = tensor.data.clone().ok_or_else(|| {
+    let data = tensor.data.as_ref().ok_or_else(|| {
         Unsupported::new("the filter is computed at run time")
             .with_remedy("make the filter a constant")
     })?;
     Ok((data, flip))
 }
 
-impl Filter {
+/// The elements of an int32 constant, as they are stored.
+fn words<'g>(ctx: &Context<'g>, tensor: TensorId) -> Option<&'g [[u8; 4]]> {
+    let tensor = ctx.tensor(tensor);
+    let data = tensor.data.as_ref()?;
+    (tensor.dtype == DType::I32).then(|| data.as_chunks().0)
+}
+
+impl<'g> Filter<'g> {
     /// Checks and sums the filter of a convolution.
-    pub fn new(ctx: &Context, conv: &Conv) -> Result<Filter, Unsupported> {
+    pub fn new(ctx: &Context<'g>, conv: &Conv) -> Result<Filter<'g>, Unsupported> {
         let (data, flip) = bytes(ctx, conv.filter)?;
         let quant = ctx.tensor(conv.filter).quant.as_ref().ok_or_else(|| {
             Unsupported::new("the filter has no quantisation")
                 .with_remedy("quantise the model to 8 bits")
         })?;
         let outputs = conv.output_shape[2];
-        let scales: Vec<f64> = quant.scales.iter().map(|&s| f64::from(s)).collect();
+        let scales = &quant.scales[..];
         if scales.len() != 1 && scales.len() != outputs {
             return Err(Unsupported::new(format!(
                 "{} filter scales for {outputs} output channels",
@@ -82,13 +92,10 @@ impl Filter {
             )));
         }
         let bias = match conv.bias {
-            None => vec![0; outputs],
-            Some(bias) => ctx
-                .ints(bias)
-                .filter(|b| b.len() == outputs)
-                .ok_or_else(|| {
-                    Unsupported::new("the bias is not a constant of one integer per channel")
-                })?,
+            None => None,
+            Some(bias) => Some(words(ctx, bias).filter(|b| b.len() == outputs).ok_or_else(
+                || Unsupported::new("the bias is not a constant of one integer per channel"),
+            )?),
         };
         let pad_value = ctx.stored(conv.input)?.zero as i8;
         let channel_last = matches!(
@@ -120,27 +127,25 @@ impl Filter {
             zero: (self.zero + 128) as u8,
         };
         match self.channel_last {
-            true => reading.columns(&self.data, self.outputs),
-            false => reading.rows(&self.data, (self.data.len() / self.outputs).max(1)),
+            true => reading.columns(self.data, self.outputs),
+            false => reading.rows(self.data, (self.data.len() / self.outputs).max(1)),
         }
     }
 
     /// Output steps per accumulator step: one for all channels, or one each.
-    pub fn factors(&self, input_scale: f64, output_scale: f64) -> Vec<f64> {
-        let factors: Vec<f64> = self
-            .scales
-            .iter()
-            .map(|s| input_scale * s / output_scale)
-            .collect();
-        match factors.first() {
-            Some(&first) if factors.iter().all(|&f| f == first) => vec![first],
-            _ => factors,
+    pub fn factors(&self, input_scale: f64, output_scale: f64) -> SmallVec<[f64; 1]> {
+        let factor = |&scale: &f32| input_scale * f64::from(scale) / output_scale;
+        let mut factors: SmallVec<[f64; 1]> = self.scales.iter().map(factor).collect();
+        if factors.iter().all(|&f| f == factors[0]) {
+            factors.truncate(1);
         }
+        factors
     }
 
-    /// The model's bias of each channel.
-    pub fn model_bias(&self) -> &[i64] {
-        &self.bias
+    /// The model's bias of a channel.
+    pub fn model_bias(&self, channel: usize) -> i64 {
+        let word = self.bias.map_or([0; 4], |bias| bias[channel]);
+        i64::from(i32::from_le_bytes(word))
     }
 
     /// Sums over the weights of each channel.
@@ -176,15 +181,18 @@ impl Filter {
     /// bits.
     pub fn accumulators(&self, input_zero: i32) -> Result<Accumulators, Unsupported> {
         let zero = i64::from(input_zero);
-        let mut bias = Vec::with_capacity(self.bias.len());
         let (mut stored, mut reach) = (0, 0);
-        for (&given, &Sums { signed, magnitude }) in self.bias.iter().zip(&self.sums) {
-            let corrected = given - zero * signed;
+        let mut bias: Vec<i32> = match self.bias {
+            Some(given) => given.iter().map(|word| i32::from_le_bytes(*word)).collect(),
+            None => vec![0; self.outputs],
+        };
+        for (bias, &Sums { signed, magnitude }) in bias.iter_mut().zip(&self.sums) {
+            let corrected = i64::from(*bias) - zero * signed;
             stored = stored.max(corrected.abs() + magnitude * 128);
             // Data lie from -128 to 127: half a step below zero, at most 255 halves from there.
             let middle = 2 * corrected - signed;
             reach = reach.max(middle.abs() + 255 * magnitude);
-            bias.push(corrected as i32);
+            *bias = corrected as i32;
         }
         if stored > i64::from(i32::MAX) {
             return Err(Unsupported::new(format!(

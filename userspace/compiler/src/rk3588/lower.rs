@@ -27,8 +27,8 @@ impl common::Work for Layer {
         self.output.cube
     }
 
-    fn ops_mut(&mut self) -> &mut [OpId] {
-        &mut self.ops
+    fn op_mut(&mut self) -> &mut OpId {
+        &mut self.op
     }
 }
 

@@ -76,7 +76,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
             ..side
         };
         let mut layer = Layer {
-            ops: vec![op],
+            op,
             lowering: "add",
             evidence: PROVEN,
             mode: Mode::Direct,
@@ -104,7 +104,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
         layers.push(layer);
     }
     let mut lowered = Lowered {
-        name: if subtract { "subtract" } else { "add" }.to_string(),
+        name: if subtract { "subtract" } else { "add" }.into(),
         evidence: PROVEN,
         layers,
         raw: None,
@@ -253,7 +253,7 @@ fn add_constant(
     );
     finish(ctx, &mut layer)?;
     let mut lowered = Lowered {
-        name: "add a constant".to_string(),
+        name: "add a constant".into(),
         evidence: PROVEN,
         layers: vec![layer],
         raw: None,

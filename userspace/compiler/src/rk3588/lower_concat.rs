@@ -70,7 +70,7 @@ pub fn lower_concat(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lower
         "concatenation by copies and a selecting convolution"
     };
     let lowered = Lowered {
-        name: name.to_string(),
+        name: name.into(),
         evidence: PROVEN,
         layers,
         raw: None,

@@ -130,7 +130,7 @@ pub fn lower_max_pool(
         }
     }
     let mut lowered = Lowered {
-        name: "maximum pooling by saturating additions".to_string(),
+        name: "maximum pooling by saturating additions".into(),
         evidence: PROVEN,
         layers,
         raw: None,
@@ -247,7 +247,7 @@ impl Step {
         };
         let one = Hw { h: 1, w: 1 };
         let base = Layer {
-            ops: vec![op],
+            op,
             lowering: "max",
             evidence: PROVEN,
             mode: Mode::Direct,

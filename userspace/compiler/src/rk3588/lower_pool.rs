@@ -210,7 +210,7 @@ impl Average {
             }
         }
         let mut lowered = Lowered {
-            name: "average pooling by depthwise convolution".to_string(),
+            name: "average pooling by depthwise convolution".into(),
             evidence: PROVEN,
             layers,
             raw: None,
@@ -222,7 +222,7 @@ impl Average {
     /// One depthwise layer that sums what windows hold above `zero`.
     fn layer(&self, input: Side, output: Side, window: Hw, stride: Hw, zero: i32) -> Layer {
         Layer {
-            ops: vec![self.op],
+            op: self.op,
             lowering: "average",
             evidence: PROVEN,
             mode: Mode::Depthwise,

@@ -31,7 +31,7 @@ pub fn lower_requant(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowe
     layer.stage = Stage::narrow(requant::scaling(from.scale / to.scale, STEPS)?, offset);
     finish(ctx, &mut layer)?;
     let mut lowered = Lowered {
-        name: "requantise".to_string(),
+        name: "requantise".into(),
         evidence: PROVEN,
         layers: vec![layer],
         raw: None,

@@ -8,6 +8,7 @@ pub mod assemble;
 #[cfg(test)]
 mod captures;
 pub mod cbuf;
+mod closest;
 mod constants;
 mod context;
 mod conv;
@@ -100,7 +101,7 @@ impl Lowered {
     /// Schedules the layers and writes everything out.
     pub fn write(self, graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
         let scheduled = self.schedule(graph, options)?;
-        assemble::assemble(&scheduled.ctx, &scheduled.events, scheduled.placements)
+        assemble::assemble(&scheduled.ctx, scheduled.events, scheduled.placements)
     }
 }
 

@@ -99,7 +99,7 @@ impl Form {
             )));
         }
         Ok(Packing {
-            data,
+            data: data.clone(),
             flip,
             zero: layer.weight_zero as i8,
         })

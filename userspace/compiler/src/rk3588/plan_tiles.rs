@@ -5,6 +5,8 @@
 //! also be cut into groups of 64 channels. Where the weights fit next to the data, row tiles after
 //! the first reuse them.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::cbuf::{self, BANK_BYTES, BANKS};
 use super::program::{Layer, Mode, Rect};
 
@@ -97,6 +99,9 @@ struct Cut {
     pad: usize,
 }
 
+/// Cuts of an axis: mostly one.
+type Cuts = SmallVec<[Cut; 1]>;
+
 impl Shape {
     /// Of a layer.
     pub fn of(layer: &Layer, cores: usize) -> Shape {
@@ -133,8 +138,8 @@ impl Shape {
 
     /// Longest possible cuts of an axis that read at most `limit` input elements and make at most
     /// `longest` output elements.
-    fn cuts(&self, axis: usize, limit: usize, longest: usize) -> Option<Vec<Cut>> {
-        let mut cuts = Vec::new();
+    fn cuts(&self, axis: usize, limit: usize, longest: usize) -> Option<Cuts> {
+        let mut cuts = Cuts::new();
         let mut from = 0;
         while from < self.output[axis] {
             let by_limit = (limit + self.pad[axis].saturating_sub(from * self.stride[axis]))
@@ -203,7 +208,7 @@ impl Shape {
                 (self.input[1] <= MAX_EXTENT).then(|| {
                     let mut cut = self.cut(1, 0, self.output[1]);
                     cut.input = (0, self.input[1]);
-                    vec![cut]
+                    smallvec![cut]
                 })
             } else {
                 self.cuts(1, MAX_EXTENT, widest)
@@ -221,7 +226,8 @@ impl Shape {
         let most = rows.iter().map(|r| r.input.1).max().unwrap_or(1);
         let banks = cbuf::data_banks(entries, most);
         let stays = self.weight_bytes(channels) <= (BANKS - banks) * BANK_BYTES;
-        let mut tiles = Vec::new();
+        let parts = self.outputs.div_ceil(channels);
+        let mut tiles = Vec::with_capacity(parts * columns.len() * rows.len());
         for first in (0..self.outputs).step_by(channels) {
             let count = channels.min(self.outputs - first);
             let mut reuse_weights = false;
@@ -296,7 +302,7 @@ impl Shape {
         let group = self.mode.group();
         let share = self.outputs.div_ceil(channel_parts).next_multiple_of(group);
         let most = share.min(self.outputs).min(MAX_KERNELS);
-        let mut chunks = Vec::new();
+        let mut chunks: SmallVec<[usize; 8]> = SmallVec::new();
         match self.mode {
             Mode::Direct => chunks.push(most),
             Mode::Depthwise => {

@@ -207,8 +207,8 @@ pub struct Addend {
 /// One convolution over a feature cube; becomes one task per tile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
-    /// Graph operators it works for.
-    pub ops: Vec<OpId>,
+    /// Graph operator it works for.
+    pub op: OpId,
     /// Name of the lowering.
     pub lowering: &'static str,
     /// Weakest evidence it rests on.

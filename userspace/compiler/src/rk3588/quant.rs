@@ -1,8 +1,8 @@
 //! Scales and zero points in the forms the hardware takes.
 
-use std::cmp::Ordering;
 use std::fmt;
 
+use super::closest;
 pub use crate::common::stored::Stored;
 
 /// 2 to the power of `exponent`, which is that of a normal number or gives 0 below or infinity above.
@@ -14,42 +14,6 @@ fn power_of_two(exponent: i32) -> f64 {
 /// matter.
 fn exponent(number: f64) -> i32 {
     (number.to_bits() >> 52) as i32 - 1023
-}
-
-/// Of the factors from `first` to `last`, the first for which `factor * scale / 2^shift`, with the best
-/// integer `scale`, is nearest to `real`; with the distance. None for shifts that no multiplier has.
-fn closest(real: f64, shift: i32, first: i32, last: i32) -> Option<(f64, i32)> {
-    /// Candidates looked at together, which lets vector instructions do it.
-    const LANES: usize = 8;
-    /// Numbers below 2^51 lose their fraction when this is added, by rounding to even.
-    const INTEGERS: f64 = (1u64 << 52) as f64;
-    if !(0..=Multiplier::MAX_SHIFT).contains(&shift) {
-        return None;
-    }
-    let scaled = real * power_of_two(shift);
-    let end = f64::from(last);
-    let mut factors: [f64; LANES] = std::array::from_fn(|lane| f64::from(first) + lane as f64);
-    let mut least = [f64::INFINITY; LANES];
-    let mut best = [0.0; LANES];
-    for _ in 0..(last - first) as usize / LANES + 1 {
-        for lane in 0..LANES {
-            // Beyond the last one, that one again.
-            let factor = if factors[lane] < end {
-                factors[lane]
-            } else {
-                end
-            };
-            let scale = (scaled / factor + INTEGERS) - INTEGERS;
-            let error = (factor * scale - scaled).abs();
-            let better = error < least[lane];
-            least[lane] = if better { error } else { least[lane] };
-            best[lane] = if better { factor } else { best[lane] };
-            factors[lane] += LANES as f64;
-        }
-    }
-    let lanes = least.into_iter().zip(best);
-    let (error, factor) = lanes.min_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal))?;
-    Some((error / power_of_two(shift), factor as i32))
 }
 
 /// A positive factor `scale / 2^shift` as the DPU's converters apply it, `scale` in `[2^14, 2^15)`.
@@ -134,9 +98,13 @@ impl Scaling {
             let exponent = exponent(real / f64::from(first));
             let last = (real / power_of_two(exponent)) as i32;
             let last = last.clamp(first, most);
-            let found = closest(real, 14 - exponent, first, last);
-            if found.is_some_and(|found| best.is_none_or(|best| found.0 < best.0)) {
-                best = found;
+            let shift = 14 - exponent;
+            if (0..=Multiplier::MAX_SHIFT).contains(&shift) {
+                let unit = power_of_two(shift);
+                let (error, factor) = closest::factor(real * unit, first..=last);
+                if best.is_none_or(|best| error / unit < best.0) {
+                    best = Some((error / unit, factor));
+                }
             }
             first = last + 1;
         }

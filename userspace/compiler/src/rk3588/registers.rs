@@ -34,7 +34,7 @@ fn place(offset: u16) -> usize {
 #[derive(Clone, Debug)]
 pub struct Registers {
     words: [u32; WORDS],
-    /// Addresses, by the offset of their register.
+    /// Addresses with the offset of their register, in its order.
     addresses: Vec<(u16, BufferId, u32)>,
 }
 
@@ -80,8 +80,10 @@ impl Registers {
 
     /// Sets a register to an address.
     pub fn address(&mut self, register: Register, buffer: BufferId, offset: usize) {
+        let before = |address: &(u16, _, _)| address.0 < register.offset;
+        let place = self.addresses.partition_point(before);
         self.addresses
-            .push((register.offset, buffer, offset as u32));
+            .insert(place, (register.offset, buffer, offset as u32));
     }
 
     /// What a register is set to.
@@ -98,8 +100,9 @@ impl Registers {
 /// The commands that write every programmable register of some blocks.
 #[derive(Clone, Debug)]
 pub struct Body {
-    /// By ascending offset, with the values of registers that no task sets.
-    commands: Vec<Command>,
+    /// The word of each command, with the values of registers that no task sets, and where the word
+    /// of its register is kept; by ascending offset of the register.
+    commands: Vec<(u64, u16)>,
 }
 
 impl Body {
@@ -114,17 +117,24 @@ impl Body {
                 _ => 0,
             };
             let programmable = matches!(register.seen, Seen::Programmed | Seen::DefaultOnly);
-            register.write(value).filter(|_| programmable)
+            let command = register.write(value).filter(|_| programmable)?;
+            Some((command.encode(), place(command.offset) as u16))
         });
         Body {
             commands: commands.collect(),
         }
     }
 
+    /// Number of commands.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
     /// The commands.
     #[cfg(test)]
-    pub fn commands(&self) -> &[Command] {
-        &self.commands
+    pub fn commands(&self) -> Vec<Command> {
+        let words = self.commands.iter().map(|(word, _)| *word);
+        words.map(Command::decode).collect()
     }
 
     /// Appends the words that set `registers` to `words`. Calls `relocate` for those that take an
@@ -136,23 +146,20 @@ impl Body {
         mut relocate: impl FnMut(usize, BufferId, u32),
     ) {
         let start = words.len();
-        words.extend(self.commands.iter().map(|command| {
-            let value = command.value | registers.words[place(command.offset)];
-            Command { value, ..*command }.encode()
+        words.extend(self.commands.iter().map(|&(word, place)| {
+            let value = Command {
+                target: 0,
+                value: registers.words[usize::from(place)],
+                offset: 0,
+            };
+            word | value.encode()
         }));
-        for (index, buffer, offset) in self.addresses(registers) {
-            relocate(start + index, buffer, offset);
+        for &(offset, buffer, addend) in &registers.addresses {
+            let key = place(offset) as u16;
+            let found = self.commands.binary_search_by_key(&key, |c| c.1);
+            if let Ok(index) = found {
+                relocate(start + index, buffer, addend);
+            }
         }
-    }
-
-    /// The addresses in `registers`: index of the command, buffer and offset.
-    fn addresses(&self, registers: &Registers) -> Vec<(usize, BufferId, u32)> {
-        let find = |&(register, buffer, offset): &(u16, BufferId, u32)| {
-            let index = self.commands.binary_search_by_key(&register, |c| c.offset);
-            Some((index.ok()?, buffer, offset))
-        };
-        let mut found: Vec<_> = registers.addresses.iter().filter_map(find).collect();
-        found.sort_unstable_by_key(|address| address.0);
-        found
     }
 }

@@ -1,5 +1,7 @@
 //! From accumulators to 8-bit outputs: which output stage does it, and how clamps are made.
 
+use std::borrow::Cow;
+
 use ferrite_ir::op::{Hw, OpKind};
 use ferrite_ir::{DType, OpId, TensorId};
 
@@ -48,11 +50,11 @@ impl Plan {
     }
 
     /// Name of the lowering, given that of the operator.
-    pub fn name(&self, base: &str) -> String {
+    pub fn name(&self, base: &'static str) -> Cow<'static, str> {
         match self.stage {
-            Stage::Narrow { .. } => base.to_string(),
-            Stage::PerChannel { .. } => format!("{base}, scaled per channel on chip"),
-            Stage::Raw => format!("{base} to int32, scaled per channel on the host"),
+            Stage::Narrow { .. } => base.into(),
+            Stage::PerChannel { .. } => format!("{base}, scaled per channel on chip").into(),
+            Stage::Raw => format!("{base} to int32, scaled per channel on the host").into(),
         }
     }
 }
@@ -86,7 +88,7 @@ pub fn clamp_shifts(zero: i32, (low, high): (i32, i32)) -> (i32, Vec<i32>) {
 pub fn plan(
     ctx: &Context,
     conv: &Conv,
-    filter: &Filter,
+    filter: &Filter<'_>,
     factors: &[f64],
     accumulators: &Accumulators,
     zero: i32,
@@ -180,7 +182,12 @@ const PER_CHANNEL_ERROR: f64 = 0.4;
 /// values beyond the output range. Rounding C to an integer leaves an error of up to half a unit
 /// times the accumulator, which must stay below a fraction of an output step for each channel. The
 /// bias is rescaled (see [`scaled_bias`]) and does not suffer from it.
-fn per_channel(filter: &Filter, factors: &[f64], input_zero: i32, offset: i32) -> Option<Stage> {
+fn per_channel(
+    filter: &Filter<'_>,
+    factors: &[f64],
+    input_zero: i32,
+    offset: i32,
+) -> Option<Stage> {
     let most = factors.iter().copied().fold(0.0, f64::max);
     if !(most.is_finite() && most > 0.0) || factors.iter().any(|f| f.is_nan() || *f <= 0.0) {
         return None;
@@ -192,7 +199,8 @@ fn per_channel(filter: &Filter, factors: &[f64], input_zero: i32, offset: i32) -
     let rho = f64::powf(2.0, shift) / multiplier.value();
     let reach = f64::from((127 - input_zero).max(input_zero + 128));
     let mut integers = Vec::with_capacity(factors.len());
-    for ((&factor, sums), &bias) in factors.iter().zip(filter.sums()).zip(filter.model_bias()) {
+    for (channel, (&factor, sums)) in factors.iter().zip(filter.sums()).enumerate() {
+        let bias = filter.model_bias(channel);
         let exact = factor * rho;
         let integer = exact.round().clamp(1.0, 32_767.0);
         let steps = 256.0 + (bias as f64 * factor).abs();
@@ -216,11 +224,11 @@ fn per_channel(filter: &Filter, factors: &[f64], input_zero: i32, offset: i32) -
 /// Bias operands for a plan: with per-channel factors, the model's bias in units of the rounded
 /// factor, so that its share of the output is exact however coarse the factor.
 pub fn scaled_bias(
-    filter: &Filter,
+    filter: &Filter<'_>,
     factors: &[f64],
     plan: &Plan,
     input_zero: i32,
-    plain: Vec<i32>,
+    mut plain: Vec<i32>,
 ) -> Vec<i32> {
     let Stage::PerChannel {
         factors: integers,
@@ -229,16 +237,20 @@ pub fn scaled_bias(
         ..
     } = &plan.stage
     else {
-        let carried = plain.iter().map(|b| b.saturating_add(plan.carry));
-        return carried.collect();
+        for bias in &mut plain {
+            *bias = bias.saturating_add(plan.carry);
+        }
+        return plain;
     };
     let rho = f64::powi(2.0, i32::from(*shift)) / multiplier.value();
     let limit = f64::from(1 << 30);
     integers
         .iter()
         .zip(factors)
-        .zip(filter.model_bias().iter().zip(filter.sums()))
-        .map(|((&integer, &factor), (&bias, sums))| {
+        .zip(filter.sums())
+        .enumerate()
+        .map(|(channel, ((&integer, &factor), sums))| {
+            let bias = filter.model_bias(channel);
             let scaled = (bias as f64 * factor * rho / f64::from(integer)).round();
             let correction = i64::from(input_zero) * sums.signed;
             (scaled.clamp(-limit, limit) as i64 - correction)
@@ -302,7 +314,7 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
         ..side
     };
     Layer {
-        ops: vec![op],
+        op,
         lowering,
         evidence: PROVEN,
         mode: Mode::Depthwise,

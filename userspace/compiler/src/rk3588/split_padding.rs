@@ -4,6 +4,8 @@
 //! deeper than the field, the output is cut into bands in which the same leading taps see only
 //! padding, and each band is convolved with the rest of the kernel, without any padding.
 
+use smallvec::{SmallVec, smallvec};
+
 /// Outputs along one axis that share a part of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Band {
@@ -22,16 +24,19 @@ pub struct Band {
 /// Deepest padding the CNA makes itself.
 pub const DEEPEST: usize = 15;
 
-/// Bands of an axis. None if an output would see nothing but padding.
+/// Bands of an axis: mostly one.
+pub type Bands = SmallVec<[Band; 1]>;
+
+/// Cuts an axis into bands. None if an output would see nothing but padding.
 pub fn bands(
     outputs: usize,
     kernel: usize,
     stride: usize,
     dilation: usize,
     pad: usize,
-) -> Option<Vec<Band>> {
+) -> Option<Bands> {
     if pad <= DEEPEST {
-        return Some(vec![Band {
+        return Some(smallvec![Band {
             first: 0,
             count: outputs,
             skipped: 0,
@@ -39,7 +44,7 @@ pub fn bands(
             pad,
         }]);
     }
-    let mut bands: Vec<Band> = Vec::new();
+    let mut bands = Bands::new();
     for at in 0..outputs {
         let skipped = pad.saturating_sub(at * stride).div_ceil(dilation);
         if skipped >= kernel {

@@ -65,7 +65,7 @@ pub fn choose(ctx: &mut Context, op: OpId) -> Choice {
             Choice::Npu {
                 reads,
                 lowered: Lowered {
-                    name,
+                    name: name.into(),
                     evidence: weakest,
                     layers,
                     raw: None,

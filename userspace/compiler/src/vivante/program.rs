@@ -130,8 +130,8 @@ impl Work for Layer {
         self.output.map
     }
 
-    fn ops_mut(&mut self) -> &mut [OpId] {
-        std::slice::from_mut(&mut self.op)
+    fn op_mut(&mut self) -> &mut OpId {
+        &mut self.op
     }
 }
 

@@ -125,8 +125,8 @@ fn quant(cursor: &mut Cursor<'_>) -> Result<Option<Quant>, ParseError> {
         cursor.expect("zeros")?;
         let zero_points = cursor.list(["[", "]"], |c| c.value("a zero point"))?;
         return Ok(Some(Quant {
-            scales,
-            zero_points,
+            scales: scales.into(),
+            zero_points: zero_points.into(),
             axis,
         }));
     }

@@ -54,8 +54,8 @@ pub(super) fn read(
         }
     }
     Ok(Some(Quant {
-        scales,
-        zero_points,
+        scales: scales.into(),
+        zero_points: zero_points.into(),
         axis,
     }))
 }

@@ -7,6 +7,7 @@ use crate::graph::{Graph, OpId, TensorId};
 /// All faults of this kind.
 pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
     let mut state = State {
+        graph,
         defined: vec![false; graph.tensors.len()],
         errors: Vec::new(),
     };
@@ -26,48 +27,49 @@ pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
         }
     }
     for &id in &graph.inputs {
-        state.define(graph, None, id);
+        state.define(None, id);
     }
     for op in graph.op_ids() {
-        let at = Some((op, graph.op_name(op).to_owned()));
         if let Err(fault) = counts(graph, op) {
-            state.fault(at.clone(), fault);
+            state.fault(Some(op), fault);
         }
         let node = graph.node(op);
         for &id in node.inputs.iter().flatten() {
-            state.read(graph, at.clone(), id);
+            state.read(Some(op), id);
         }
         for &id in &node.outputs {
-            state.define(graph, at.clone(), id);
+            state.define(Some(op), id);
         }
     }
     for &id in &graph.outputs {
-        state.read(graph, None, id);
+        state.read(None, id);
     }
     state.errors
 }
 
-struct State {
+struct State<'g> {
+    graph: &'g Graph,
     defined: Vec<bool>,
     errors: Vec<VerifyError>,
 }
 
-impl State {
-    fn fault(&mut self, op: Option<(OpId, String)>, fault: VerifyFault) {
+impl State<'_> {
+    fn fault(&mut self, op: Option<OpId>, fault: VerifyFault) {
         if self.errors.len() < MAX_ERRORS {
+            let op = op.map(|op| (op, self.graph.op_name(op).to_owned()));
             self.errors.push(VerifyError { op, fault });
         }
     }
 
     /// A tensor gets its value here.
-    fn define(&mut self, graph: &Graph, op: Option<(OpId, String)>, id: TensorId) {
+    fn define(&mut self, op: Option<OpId>, id: TensorId) {
         let tensor = id.0;
         match self.defined.get_mut(tensor as usize) {
             None => self.no_tensor(op, tensor),
             Some(true) => self.fault(op, VerifyFault::WrittenTwice { tensor }),
             Some(defined) => {
                 *defined = true;
-                let shape = &graph.tensor(id).shape;
+                let shape = &self.graph.tensor(id).shape;
                 if shape.contains(&0) {
                     let shape = shape.clone();
                     self.fault(op, VerifyFault::Empty { tensor, shape });
@@ -76,14 +78,14 @@ impl State {
         }
     }
 
-    fn read(&mut self, graph: &Graph, op: Option<(OpId, String)>, id: TensorId) {
+    fn read(&mut self, op: Option<OpId>, id: TensorId) {
         let tensor = id.0;
         match self.defined.get(tensor as usize) {
             None => self.no_tensor(op, tensor),
             Some(false) => self.fault(op, VerifyFault::NotYetProduced { tensor }),
             Some(true) => {
                 // Only a list of axes or sizes may be empty.
-                let t = graph.tensor(id);
+                let t = self.graph.tensor(id);
                 let list = t.is_constant() && t.shape.len() == 1 && t.quant.is_none();
                 if t.shape.contains(&0) && !list {
                     let shape = t.shape.clone();
@@ -93,7 +95,7 @@ impl State {
         }
     }
 
-    fn no_tensor(&mut self, op: Option<(OpId, String)>, tensor: u32) {
+    fn no_tensor(&mut self, op: Option<OpId>, tensor: u32) {
         let tensors = self.defined.len();
         self.fault(op, VerifyFault::NoTensor { tensor, tensors });
     }

@@ -77,33 +77,47 @@ impl<'g> View<'g> {
 /// Checks the shapes of one node.
 pub(super) fn check(graph: &Graph, op: OpId) -> Result<(), VerifyFault> {
     let view = View { graph, op };
+    if let Some(expected) = windowed(view)? {
+        return same(view, 0, &expected);
+    }
     let Some(expected) = infer(view)? else {
         return Ok(());
     };
-    for (output, &id) in graph.node(op).outputs.iter().enumerate() {
-        let found = &graph.tensor(id).shape;
+    (0..graph.node(op).outputs.len()).try_for_each(|output| {
         // All outputs are alike where one shape is given.
         let expected = expected.get(output).or(expected.last());
-        if let Some(expected) = expected.filter(|&e| e != found) {
-            return Err(OutputShape {
-                output,
-                found: found.clone(),
-                expected: expected.clone(),
-            });
-        }
-    }
-    Ok(())
+        expected.map_or(Ok(()), |expected| same(view, output, expected))
+    })
 }
 
-/// Shapes of the outputs, `None` if they are not known before run time.
+/// An output has the shape that it should.
+fn same(v: View<'_>, output: usize, expected: &[usize]) -> Result<(), VerifyFault> {
+    match v.graph.output(v.op, output) {
+        Some(tensor) if tensor.shape != expected => Err(OutputShape {
+            output,
+            found: tensor.shape.clone(),
+            expected: expected.to_vec(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The shape of the output of windows over a map, `None` for other operators.
+fn windowed(v: View<'_>) -> Result<Option<[usize; 4]>, VerifyFault> {
+    Ok(Some(match &v.graph.node(v.op).kind {
+        OpKind::Conv2d(params) => conv(v, params)?,
+        OpKind::DepthwiseConv2d { params, multiplier } => depthwise(v, params, *multiplier)?,
+        OpKind::AveragePool2d(params) | OpKind::MaxPool2d(params) => pool(v, params)?,
+        _ => return Ok(None),
+    }))
+}
+
+/// Shapes of the outputs of other operators, `None` if they are not known before run time.
 fn infer(v: View<'_>) -> Result<Option<Vec<Vec<usize>>>, VerifyFault> {
     let one = |shape: Vec<usize>| Ok(Some(vec![shape]));
     match &v.graph.node(v.op).kind {
-        OpKind::Conv2d(params) => one(conv(v, params)?),
-        OpKind::DepthwiseConv2d { params, multiplier } => one(depthwise(v, params, *multiplier)?),
         OpKind::FullyConnected { keep_num_dims, .. } => one(fully_connected(v, *keep_num_dims)?),
         OpKind::TransposeConv { .. } => transpose_conv(v),
-        OpKind::AveragePool2d(params) | OpKind::MaxPool2d(params) => one(pool(v, params)?),
         OpKind::Binary { .. } => one(broadcast(v, v.shape(0), 1)?),
         OpKind::Prelu => {
             let shape = broadcast(v, v.shape(0), 1)?;
@@ -139,9 +153,9 @@ fn spatial(
     channels: usize,
     window: Hw,
     dilation: Hw,
-) -> Result<Vec<usize>, VerifyFault> {
+) -> Result<[usize; 4], VerifyFault> {
     match windows {
-        Some(windows) => Ok(vec![n, windows.h.output, windows.w.output, channels]),
+        Some(windows) => Ok([n, windows.h.output, windows.w.output, channels]),
         None if crate::window::extent(window.h, dilation.h) > h => Err(Window {
             window: window.h,
             dilation: dilation.h,
@@ -155,7 +169,7 @@ fn spatial(
     }
 }
 
-fn conv(v: View<'_>, params: &ConvParams) -> Result<Vec<usize>, VerifyFault> {
+fn conv(v: View<'_>, params: &ConvParams) -> Result<[usize; 4], VerifyFault> {
     let input @ [_, h, w, c] = v.ranked(0)?;
     let [oc, kh, kw, ic] = v.ranked(1)?;
     // Fewer filter channels than input channels make a grouped convolution.
@@ -172,7 +186,7 @@ fn depthwise(
     v: View<'_>,
     params: &ConvParams,
     multiplier: usize,
-) -> Result<Vec<usize>, VerifyFault> {
+) -> Result<[usize; 4], VerifyFault> {
     let input @ [_, h, w, c] = v.ranked(0)?;
     let [one, kh, kw, oc] = v.ranked(1)?;
     if one != 1 || oc == 0 || c.checked_mul(multiplier) != Some(oc) {
@@ -184,7 +198,7 @@ fn depthwise(
     spatial(windows, input, oc, kernel, params.dilation)
 }
 
-fn pool(v: View<'_>, params: &PoolParams) -> Result<Vec<usize>, VerifyFault> {
+fn pool(v: View<'_>, params: &PoolParams) -> Result<[usize; 4], VerifyFault> {
     let input @ [_, h, w, c] = v.ranked(0)?;
     let windows = params.windows(Hw { h, w });
     spatial(windows, input, c, params.window, Hw { h: 1, w: 1 })

@@ -4,6 +4,23 @@ use super::VerifyFault;
 use crate::graph::{Graph, OpId};
 use crate::op::{Binary, OpKind};
 use crate::tensor::{DType, Tensor};
+use std::fmt;
+
+/// A tensor as faults name it.
+#[derive(Clone, Copy)]
+enum Operand {
+    Input(usize),
+    Output(usize),
+}
+
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Operand::Input(index) => write!(f, "input {index}"),
+            Operand::Output(index) => write!(f, "output {index}"),
+        }
+    }
+}
 
 /// Checks the types of one node.
 pub(super) fn check(graph: &Graph, op: OpId) -> Result<(), VerifyFault> {
@@ -69,51 +86,51 @@ pub(super) fn check(graph: &Graph, op: OpId) -> Result<(), VerifyFault> {
             alike(graph, op, &[0])
         }
         OpKind::ArgMax { output } => match graph.output(op, 0) {
-            Some(t) if t.dtype != *output => Err(wrong("output 0", t, output.name())),
+            Some(t) if t.dtype != *output => Err(wrong(Operand::Output(0), t, output.name())),
             Some(t) if !matches!(t.dtype, DType::I32 | DType::I64) => {
-                Err(wrong("output 0", t, "int32 or int64"))
+                Err(wrong(Operand::Output(0), t, "int32 or int64"))
             }
             _ => Ok(()),
         },
         OpKind::Quantize => {
             if let Some(t) = input(0).filter(|t| t.dtype != DType::F32) {
-                per_tensor("input 0", t)?;
+                per_tensor(Operand::Input(0), t)?;
             }
             graph
                 .output(op, 0)
-                .map_or(Ok(()), |t| per_tensor("output 0", t))
+                .map_or(Ok(()), |t| per_tensor(Operand::Output(0), t))
         }
         OpKind::Dequantize => {
             let float = |t: &&Tensor| matches!(t.dtype, DType::F16 | DType::F32);
             match input(0).filter(|t| !float(t)) {
-                Some(t) if t.quant.is_none() => Err(unquantized("input 0", t)),
-                _ => expect(graph.output(op, 0), "output 0", DType::F32),
+                Some(t) if t.quant.is_none() => Err(unquantized(Operand::Input(0), t)),
+                _ => expect(graph.output(op, 0), Operand::Output(0), DType::F32),
             }
         }
         OpKind::DetectionPostProcess(_) => {
             quantized_inputs(graph, op, &[0, 1, 2])?;
-            (0..4).try_for_each(|i| expect(graph.output(op, i), "output", DType::F32))
+            (0..4).try_for_each(|i| expect(graph.output(op, i), Operand::Output(i), DType::F32))
         }
         OpKind::Cast | OpKind::Unknown { .. } => Ok(()),
     }
 }
 
-fn wrong(what: &str, tensor: &Tensor, expected: &'static str) -> VerifyFault {
+fn wrong(what: Operand, tensor: &Tensor, expected: &'static str) -> VerifyFault {
     VerifyFault::ElementType {
-        what: what.to_owned(),
+        what: what.to_string(),
         found: tensor.dtype.name(),
         expected,
     }
 }
 
-fn unquantized(what: &str, tensor: &Tensor) -> VerifyFault {
+fn unquantized(what: Operand, tensor: &Tensor) -> VerifyFault {
     VerifyFault::NotQuantized {
-        what: what.to_owned(),
+        what: what.to_string(),
         element: tensor.dtype.name(),
     }
 }
 
-fn expect(tensor: Option<&Tensor>, what: &str, dtype: DType) -> Result<(), VerifyFault> {
+fn expect(tensor: Option<&Tensor>, what: Operand, dtype: DType) -> Result<(), VerifyFault> {
     match tensor {
         Some(t) if t.dtype != dtype => Err(wrong(what, t, dtype.name())),
         _ => Ok(()),
@@ -124,7 +141,7 @@ fn expect(tensor: Option<&Tensor>, what: &str, dtype: DType) -> Result<(), Verif
 fn list(graph: &Graph, op: OpId, operand: usize) -> Result<(), VerifyFault> {
     match graph.input(op, operand) {
         Some(t) if !matches!(t.dtype, DType::I32 | DType::I64) => {
-            Err(wrong(&format!("input {operand}"), t, "int32 or int64"))
+            Err(wrong(Operand::Input(operand), t, "int32 or int64"))
         }
         _ => Ok(()),
     }
@@ -132,20 +149,22 @@ fn list(graph: &Graph, op: OpId, operand: usize) -> Result<(), VerifyFault> {
 
 /// These operands and all results have one type.
 fn alike(graph: &Graph, op: OpId, operands: &[usize]) -> Result<(), VerifyFault> {
-    let inputs = operands.iter().map(|&i| ("input", i, graph.input(op, i)));
+    let inputs = operands
+        .iter()
+        .map(|&i| (Operand::Input(i), graph.input(op, i)));
     let results = 0..graph.node(op).outputs.len();
-    let mut all = inputs.chain(results.map(|i| ("output", i, graph.output(op, i))));
+    let mut all = inputs.chain(results.map(|i| (Operand::Output(i), graph.output(op, i))));
     let Some((.., Some(first))) = all.next() else {
         return Ok(());
     };
-    all.try_for_each(|(what, i, t)| expect(t, &format!("{what} {i}"), first.dtype))
+    all.try_for_each(|(what, t)| expect(t, what, first.dtype))
 }
 
 /// These operands and the first result are quantised as a whole if they are 8-bit integers.
 fn quantized(graph: &Graph, op: OpId, operands: &[usize]) -> Result<(), VerifyFault> {
     quantized_inputs(graph, op, operands)?;
     match graph.output(op, 0) {
-        Some(t) if is_8_bit(t) => per_tensor("output 0", t),
+        Some(t) if is_8_bit(t) => per_tensor(Operand::Output(0), t),
         _ => Ok(()),
     }
 }
@@ -156,14 +175,14 @@ fn quantized_inputs(graph: &Graph, op: OpId, operands: &[usize]) -> Result<(), V
         .filter_map(|&i| Some((i, graph.input(op, i)?)));
     tensors
         .filter(|(_, t)| is_8_bit(t))
-        .try_for_each(|(i, t)| per_tensor(&format!("input {i}"), t))
+        .try_for_each(|(i, t)| per_tensor(Operand::Input(i), t))
 }
 
 fn is_8_bit(tensor: &Tensor) -> bool {
     matches!(tensor.dtype, DType::U8 | DType::I8)
 }
 
-fn per_tensor(what: &str, tensor: &Tensor) -> Result<(), VerifyFault> {
+fn per_tensor(what: Operand, tensor: &Tensor) -> Result<(), VerifyFault> {
     if !matches!(
         tensor.dtype,
         DType::U8 | DType::I8 | DType::I16 | DType::I32
@@ -173,7 +192,7 @@ fn per_tensor(what: &str, tensor: &Tensor) -> Result<(), VerifyFault> {
     match &tensor.quant {
         None => Err(unquantized(what, tensor)),
         Some(q) if !q.is_per_tensor() => Err(VerifyFault::Axes {
-            what: what.to_owned(),
+            what: what.to_string(),
             scales: q.scales.len(),
             axis: q.axis,
         }),
@@ -196,7 +215,7 @@ fn weighted(
     ) else {
         return Ok(());
     };
-    let (filter_name, bias_name) = (format!("input {filter}"), format!("input {bias}"));
+    let filter_name = Operand::Input(filter);
     let filter_type = match x.dtype {
         DType::U8 => DType::U8,
         DType::I8 | DType::I16 => DType::I8,
@@ -205,30 +224,30 @@ fn weighted(
         DType::F32 => DType::F32,
         _ => {
             return Err(wrong(
-                &format!("input {input}"),
+                Operand::Input(input),
                 x,
                 "uint8, int8, int16 or float32",
             ));
         }
     };
     if w.dtype != filter_type {
-        return Err(wrong(&filter_name, w, filter_type.name()));
+        return Err(wrong(filter_name, w, filter_type.name()));
     }
     // A fully connected layer may widen its result.
     let wide = matches!(graph.node(op).kind, OpKind::FullyConnected { .. });
     if y.dtype != x.dtype && !(wide && y.dtype == DType::I16) {
-        return Err(wrong("output 0", y, x.dtype.name()));
+        return Err(wrong(Operand::Output(0), y, x.dtype.name()));
     }
     if x.dtype == DType::F32 {
         return Ok(());
     }
-    per_tensor(&format!("input {input}"), x)?;
-    per_tensor("output 0", y)?;
+    per_tensor(Operand::Input(input), x)?;
+    per_tensor(Operand::Output(0), y)?;
     match &w.quant {
-        None => return Err(unquantized(&filter_name, w)),
+        None => return Err(unquantized(filter_name, w)),
         Some(q) if !q.is_per_tensor() && q.axis != channels => {
             return Err(VerifyFault::Axes {
-                what: filter_name,
+                what: filter_name.to_string(),
                 scales: q.scales.len(),
                 axis: q.axis,
             });
@@ -237,6 +256,6 @@ fn weighted(
     }
     match graph.input(op, bias) {
         Some(b) if x.dtype == DType::I16 && b.dtype == DType::I64 => Ok(()),
-        b => expect(b, &bias_name, DType::I32),
+        b => expect(b, Operand::Input(bias), DType::I32),
     }
 }

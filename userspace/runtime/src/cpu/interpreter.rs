@@ -13,8 +13,8 @@ pub struct Interpreter {
     constants: Vec<OnceLock<Option<Value>>>,
     /// For each operator, made on its first run.
     plans: Vec<OnceLock<Plan>>,
-    /// For each operator, the tensors that no later operator needs.
-    dead_after: Vec<Vec<TensorId>>,
+    /// For each tensor, the operator after which nobody needs it.
+    last_use: Vec<Option<OpId>>,
 }
 
 impl Interpreter {
@@ -58,17 +58,11 @@ impl Interpreter {
         for id in &graph.outputs {
             last_use[id.0 as usize] = None;
         }
-        let mut dead_after = vec![Vec::new(); graph.nodes.len()];
-        for (i, op) in last_use.iter().enumerate() {
-            if let Some(op) = op {
-                dead_after[op.0 as usize].push(TensorId(i as u32));
-            }
-        }
         Ok(Interpreter {
             graph,
             constants,
             plans,
-            dead_after,
+            last_use,
         })
     }
 
@@ -151,8 +145,11 @@ impl Interpreter {
         let mut values = self.place_inputs(inputs)?;
         for op in self.graph.op_ids() {
             self.step(op, &mut values)?;
-            for id in &self.dead_after[op.0 as usize] {
-                values[id.0 as usize] = None;
+            let node = self.graph.node(op);
+            for id in node.inputs.iter().flatten().chain(&node.outputs) {
+                if self.last_use[id.0 as usize] == Some(op) {
+                    values[id.0 as usize] = None;
+                }
             }
         }
         self.graph

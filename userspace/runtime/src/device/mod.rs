@@ -247,6 +247,10 @@ fn images<'e>(
         len: buffer.init.len(),
     };
     let mut images: Vec<Image<'e>> = executable.buffers.iter().map(image).collect();
+    if let [.., commands] = &mut images[..] {
+        // Most addresses are in the commands, which come last.
+        commands.patches.reserve(executable.relocations.len());
+    }
     for relocation in &executable.relocations {
         let place = Region {
             buffer: relocation.buffer,

@@ -148,9 +148,9 @@ impl Builder {
             }
         };
         let quant = |scales: Vec<f32>, zero, axis| Quant {
-            zero_points: vec![zero; scales.len()],
+            zero_points: vec![zero; scales.len()].into(),
             axis: if scales.len() > 1 { axis } else { 0 },
-            scales,
+            scales: scales.into(),
         };
         let of_bias = scales.iter().map(|s| s * input_scale).collect();
         let filter = quant(scales, zero, axis);

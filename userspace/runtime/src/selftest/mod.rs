@@ -137,7 +137,7 @@ impl Compiled<'_> {
         };
         match &self.executable.placements[..] {
             [Placement::Npu { lowering, evidence }, ..] => {
-                outcome.lowering = Some((lowering.clone(), *evidence));
+                outcome.lowering = Some((lowering.to_string(), *evidence));
             }
             [Placement::Cpu { reason, .. }, ..] if device.is_some() => {
                 outcome.reason = Some(reason.clone());

@@ -42,18 +42,20 @@ impl Reading {
     /// The sums over each column of a matrix `width` bytes wide.
     pub fn columns(self, matrix: &[u8], width: usize) -> Vec<Sums> {
         let mut totals = vec![Sums::default(); width];
-        let (mut bytes, mut distances) = (vec![0u16; width], vec![0u16; width]);
+        let mut narrow = vec![0u16; 2 * width];
+        let (bytes, distances) = narrow.split_at_mut(width);
         for block in matrix.chunks(NARROW * width.max(1)) {
             let rows = block.chunks_exact(width);
             let count = rows.len();
             for row in rows {
-                for ((byte, distance), from) in bytes.iter_mut().zip(&mut distances).zip(row) {
+                for ((byte, distance), from) in bytes.iter_mut().zip(&mut *distances).zip(row) {
                     let value = from ^ self.turn;
                     *byte += u16::from(value);
                     *distance += u16::from(value.abs_diff(self.zero));
                 }
             }
-            for ((total, byte), distance) in totals.iter_mut().zip(&mut bytes).zip(&mut distances) {
+            for ((total, byte), distance) in totals.iter_mut().zip(&mut *bytes).zip(&mut *distances)
+            {
                 let (byte, distance) = (std::mem::take(byte), std::mem::take(distance));
                 total.add(self.centred(u32::from(byte), u32::from(distance), count));
             }
