@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Something that makes bytes, the same ones each time.
 pub trait Source: Send + Sync {
     /// Their number.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
     /// Writes them to `memory`, which has that length and is zero.
     fn write(&self, memory: &mut [u8]);
     /// The bytes themselves, if they exist somewhere.
@@ -31,7 +31,7 @@ impl Content {
 
     /// Number of bytes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.size()
     }
 
     /// Whether there are none.
@@ -58,7 +58,7 @@ impl Content {
 }
 
 impl Source for Vec<u8> {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         self.len()
     }
 

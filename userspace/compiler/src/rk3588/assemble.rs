@@ -44,7 +44,7 @@ impl Commands {
     /// With room for so many tasks.
     fn new(tasks: usize) -> Self {
         let body = Body::of(&BLOCKS);
-        let words = body.len() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
+        let words = body.words() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
         Commands {
             words: Vec::with_capacity(tasks * words),
             relocations: Vec::with_capacity(tasks * ADDRESSES),
@@ -131,7 +131,7 @@ pub fn assemble(
 struct Words(Vec<u64>);
 
 impl Source for Words {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         8 * self.0.len()
     }
 

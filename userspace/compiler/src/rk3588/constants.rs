@@ -64,7 +64,7 @@ impl Constants {
 }
 
 impl Source for Constants {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         self.len
     }
 

@@ -125,8 +125,8 @@ impl Body {
         }
     }
 
-    /// Number of commands.
-    pub fn len(&self) -> usize {
+    /// Number of words.
+    pub fn words(&self) -> usize {
         self.commands.len()
     }
 
