@@ -88,6 +88,17 @@ void ferrite_sync_for_device(struct device *dev, struct sg_table *sgt)
 	dma_sync_sgtable_for_device(dev, sgt, DMA_BIDIRECTIONAL);
 }
 
+unsigned long ferrite_page_frame(struct page *page)
+{
+	return page_to_pfn(page);
+}
+
+/* What is mapped so is taken for written to: the first store does not fault. */
+pgprot_t ferrite_pgprot_dirty(pgprot_t prot)
+{
+	return pte_pgprot(pte_mkdirty(pfn_pte(0, prot)));
+}
+
 u64 ferrite_page_read64(struct page *page, u32 offset)
 {
 	u64 value;

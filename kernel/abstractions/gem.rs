@@ -9,7 +9,8 @@ use super::{
         Device,
         Driver,
         File, //
-    }, //
+    },
+    gem_mmap, //
 };
 use core::{
     marker::PhantomData,
@@ -254,9 +255,9 @@ impl<T: Driver> Functions<T> {
         get_sg_table: Some(Self::get_sg_table),
         vmap: Some(Self::vmap),
         vunmap: Some(Self::vunmap),
-        mmap: Some(Self::mmap),
+        mmap: Some(gem_mmap::mmap),
         status: Some(Self::status),
-        vm_ops: &raw const bindings::drm_gem_shmem_vm_ops,
+        vm_ops: gem_mmap::VM_OPS,
         ..pin_init::zeroed()
     };
 
@@ -365,14 +366,6 @@ impl<T: Driver> Functions<T> {
     ) {
         // SAFETY: As in `vmap`.
         unsafe { bindings::drm_gem_shmem_vunmap_locked(raw.cast(), map) }
-    }
-
-    extern "C" fn mmap(
-        raw: *mut bindings::drm_gem_object,
-        vma: *mut bindings::vm_area_struct,
-    ) -> i32 {
-        // SAFETY: All objects are shmem objects.
-        unsafe { bindings::drm_gem_shmem_mmap(raw.cast(), vma) }
     }
 
     extern "C" fn status(

@@ -8,6 +8,7 @@ pub(crate) mod coredump;
 pub(crate) mod drm;
 pub(crate) mod fence;
 pub(crate) mod gem;
+mod gem_mmap;
 pub(crate) mod interrupt;
 pub(crate) mod iommu;
 pub(crate) mod irq_lock;

@@ -3,6 +3,7 @@
 mod extensions;
 mod faults;
 mod life;
+mod memory;
 mod rig;
 mod submit;
 
@@ -21,9 +22,15 @@ pub struct Case {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    [submit::CASES, faults::CASES, life::CASES, extensions::CASES]
-        .into_iter()
-        .flatten()
-        .map(|&(name, expects, run)| Case { name, expects, run })
-        .collect()
+    [
+        submit::CASES,
+        faults::CASES,
+        life::CASES,
+        memory::CASES,
+        extensions::CASES,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|&(name, expects, run)| Case { name, expects, run })
+    .collect()
 }
