@@ -6,13 +6,14 @@ use crate::policy::{
     schedule::ClientId, //
 };
 use crate::space::Mapping;
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, Ordering};
 use kernel::{
     new_mutex,
     prelude::*,
     sync::{
         Arc,
-        Mutex, //
+        Mutex,
+        SetOnce, //
     }, //
 };
 
@@ -23,40 +24,38 @@ pub(crate) struct Buffer {
     homes: Homes,
     /// Error of the last job that wrote it, or 0.
     error: AtomicI32,
-    charge: Charge,
+    charge: SetOnce<Charge>,
 }
 
 /// Memory that is given back when the buffer goes.
 struct Charge {
     memory: Arc<Memory>,
-    bytes: AtomicU64,
+    bytes: u64,
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.memory.release(*self.bytes.get_mut());
+        self.memory.release(self.bytes);
     }
 }
 
 impl Buffer {
     /// For a new object.
-    pub(crate) fn new(memory: Arc<Memory>) -> impl PinInit<Self, Error> {
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Buffer {
             homes <- Homes::new(),
             error: AtomicI32::new(0),
-            charge: Charge {
-                memory,
-                bytes: AtomicU64::new(0),
-            },
+            charge: SetOnce::new(),
         }? Error)
     }
 
-    /// Charges the buffer's memory, before it is allocated.
-    pub(crate) fn charge(&self, bytes: u64) -> Result {
-        if !self.charge.memory.charge(bytes) {
+    /// Charges `memory` for a new buffer of `bytes`, before they are allocated.
+    pub(crate) fn charge(&self, memory: &Arc<Memory>, bytes: u64) -> Result {
+        if !memory.charge(bytes) {
             return Err(ENOMEM);
         }
-        self.charge.bytes.store(bytes, Ordering::Relaxed);
+        let memory = memory.clone();
+        self.charge.populate(Charge { memory, bytes });
         Ok(())
     }
 

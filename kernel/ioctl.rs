@@ -79,7 +79,7 @@ fn create_buffer(npu: &Npu, arg: &mut ferrite::CreateBuffer, file: &File<Ferrite
     let size = usize::try_from(arg.size).map_err(|_| ENOSPC)?;
     let combined = arg.flags & ferrite::BUFFER_WRITE_COMBINED != 0;
     let buffer = GemRef::new(npu, size, combined)?;
-    buffer.charge(buffer.size())?;
+    buffer.charge(npu.memory(), buffer.size())?;
     // Making the handle maps the buffer.
     arg.handle = buffer.create_handle(file)?;
     // Another thread may have guessed and closed the handle already.

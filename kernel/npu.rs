@@ -248,8 +248,8 @@ impl drm::Driver for Ferrite {
         file.close();
     }
 
-    fn buffer(device: &Npu) -> impl PinInit<Buffer, Error> {
-        Buffer::new(device.memory().clone())
+    fn buffer() -> impl PinInit<Buffer, Error> {
+        Buffer::new()
     }
 
     fn handle_opened(file: &Client, object: &Object<Self>) -> Result {

@@ -60,8 +60,9 @@ pub(crate) trait Driver: Sized + 'static {
     fn open(device: &Device<Self>, id: u64) -> Result<Arc<Self::File>>;
     /// A file is closed; its handles are gone.
     fn close(file: Arc<Self::File>);
-    /// A buffer is made.
-    fn buffer(device: &Device<Self>) -> impl PinInit<Self::Buffer, Error>;
+    /// A buffer is being made. It must own nothing yet: if the C side cannot go on, it frees the
+    /// memory and drops nothing.
+    fn buffer() -> impl PinInit<Self::Buffer, Error>;
     /// A file gets a handle for a buffer.
     fn handle_opened(file: &Self::File, object: &gem::Object<Self>) -> Result;
     /// A file loses a handle for a buffer.

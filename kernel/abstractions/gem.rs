@@ -263,12 +263,10 @@ impl<T: Driver> Functions<T> {
 
     /// `drm_driver::gem_create_object`.
     pub(super) extern "C" fn create(
-        device: *mut bindings::drm_device,
+        _device: *mut bindings::drm_device,
         _size: usize,
     ) -> *mut bindings::drm_gem_object {
         let made = (|| -> Result<*mut Object<T>> {
-            // SAFETY: The DRM core calls this for the driver's devices.
-            let device = unsafe { Device::<T>::from_raw(device) };
             let init = try_pin_init!(Object::<T> {
                 // SAFETY: The slot is valid for writes; zeroes are what the helpers expect.
                 shmem <- unsafe {
@@ -279,7 +277,7 @@ impl<T: Driver> Functions<T> {
                         }
                     )
                 },
-                data <- T::buffer(device),
+                data <- T::buffer(),
             }? Error);
             let object = KBox::pin_init(init, GFP_KERNEL)?;
             // SAFETY: The C side does not move it.

@@ -3,9 +3,11 @@
 use std::io;
 use std::mem::MaybeUninit;
 
+use ferrite_uapi::ferrite;
+
 use super::life::bound;
 use super::rig::{Fail, Rig, check};
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Device, ioctl};
 use crate::task;
 
 type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
@@ -20,6 +22,11 @@ pub const CASES: &[Entry] = &[
         "mapped_in_child",
         "a child writes to its parent's mapping",
         mapped_in_child,
+    ),
+    (
+        "unmade_buffers",
+        "buffers that cannot be made are refused, and leave nothing behind",
+        unmade_buffers,
     ),
     (
         "mapped_without_cores",
@@ -96,6 +103,24 @@ fn mapped_in_child() -> Result<(), Fail> {
         check(status == 0, format!("the child ended with {status:#x}"))?;
         holds(bytes, 2)
     })?
+}
+
+/// What they would leave behind is found by the debug kernel when the device has gone, as it does in
+/// the next case.
+fn unmade_buffers() -> Result<(), Fail> {
+    let device = Device::open()?;
+    for size in [1 << 40, 1 << 50, (1 << 63) - PAGE as u64, 1 << 63, u64::MAX] {
+        let mut create = ferrite::CreateBuffer {
+            size,
+            ..ferrite::CreateBuffer::default()
+        };
+        let made = ioctl(&device, ferrite::IOCTL_CREATE_BUFFER, &mut create);
+        check(
+            made.is_err(),
+            format!("a buffer of {size:#x} bytes was made"),
+        )?;
+    }
+    Rig::new(&device)?.check_works()
 }
 
 fn mapped_without_cores() -> Result<(), Fail> {
