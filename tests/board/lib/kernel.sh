@@ -16,6 +16,7 @@ linux_source() {
 unpack_linux() {
     local deb=$1 folder=$2
     [ -e "$folder/.unpacked" ] && return
+    install_packages xz-utils
     rm -rf "$folder" "$folder.deb"
     mkdir -p "$folder" "$folder.deb"
     dpkg -x "$deb" "$folder.deb" || die "$deb cannot be unpacked"

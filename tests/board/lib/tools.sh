@@ -49,7 +49,7 @@ kernel_tools() {
     if apt-cache show rustc-web >/dev/null 2>&1; then rustc=rustc-web rust_src=rust-web-src; fi
     install_packages "clang-$LLVM_VERSION" "lld-$LLVM_VERSION" "llvm-$LLVM_VERSION" \
         "libclang-$LLVM_VERSION-dev" "$rustc" "$rust_src" make flex bison bc libelf-dev libssl-dev \
-        cpio kmod rsync xz-utils python3
+        cpio kmod rsync python3
     bindgen_tool
 }
 
