@@ -11,7 +11,7 @@ use super::emit::Emitter;
 use super::plan_jobs;
 use super::program::{CubeId, Layer};
 use super::quant::Stored;
-use super::registers::{Body, Registers};
+use super::registers::Registers;
 use crate::CompileError;
 use crate::common::plan_memory::{self, Life, Memory};
 use crate::common::plan_segments::Event;
@@ -34,7 +34,6 @@ struct Commands {
     relocations: Vec<Relocation>,
     /// Of the task that is being written.
     registers: Registers,
-    body: Body,
 }
 
 /// Addresses in the commands of most tasks.
@@ -43,13 +42,12 @@ const ADDRESSES: usize = 5;
 impl Commands {
     /// With room for so many tasks.
     fn new(tasks: usize) -> Self {
-        let body = Body::of(&BLOCKS);
-        let words = body.words() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
+        let registers = Registers::of(&BLOCKS);
+        let words = registers.count() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
         Commands {
             words: Vec::with_capacity(tasks * words),
             relocations: Vec::with_capacity(tasks * ADDRESSES),
-            registers: Registers::default(),
-            body,
+            registers,
         }
     }
 }
@@ -193,7 +191,7 @@ impl Commands {
         let relocate = |word: usize, target, addend| {
             relocations.push(relocation(word, target, addend));
         };
-        self.body.write(&self.registers, &mut self.words, relocate);
+        self.registers.write(&mut self.words, relocate);
         let words = self.words.len() - start + TAIL_WORDS;
         let next = (start + words).next_multiple_of(align);
         let link = linked.then_some(Link { address: 0, words });

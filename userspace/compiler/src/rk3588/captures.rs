@@ -16,7 +16,7 @@ use super::emit::Emitter;
 use super::plan_tiles::{Shape, Tile};
 use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling};
-use super::registers::{Body, Registers, Value};
+use super::registers::{Registers, Value};
 use crate::common::plan_memory::{self, Life};
 use crate::executable::{BufferId, Evidence};
 
@@ -202,7 +202,7 @@ impl Case {
             bias: BIAS_AT,
             bias_stride: 32,
         };
-        let mut regs = Registers::default();
+        let mut regs = Registers::of(&[Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma]);
         emitter
             .task(&mut regs, &self.layer, &tile, &operands)
             .expect("fits the fields");
@@ -217,13 +217,8 @@ impl Case {
         let (mut explained, mut unexplained) = (Vec::new(), Vec::new());
         let omitted = task.get("zero_registers_omitted").is_some()
             || !theirs.contains_key(&("CNA".into(), "FC_CON0".into()));
-        let body = Body::of(&[Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma]);
-        for command in &body.commands() {
+        for (command, ours) in regs.values() {
             let register = command.register().expect("is in the table");
-            let ours = match regs.value(register) {
-                Value::Word(word) => Value::Word(word | command.value),
-                address => address,
-            };
             let name = match register.offset {
                 0x3030 => "R_3030",
                 0x40c4 => "R_40C4",

@@ -3,9 +3,9 @@
 use std::ops::RangeInclusive;
 
 /// Candidates that are looked at together, in vectors.
-const BLOCK: usize = 64;
+const BLOCK: usize = 32;
 /// Blocks of the longest search.
-const BLOCKS: usize = 17;
+const BLOCKS: usize = 33;
 
 /// The factor of a range for which `factor * scale`, with the best integer `scale`, is nearest to
 /// `wanted`, the first of several; with the distance. The scales lie from 2^14 to 2^15, the factors
@@ -97,7 +97,7 @@ mod tests {
                     if first <= last {
                         let all = exact(wanted, first, last);
                         assert_eq!(factor(wanted, first..=last), all, "{wanted} {first} {last}");
-                        short += i32::from(last - first >= 64 && last - first <= 1024);
+                        short += i32::from(last - first >= 32 && last - first <= 1024);
                     }
                 }
             }

@@ -4,16 +4,14 @@
 //! `[c / 64] [ky] [kx] [c mod 64]`; last groups are as long as what remains of kernels, and of
 //! channels rounded up to 16.
 
-use std::slice::ChunksExact;
-
 /// Kernels in a group.
 const KERNELS: usize = 32;
 /// Channels in a block of a direct convolution.
 const BLOCK: usize = 32;
 /// Channels in the last block, if what remains of them does not fill a whole one.
 const HALF_BLOCK: usize = 16;
-/// Kernels that are copied between two looks at how many are left.
-const UNROLLED: usize = 4;
+/// Kernels that are copied together, which are neighbours in every block.
+const TOGETHER: usize = 4;
 /// Channels in a group of a depthwise convolution.
 const DEPTHWISE: usize = 64;
 
@@ -45,88 +43,109 @@ pub fn depthwise_len(taps: usize, channels: usize) -> usize {
 /// `taps` has the filter's tap for each of the kernel's; `zero` is the weight of those without one,
 /// and fills the channels up to a multiple of 16.
 pub fn direct(packed: &mut [u8], filter: Dense, outputs: usize, taps: &[Option<usize>], zero: i8) {
-    let padded = filter.inputs.next_multiple_of(16);
     let kernel_bytes = filter.taps * filter.inputs;
-    let mut left = packed;
-    for group in (0..outputs).step_by(KERNELS) {
-        let kernels = KERNELS.min(outputs - group);
-        let rows = Rows {
-            data: &filter.data[group * kernel_bytes..][..kernels * kernel_bytes],
-            pitch: kernel_bytes,
+    let packed_bytes = direct_len(1, taps.len(), filter.inputs);
+    let mut left = &mut packed[..outputs * packed_bytes];
+    for first in (0..outputs).step_by(KERNELS) {
+        let kernels = KERNELS.min(outputs - first);
+        let into;
+        (into, left) = left.split_at_mut(kernels * packed_bytes);
+        let group = Group {
+            data: &filter.data[first * kernel_bytes..][..kernels * kernel_bytes],
+            kernel_bytes,
+            kernels,
+            inputs: filter.inputs,
             flip: filter.flip,
+            zero: zero as u8,
         };
-        for block in (0..padded).step_by(BLOCK) {
-            let width = BLOCK.min(padded - block);
-            let real = width.min(filter.inputs - block);
-            for tap in taps {
-                let into;
-                (into, left) = left.split_at_mut(kernels * width);
-                let Some(tap) = tap else {
-                    into.fill(zero as u8);
-                    continue;
-                };
-                let first = tap * filter.inputs + block;
-                match real {
-                    BLOCK => rows.copy_whole::<BLOCK>(first, into),
-                    HALF_BLOCK if width == HALF_BLOCK => {
-                        rows.copy_whole::<HALF_BLOCK>(first, into);
+        group.pack(into, taps);
+    }
+}
+
+/// Kernels of a group.
+struct Group<'a> {
+    /// Their weights, `[kernel][tap][input]`.
+    data: &'a [u8],
+    kernel_bytes: usize,
+    kernels: usize,
+    inputs: usize,
+    flip: u8,
+    zero: u8,
+}
+
+impl Group<'_> {
+    fn pack(&self, into: &mut [u8], taps: &[Option<usize>]) {
+        let blocks = self.inputs / BLOCK;
+        let real = self.inputs % BLOCK;
+        let width = real.next_multiple_of(16);
+        let tap_bytes = self.kernels * BLOCK;
+        let (whole, rest) = into.split_at_mut(blocks * taps.len() * tap_bytes);
+        let pitch = taps.len() * tap_bytes;
+        for (place, tap) in taps.iter().enumerate() {
+            let offset = place * tap_bytes;
+            let last = &mut rest[place * self.kernels * width..][..self.kernels * width];
+            match tap {
+                Some(tap) => {
+                    let first = tap * self.inputs;
+                    self.copy_whole(first, whole, pitch, offset);
+                    self.copy_part(first + blocks * BLOCK, real, last, width);
+                }
+                None => {
+                    for taps in whole.chunks_exact_mut(pitch) {
+                        taps[offset..][..tap_bytes].fill(self.zero);
                     }
-                    _ => rows.copy_part(first, real, into, width, zero),
+                    last.fill(self.zero);
                 }
             }
         }
     }
-}
 
-/// Weights of some kernels.
-struct Rows<'a> {
-    data: &'a [u8],
-    /// Bytes of a kernel.
-    pitch: usize,
-    /// Xored onto every byte.
-    flip: u8,
-}
-
-impl Rows<'_> {
-    /// Copies `N` weights of each kernel, from the one at `first` on.
-    #[inline(never)]
-    fn copy_whole<const N: usize>(&self, first: usize, into: &mut [u8]) {
-        let (groups, rest) = into.as_chunks_mut::<N>().0.as_chunks_mut::<UNROLLED>();
-        let kernels = self.data.chunks_exact(UNROLLED * self.pitch);
-        let others = kernels.remainder().chunks_exact(self.pitch);
-        for (kernels, into) in kernels.zip(groups) {
-            let kernels = kernels.chunks_exact(self.pitch);
-            // It always is; the compiler has to know.
-            if kernels.len() == UNROLLED {
-                self.copy_each(kernels, first, into);
+    /// Copies blocks of channels of each kernel, from the weight at `first` on, to the bytes at
+    /// `offset` of every `pitch`.
+    fn copy_whole(&self, first: usize, into: &mut [u8], pitch: usize, offset: usize) {
+        let channels = into.len() / pitch * BLOCK;
+        let blocks = |kernel: usize| {
+            let weights = &self.data[kernel * self.kernel_bytes + first..][..channels];
+            weights.as_chunks::<BLOCK>().0.iter()
+        };
+        let mut kernel = 0;
+        while kernel + TOGETHER <= self.kernels {
+            let at = offset + kernel * BLOCK;
+            let [a, b, c, d] = std::array::from_fn(|next| blocks(kernel + next));
+            let from = a.zip(b).zip(c.zip(d));
+            for (into, ((a, b), (c, d))) in into.chunks_exact_mut(pitch).zip(from) {
+                let into = into[at..][..TOGETHER * BLOCK].as_chunks_mut().0;
+                for (into, block) in into.iter_mut().zip([a, b, c, d]) {
+                    *into = flipped(block, self.flip);
+                }
             }
+            kernel += TOGETHER;
         }
-        self.copy_each(others, first, rest);
-    }
-
-    #[inline(always)]
-    fn copy_each<const N: usize>(
-        &self,
-        kernels: ChunksExact<u8>,
-        first: usize,
-        into: &mut [[u8; N]],
-    ) {
-        for (kernel, into) in kernels.zip(into) {
-            let Some(weights) = kernel[first..].first_chunk() else {
-                return;
-            };
-            *into = flipped(weights, self.flip);
+        for kernel in kernel..self.kernels {
+            let at = offset + kernel * BLOCK;
+            for (into, block) in into.chunks_exact_mut(pitch).zip(blocks(kernel)) {
+                into[at..][..BLOCK].copy_from_slice(&flipped(block, self.flip));
+            }
         }
     }
 
     /// Copies `real` weights of each kernel, from the one at `first` on, and fills them up to
-    /// `width` with `zero`.
-    fn copy_part(&self, first: usize, real: usize, into: &mut [u8], width: usize, zero: i8) {
-        let rows = self.data.chunks_exact(self.pitch);
-        for (row, into) in rows.zip(into.chunks_exact_mut(width)) {
-            let (weights, rest) = into.split_at_mut(real);
-            flip_into(&row[first..][..real], self.flip, weights);
-            rest.fill(zero as u8);
+    /// `width`.
+    fn copy_part(&self, first: usize, real: usize, into: &mut [u8], width: usize) {
+        if width == 0 {
+            return;
+        }
+        let kernels = self.data.chunks_exact(self.kernel_bytes);
+        for (kernel, into) in kernels.zip(into.chunks_exact_mut(width)) {
+            let weights = &kernel[first..][..real];
+            if let (Ok(weights), Ok(into)) = (weights.try_into(), into.try_into()) {
+                let into: &mut [u8; HALF_BLOCK] = into;
+                *into = flipped(weights, self.flip);
+                continue;
+            }
+            let (into, rest) = into.split_at_mut(real);
+            flip_into(weights, self.flip, into);
+            rest.fill(self.zero);
         }
     }
 }
@@ -171,24 +190,18 @@ pub fn computed(
     }
 }
 
-/// Packs a depthwise filter, given as one row of channels per tap; taps without one get `zero`.
-pub fn depthwise<'a>(
-    packed: &mut [u8],
-    taps: usize,
-    channels: usize,
-    flip: u8,
-    zero: i8,
-    row: impl Fn(usize) -> Option<&'a [u8]>,
-) {
+/// Packs a depthwise filter of `channels` channels, given as one row of channels per tap; taps without
+/// one get `zero`.
+pub fn depthwise(packed: &mut [u8], channels: usize, flip: u8, zero: i8, rows: &[Option<&[u8]>]) {
     let padded = channels.next_multiple_of(16);
     let mut left = packed;
     for group in (0..padded).step_by(DEPTHWISE) {
         let width = DEPTHWISE.min(padded - group);
         let real = width.min(channels - group);
-        for tap in 0..taps {
-            let into;
-            (into, left) = left.split_at_mut(width);
-            let Some(row) = row(tap) else {
+        let into;
+        (into, left) = left.split_at_mut(rows.len() * width);
+        for (into, row) in into.chunks_exact_mut(width).zip(rows) {
+            let Some(row) = row else {
                 into.fill(zero as u8);
                 continue;
             };
@@ -272,9 +285,8 @@ mod tests {
     fn the_last_depthwise_group_holds_what_remains() {
         let filter: Vec<u8> = (0..4 * 72).map(|i| (i % 256) as u8).collect();
         let packed = made(depthwise_len(4, 72), |packed| {
-            depthwise(packed, 4, 72, 0x80, 1, |tap| {
-                Some(&filter[tap * 72..][..72])
-            });
+            let rows: Vec<_> = filter.chunks(72).map(Some).collect();
+            depthwise(packed, 72, 0x80, 1, &rows);
         });
         assert_eq!(packed.len(), 4 * 80);
         assert_eq!(packed[64 + 3], filter[72 + 3] ^ 0x80);

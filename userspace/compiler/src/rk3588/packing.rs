@@ -3,11 +3,19 @@
 use ferrite_ir::Bytes;
 use ferrite_ir::op::Hw;
 
+use smallvec::SmallVec;
+
 use super::context::Context;
 use super::filter;
 use super::pack_weights as pack;
 use super::program::{Layer, Taps, Weights};
 use crate::Unsupported;
+
+/// Taps of most kernels, at most.
+const TAPS: usize = 9;
+
+/// Weights of each tap of a depthwise kernel.
+type Rows<'a> = SmallVec<[Option<&'a [u8]>; TAPS]>;
 
 /// What decides the packed bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,12 +129,13 @@ impl Form {
                     inputs,
                     flip,
                 };
-                let places: Vec<Option<usize>> = (0..taps).map(|tap| self.tap(tap)).collect();
+                let places: SmallVec<[_; TAPS]> = (0..taps).map(|tap| self.tap(tap)).collect();
                 pack::direct(packed, filter, self.outputs, &places, zero);
             }
             Weights::Depthwise { .. } => {
                 let row = |tap| Some(&data[self.tap(tap)? * inputs..][..inputs]);
-                pack::depthwise(packed, taps, inputs, flip, zero, row);
+                let rows: Rows = (0..taps).map(row).collect();
+                pack::depthwise(packed, inputs, flip, zero, &rows);
             }
             Weights::Grouped {
                 outputs: per_group,
@@ -154,13 +163,14 @@ impl Form {
             Weights::Constant(value) => {
                 let weights = vec![value as u8; inputs];
                 let row = |tap| self.tap(tap).map(|_| &weights[..]);
-                pack::depthwise(packed, taps, inputs, 0, 0, row);
+                let rows: Rows = (0..taps).map(row).collect();
+                pack::depthwise(packed, inputs, 0, 0, &rows);
             }
             Weights::Taps(ref weights) => {
-                let rows: Vec<Option<Vec<u8>>> = (0..taps)
-                    .map(|tap| Some(vec![weights[self.tap(tap)?] as u8; inputs]))
-                    .collect();
-                pack::depthwise(packed, taps, inputs, 0, 0, |tap| rows[tap].as_deref());
+                let row = |tap| Some(vec![weights[self.tap(tap)?] as u8; inputs]);
+                let weights: Vec<Option<Vec<u8>>> = (0..taps).map(row).collect();
+                let rows: Rows = weights.iter().map(Option::as_deref).collect();
+                pack::depthwise(packed, inputs, 0, 0, &rows);
             }
             Weights::Select { ref from } => {
                 pack::computed(packed, self.outputs, taps, inputs, |oc, _, ic| {

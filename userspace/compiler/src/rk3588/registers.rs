@@ -7,6 +7,7 @@ use ferrite_hw::rk3588::table::{Block, Field, FieldOverflow, Register, Seen};
 use crate::executable::BufferId;
 
 /// What a register is set to.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A plain value.
@@ -29,29 +30,65 @@ fn place(offset: u16) -> usize {
     window * WINDOW + word
 }
 
-/// Registers of the blocks that a task enables. They keep their values from task to task, so those
-/// that are not set are zero.
-#[derive(Clone, Debug)]
-pub struct Registers {
-    words: [u32; WORDS],
-    /// Addresses with the offset of their register, in its order.
-    addresses: Vec<(u16, BufferId, u32)>,
+/// The bits of a command that hold the register's value.
+const VALUE: u64 = word(u32::MAX);
+
+/// A value where a command has it.
+const fn word(value: u32) -> u64 {
+    Command {
+        target: 0,
+        value,
+        offset: 0,
+    }
+    .encode()
 }
 
-impl Default for Registers {
-    /// Nothing is set.
-    fn default() -> Self {
-        Registers {
-            words: [0; WORDS],
-            addresses: Vec::new(),
-        }
-    }
+/// What stands for the command of a register that is not written.
+const NONE: u8 = u8::MAX;
+
+/// Registers of the blocks that a task enables, as the commands that write all of them. They keep
+/// their values from task to task, so those that are not set are zero.
+#[derive(Clone, Debug)]
+pub struct Registers {
+    /// By ascending offset, with the values of registers that no task sets.
+    unset: Vec<u64>,
+    /// The same with what has been set.
+    commands: Vec<u64>,
+    /// Index of the command, by the place of its register.
+    index: [u8; WORDS],
+    /// Addresses with the index of their command, in its order.
+    addresses: Vec<(u8, BufferId, u32)>,
 }
 
 impl Registers {
+    /// Of `blocks`, which are in ascending order; nothing is set. The kernel driver writes S_POINTER
+    /// of CNA and CORE; the other blocks' are armed here.
+    pub fn of(blocks: &[Block]) -> Self {
+        let (mut unset, mut index) = (Vec::new(), [NONE; WORDS]);
+        for register in blocks.iter().flat_map(|block| block.registers()) {
+            let value = match register.name {
+                "S_POINTER" if matches!(register.block, Block::Cna | Block::Core) => continue,
+                "S_POINTER" => S_POINTER_PING_PONG,
+                _ => 0,
+            };
+            let programmable = matches!(register.seen, Seen::Programmed | Seen::DefaultOnly);
+            if let Some(command) = register.write(value).filter(|_| programmable) {
+                index[place(register.offset)] = unset.len() as u8;
+                unset.push(command.encode());
+            }
+        }
+        debug_assert!(unset.len() < usize::from(NONE));
+        Registers {
+            commands: unset.clone(),
+            unset,
+            index,
+            addresses: Vec::new(),
+        }
+    }
+
     /// Forgets what has been set.
     pub fn clear(&mut self) {
-        self.words.fill(0);
+        self.commands.copy_from_slice(&self.unset);
         self.addresses.clear();
     }
 
@@ -74,92 +111,48 @@ impl Registers {
 
     /// Sets a whole register.
     #[inline(always)]
-    pub fn word(&mut self, register: Register, word: u32) {
-        self.words[place(register.offset)] = word;
+    pub fn word(&mut self, register: Register, value: u32) {
+        let index = self.index[place(register.offset)];
+        if let Some(command) = self.commands.get_mut(usize::from(index)) {
+            *command = *command & !VALUE | word(value);
+        }
     }
 
     /// Sets a register to an address.
     pub fn address(&mut self, register: Register, buffer: BufferId, offset: usize) {
-        let before = |address: &(u16, _, _)| address.0 < register.offset;
-        let place = self.addresses.partition_point(before);
-        self.addresses
-            .insert(place, (register.offset, buffer, offset as u32));
-    }
-
-    /// What a register is set to.
-    #[cfg(test)]
-    pub fn value(&self, register: &Register) -> Value {
-        let address = self.addresses.iter().find(|a| a.0 == register.offset);
-        match address {
-            Some(&(_, buffer, offset)) => Value::Address(buffer, offset),
-            None => Value::Word(self.words[place(register.offset)]),
-        }
-    }
-}
-
-/// The commands that write every programmable register of some blocks.
-#[derive(Clone, Debug)]
-pub struct Body {
-    /// The word of each command, with the values of registers that no task sets, and where the word
-    /// of its register is kept; by ascending offset of the register.
-    commands: Vec<(u64, u16)>,
-}
-
-impl Body {
-    /// For `blocks`, which are in ascending order. The kernel driver writes S_POINTER of CNA and
-    /// CORE; the other blocks' are armed here.
-    pub fn of(blocks: &[Block]) -> Self {
-        let registers = blocks.iter().flat_map(|block| block.registers());
-        let commands = registers.filter_map(|register| {
-            let value = match register.name {
-                "S_POINTER" if matches!(register.block, Block::Cna | Block::Core) => return None,
-                "S_POINTER" => S_POINTER_PING_PONG,
-                _ => 0,
-            };
-            let programmable = matches!(register.seen, Seen::Programmed | Seen::DefaultOnly);
-            let command = register.write(value).filter(|_| programmable)?;
-            Some((command.encode(), place(command.offset) as u16))
-        });
-        Body {
-            commands: commands.collect(),
+        let index = self.index[place(register.offset)];
+        if index != NONE {
+            let place = self.addresses.partition_point(|address| address.0 < index);
+            self.addresses.insert(place, (index, buffer, offset as u32));
         }
     }
 
-    /// Number of words.
-    pub fn words(&self) -> usize {
+    /// Number of commands.
+    pub fn count(&self) -> usize {
         self.commands.len()
     }
 
-    /// The commands.
-    #[cfg(test)]
-    pub fn commands(&self) -> Vec<Command> {
-        let words = self.commands.iter().map(|(word, _)| *word);
-        words.map(Command::decode).collect()
+    /// Appends the words that set the registers to `words`. Calls `relocate` for those that take an
+    /// address, in ascending order: index in `words`, buffer and offset.
+    pub fn write(&self, words: &mut Vec<u64>, mut relocate: impl FnMut(usize, BufferId, u32)) {
+        let start = words.len();
+        words.extend_from_slice(&self.commands);
+        for &(index, buffer, offset) in &self.addresses {
+            relocate(start + usize::from(index), buffer, offset);
+        }
     }
 
-    /// Appends the words that set `registers` to `words`. Calls `relocate` for those that take an
-    /// address, in ascending order: index in `words`, buffer and offset.
-    pub fn write(
-        &self,
-        registers: &Registers,
-        words: &mut Vec<u64>,
-        mut relocate: impl FnMut(usize, BufferId, u32),
-    ) {
-        let start = words.len();
-        words.extend(self.commands.iter().map(|&(word, place)| {
-            let value = Command {
-                target: 0,
-                value: registers.words[usize::from(place)],
-                offset: 0,
+    /// The commands, and what they set their registers to.
+    #[cfg(test)]
+    pub fn values(&self) -> impl Iterator<Item = (Command, Value)> {
+        self.commands.iter().zip(0..).map(|(word, index)| {
+            let command = Command::decode(*word);
+            let address = self.addresses.iter().find(|address| address.0 == index);
+            let value = match address {
+                Some(&(_, buffer, offset)) => Value::Address(buffer, offset),
+                None => Value::Word(command.value),
             };
-            word | value.encode()
-        }));
-        for &(offset, buffer, addend) in &registers.addresses {
-            let key = place(offset) as u16;
-            let found = self.commands.binary_search_by_key(&key, |c| c.1);
-            if let Ok(index) = found {
-                relocate(start + index, buffer, addend);
-            }
-        }
+            (command, value)
+        })
     }
 }

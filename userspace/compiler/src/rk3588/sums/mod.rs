@@ -4,7 +4,6 @@
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
-#[cfg(any(test, not(all(target_arch = "aarch64", target_feature = "neon"))))]
 mod portable;
 
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
@@ -41,26 +40,7 @@ impl Reading {
 
     /// The sums over each column of a matrix `width` bytes wide.
     pub fn columns(self, matrix: &[u8], width: usize) -> Vec<Sums> {
-        let mut totals = vec![Sums::default(); width];
-        let mut narrow = vec![0u16; 2 * width];
-        let (bytes, distances) = narrow.split_at_mut(width);
-        for block in matrix.chunks(NARROW * width.max(1)) {
-            let rows = block.chunks_exact(width);
-            let count = rows.len();
-            for row in rows {
-                for ((byte, distance), from) in bytes.iter_mut().zip(&mut *distances).zip(row) {
-                    let value = from ^ self.turn;
-                    *byte += u16::from(value);
-                    *distance += u16::from(value.abs_diff(self.zero));
-                }
-            }
-            for ((total, byte), distance) in totals.iter_mut().zip(&mut *bytes).zip(&mut *distances)
-            {
-                let (byte, distance) = (std::mem::take(byte), std::mem::take(distance));
-                total.add(self.centred(u32::from(byte), u32::from(distance), count));
-            }
-        }
-        totals
+        fastest::columns(self, matrix, width)
     }
 
     /// The sums over `count` weights, given those over the bytes and over their distances from the
@@ -146,6 +126,8 @@ mod tests {
                 let column = |at| one_by_one(reading, matrix.iter().skip(at).step_by(width));
                 let expected: Vec<Sums> = (0..width).map(column).collect();
                 assert_eq!(reading.columns(&matrix, width), expected, "{reading:?}");
+                let portable = portable::columns(reading, &matrix, width);
+                assert_eq!(portable, expected, "{reading:?}");
             }
         }
     }
