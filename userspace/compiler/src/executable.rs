@@ -2,7 +2,8 @@
 //!
 //! An executable is a list of host steps and NPU submissions over a small set of buffers. It holds
 //! everything needed to run except the model's own constants for operators that stay on the CPU:
-//! those are read from the graph it was compiled from.
+//! those are read from the graph it was compiled from. Until it is stored, it shares the weights with
+//! that graph: see [`Content`].
 
 use std::borrow::Cow;
 
