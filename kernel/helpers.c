@@ -68,6 +68,11 @@ void ferrite_gem_put(struct drm_gem_object *obj)
 	drm_gem_object_put(obj);
 }
 
+int ferrite_gem_use_large_pages(struct drm_device *dev)
+{
+	return drm_gem_huge_mnt_create(dev, "within_size");
+}
+
 u64 ferrite_gem_mmap_offset(struct drm_gem_object *obj)
 {
 	return drm_vma_node_offset_addr(&obj->vma_node);

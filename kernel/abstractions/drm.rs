@@ -161,6 +161,9 @@ impl<T: Driver> Device<T> {
                 return Err(error);
             }
             (*raw.cast::<bindings::drm_device>()).driver = Tables::<T>::FULL;
+            // Buffers in pages as large as fit into them cost less to make. A kernel that does not
+            // know how takes small ones.
+            let _ = c::ferrite_gem_use_large_pages(raw.cast());
             // The reference of a new device is ours.
             Ok(ARef::from_raw(NonNull::new_unchecked(raw)))
         }
