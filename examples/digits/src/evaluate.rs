@@ -76,7 +76,7 @@ impl Quantised {
             Some(quant) if tensor.dtype == DType::I8 && quant.is_per_tensor() => Ok(Quantised {
                 scale: quant.scales[0],
                 zero_point: quant.zero_points[0],
-                shape: tensor.shape.clone(),
+                shape: tensor.shape.to_vec(),
             }),
             _ => Err(format!("`{}` of `{}` is not int8", tensor.name, graph.name)),
         }

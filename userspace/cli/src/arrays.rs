@@ -39,7 +39,7 @@ pub fn from_value(value: &Value) -> Array {
 /// An array as a value of `tensor`. Integers of another width are taken if they all fit: archives
 /// store wide tensors of small numbers as uint8.
 pub fn to_value(array: &Array, tensor: &Tensor) -> Result<Value, String> {
-    if array.shape != tensor.shape {
+    if array.shape[..] != tensor.shape[..] {
         return Err(format!(
             "tensor `{}` has shape {}, the array {}",
             tensor.name,
@@ -60,7 +60,7 @@ pub fn to_value(array: &Array, tensor: &Tensor) -> Result<Value, String> {
             )
         })?
     };
-    Value::from_bytes(tensor.dtype, tensor.shape.clone(), &bytes).map_err(|e| e.to_string())
+    Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &bytes).map_err(|e| e.to_string())
 }
 
 /// The array's integers in a wider integer type.
@@ -136,7 +136,7 @@ mod tests {
     fn tensor(dtype: DType, shape: &[usize]) -> Tensor {
         Tensor {
             name: "t".to_owned(),
-            shape: shape.to_vec(),
+            shape: shape.into(),
             dtype,
             quant: None,
             data: None,

@@ -90,7 +90,7 @@ mod tests {
     fn best_classes_are_dequantised_and_ordered() {
         let tensor = Tensor {
             name: "scores".to_owned(),
-            shape: vec![1, 5],
+            shape: [1, 5].as_slice().into(),
             dtype: DType::I8,
             quant: Some(Quant::per_tensor(1.0 / 256.0, -128)),
             data: None,

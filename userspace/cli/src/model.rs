@@ -173,7 +173,7 @@ pub fn noise(graph: &Graph) -> Result<Vec<Value>, CliError> {
                 .collect(),
             _ => (0..tensor.bytes()).map(|_| byte()).collect(),
         };
-        Value::from_bytes(tensor.dtype, tensor.shape.clone(), &bytes)
+        Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &bytes)
             .map_err(|e| CliError::Misuse(format!("input `{}`: {e}", tensor.name)))
     };
     graph.inputs.iter().map(value).collect()

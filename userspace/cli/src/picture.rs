@@ -19,7 +19,7 @@ pub fn load(path: &Path, tensor: &Tensor, range: (f32, f32)) -> Result<Value, Cl
     };
     let picture = resize(&decode(path, channels)?, width, height);
     let bytes = to_type(&picture.samples, tensor, range)?;
-    Value::from_bytes(tensor.dtype, tensor.shape.clone(), &bytes)
+    Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &bytes)
         .map_err(|e| CliError::wrong(path, e))
 }
 
@@ -78,7 +78,7 @@ mod tests {
     fn tensor(dtype: DType, shape: &[usize]) -> Tensor {
         Tensor {
             name: "image".to_owned(),
-            shape: shape.to_vec(),
+            shape: shape.into(),
             dtype,
             quant: Some(Quant::per_tensor(1.0, 0)),
             data: None,

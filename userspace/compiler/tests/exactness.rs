@@ -30,7 +30,7 @@ impl Noise {
 fn tensor(shape: &[usize], scale: f32, zero: i32, data: Option<Vec<u8>>) -> Tensor {
     Tensor {
         name: String::new(),
-        shape: shape.to_vec(),
+        shape: shape.into(),
         dtype: DType::U8,
         quant: Some(Quant::per_tensor(scale, zero)),
         data: data.map(Into::into),
@@ -48,7 +48,7 @@ fn graph(tensors: Vec<Tensor>, kind: OpKind, inputs: usize) -> Graph {
         nodes: vec![Node {
             kind,
             inputs: ids[..ids.len() - 1].iter().copied().map(Some).collect(),
-            outputs: vec![output],
+            outputs: [output].into_iter().collect(),
         }],
         tensors,
     }
@@ -73,7 +73,7 @@ fn exact(graph: &Graph, inputs: &[Vec<u8>], expected: impl Fn(usize) -> f64) -> 
         .iter()
         .zip(inputs)
         .map(|(&id, bytes)| {
-            Value::from_bytes(DType::U8, graph.tensor(id).shape.clone(), bytes).expect("fits")
+            Value::from_bytes(DType::U8, graph.tensor(id).shape.to_vec(), bytes).expect("fits")
         })
         .collect();
     let found = support::run(graph, &executable, Grade::Silicon, &values).expect("no fault");

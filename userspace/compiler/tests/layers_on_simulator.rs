@@ -23,7 +23,7 @@ fn alone(graph: &Graph, op: OpId) -> Graph {
         .collect::<std::collections::BTreeSet<TensorId>>();
     Graph {
         inputs: inputs.into_iter().collect(),
-        outputs: node.outputs.clone(),
+        outputs: node.outputs.to_vec(),
         nodes: vec![node],
         ..graph.clone()
     }
@@ -49,7 +49,7 @@ fn check(name: &str, evidence: Evidence, grade: Grade) {
     for (id, array) in given.chain(stored) {
         let tensor = graph.tensor(id);
         if tensor.dtype.size() == 1 {
-            let value = Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data);
+            let value = Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data);
             known.insert(id, value.expect("fits"));
         }
     }

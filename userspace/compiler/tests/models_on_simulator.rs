@@ -47,7 +47,7 @@ fn run(name: &str, evidence: Evidence) -> Option<Vec<Result>> {
             .zip(&inputs)
             .map(|(&id, array)| {
                 let tensor = graph.tensor(id);
-                Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data).expect("fits")
+                Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data).expect("fits")
             })
             .collect();
         let values = support::run(&graph, &executable, grade, &values).expect("no fault");
@@ -169,7 +169,7 @@ fn cores_do_not_change_results() {
     let graph = tflite::read(&model.bytes()).expect("a public model");
     let array = &model.inputs(&model.cases[0])[0];
     let tensor = graph.tensor(graph.inputs[0]);
-    let input = Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data).expect("fits");
+    let input = Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data).expect("fits");
     let mut outputs = Vec::new();
     for cores in [1, 3] {
         let options = Options {

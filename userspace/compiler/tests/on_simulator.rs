@@ -28,7 +28,7 @@ fn values(graph: &Graph, arrays: &[ferrite_testing::Array]) -> Vec<Value> {
         .zip(arrays)
         .map(|(&id, array)| {
             let tensor = graph.tensor(id);
-            Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data).expect("fits")
+            Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data).expect("fits")
         })
         .collect()
 }

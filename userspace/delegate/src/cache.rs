@@ -126,7 +126,7 @@ mod tests {
     fn graph(data: &[u8]) -> Graph {
         let tensor = Tensor {
             name: "weights".to_owned(),
-            shape: vec![data.len()],
+            shape: [data.len()].into_iter().collect(),
             dtype: DType::U8,
             quant: None,
             data: Some(data.into()),

@@ -4,7 +4,7 @@ use crate::abi::{
     self, RawStatus, TfLiteContext, TfLiteDelegate, TfLiteFloatArray, TfLiteIntArray, TfLiteNode,
     TfLiteRegistration, TfLiteTensor,
 };
-use ferrite_ir::Bytes;
+use ferrite_ir::{Bytes, Shape};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -302,7 +302,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// Dimensions; `None` if the host does not know them.
-    pub fn shape(&self) -> Option<Vec<usize>> {
+    pub fn shape(&self) -> Option<Shape> {
         let dims = NonNull::new(self.get().dims)?;
         // SAFETY: the array belongs to the tensor.
         let dims = unsafe { ints(dims.as_ptr()) };

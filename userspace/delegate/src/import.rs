@@ -70,14 +70,14 @@ struct Import<'h, 'a> {
 impl Import<'_, '_> {
     fn node(&mut self, index: i32) -> Result<(), HostError> {
         let node = self.host.node(index)?;
-        let mut inputs = Vec::with_capacity(node.inputs.len());
+        let mut inputs = SmallVec::with_capacity(node.inputs.len());
         for &tensor in node.inputs {
             inputs.push(match tensor {
                 ..0 => None,
                 _ => Some(self.tensor(tensor)?),
             });
         }
-        let mut outputs = Vec::with_capacity(node.outputs.len());
+        let mut outputs = SmallVec::with_capacity(node.outputs.len());
         for &tensor in node.outputs {
             outputs.push(self.tensor(tensor)?);
         }
@@ -142,7 +142,7 @@ impl Import<'_, '_> {
             self.odd.insert(id, why);
             Tensor {
                 name: tensor.name(),
-                shape: vec![1],
+                shape: smallvec![1],
                 dtype: DType::U8,
                 quant: None,
                 data: None,

@@ -84,7 +84,7 @@ mod tests {
     fn folded_operators_come_with_their_neighbours_only() {
         let tensor = || Tensor {
             name: String::new(),
-            shape: vec![1],
+            shape: [1].into_iter().collect(),
             dtype: DType::U8,
             quant: None,
             data: None,
@@ -92,8 +92,8 @@ mod tests {
         };
         let node = |from, to| Node {
             kind: OpKind::Unary(Unary::Relu),
-            inputs: vec![Some(TensorId(from))],
-            outputs: vec![TensorId(to)],
+            inputs: [Some(TensorId(from))].into_iter().collect(),
+            outputs: [TensorId(to)].into_iter().collect(),
         };
         // 0 -> NPU -> 1 -> folded -> 2 -> CPU -> 3 -> folded -> 4
         let graph = Graph {

@@ -3,6 +3,7 @@
 use crate::op::OpKind;
 use crate::tensor::Tensor;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Index of a tensor in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,9 +19,9 @@ pub struct Node {
     /// What it computes.
     pub kind: OpKind,
     /// Operands in TFLite's order; `None` is an omitted optional operand.
-    pub inputs: Vec<Option<TensorId>>,
+    pub inputs: SmallVec<[Option<TensorId>; 4]>,
     /// Results.
-    pub outputs: Vec<TensorId>,
+    pub outputs: SmallVec<[TensorId; 4]>,
 }
 
 /// A model's (first) subgraph.

@@ -19,6 +19,6 @@ pub mod window;
 pub use self::bytes::Bytes;
 pub use graph::{Graph, Node, OpId, TensorId, Uses};
 pub use op::OpKind;
-pub use tensor::{DType, Quant, Tensor};
+pub use tensor::{DType, Quant, Shape, Tensor};
 pub use verify::{VerifyError, VerifyFault, verify};
 pub use window::{SpatialWindows, Windows};

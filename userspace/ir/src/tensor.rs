@@ -112,13 +112,16 @@ impl Quant {
     }
 }
 
+/// Dimensions. Few have more than those of a feature map, which need no memory of their own.
+pub type Shape = SmallVec<[usize; 4]>;
+
 /// A value of the graph. Activations have no `data`; constants share theirs with the model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Name in the model, not necessarily unique.
     pub name: String,
     /// Dimensions, outermost first (NHWC for feature maps). Empty for a scalar.
-    pub shape: Vec<usize>,
+    pub shape: Shape,
     /// Element type.
     pub dtype: DType,
     /// Quantisation, absent for plain integers and floats.

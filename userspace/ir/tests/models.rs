@@ -48,7 +48,7 @@ fn model_inputs_and_outputs_have_the_reference_shapes() {
             for (ids, arrays) in [inputs, outputs] {
                 assert_eq!(ids.len(), arrays.len(), "{}", model.name);
                 for (&id, array) in ids.iter().zip(arrays) {
-                    assert_eq!(graph.tensor(id).shape, array.shape, "{}", model.name);
+                    assert_eq!(graph.tensor(id).shape[..], array.shape, "{}", model.name);
                 }
             }
         }
@@ -67,7 +67,7 @@ fn cases_have_the_operators_shapes_and_macs_of_the_manifest() {
         for (ids, arrays) in [(&graph.inputs, inputs), (&graph.outputs, outputs)] {
             for (&id, array) in ids.iter().zip(arrays) {
                 let tensor = graph.tensor(id);
-                assert_eq!(tensor.shape, array.shape, "{}", case.id);
+                assert_eq!(tensor.shape[..], array.shape, "{}", case.id);
                 assert_eq!(tensor.dtype.name(), array.element.name(), "{}", case.id);
             }
         }

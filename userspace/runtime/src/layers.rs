@@ -43,7 +43,7 @@ pub fn single_op(graph: &Graph, op: OpId) -> SingleOp {
     let original = |ids: &[TensorId]| ids.iter().map(|id| originals[id.0 as usize]).collect();
     SingleOp {
         inputs: original(&inputs),
-        outputs: node.outputs.clone(),
+        outputs: node.outputs.to_vec(),
         graph: Graph {
             name: format!("{} {}", graph.op_name(op), op.0),
             tensors: originals
@@ -51,7 +51,7 @@ pub fn single_op(graph: &Graph, op: OpId) -> SingleOp {
                 .map(|&id| graph.tensor(id).clone())
                 .collect(),
             inputs,
-            outputs: alone.outputs.clone(),
+            outputs: alone.outputs.to_vec(),
             nodes: vec![alone],
         },
     }

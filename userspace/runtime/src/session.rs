@@ -6,7 +6,7 @@ use crate::layout::{self, LayoutError};
 use crate::requant::{self, RequantError};
 use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
 use ferrite_ir::{DType, Graph, OpId, Tensor, TensorId};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Why a run failed. The session can be used again.
@@ -118,14 +118,43 @@ pub fn cpu_only(graph: &Graph) -> Executable {
     }
 }
 
+/// What runs the operators on the CPU, and has the constants: most models on an NPU need neither.
+struct Host {
+    graph: Arc<Graph>,
+    interpreter: OnceLock<Interpreter>,
+}
+
+impl Host {
+    fn interpreter(&self) -> Result<&Interpreter, CpuError> {
+        if let Some(interpreter) = self.interpreter.get() {
+            return Ok(interpreter);
+        }
+        let made = Interpreter::new(Arc::clone(&self.graph))?;
+        Ok(self.interpreter.get_or_init(|| made))
+    }
+
+    /// The value of a tensor that is computed, and in `values` if it has been, or constant.
+    fn value<'v>(
+        &'v self,
+        values: &'v [Option<Value>],
+        step: usize,
+        tensor: TensorId,
+    ) -> Result<&'v Value, RunError> {
+        let value = match &values[tensor.0 as usize] {
+            Some(value) => Some(value),
+            None => self.interpreter()?.constant(tensor),
+        };
+        value.ok_or(RunError::NotComputed { step, tensor })
+    }
+}
+
 /// A model on a device.
 pub struct Session {
     graph: Arc<Graph>,
     executable: Arc<Executable>,
     device: String,
     program: Option<Box<dyn Program>>,
-    /// Runs the operators on the CPU, and has the constants.
-    interpreter: Interpreter,
+    host: Host,
     /// Values of all tensors that this run has brought to the host, and of the inputs.
     values: Vec<Option<Value>>,
     /// Memory of what an earlier run has brought from the device, to be used again.
@@ -143,17 +172,24 @@ impl Session {
     ) -> Result<Session, RunError> {
         check_ids(&graph, &executable)?;
         let program = device.map(|d| d.load(&executable)).transpose()?;
-        let interpreter = Interpreter::new(Arc::clone(&graph))?;
-        Ok(Session {
+        let session = Session {
             values: vec![None; graph.tensors.len()],
             spare: vec![None; graph.tensors.len()],
             device: device.map_or_else(|| "cpu".to_owned(), Device::name),
+            host: Host {
+                graph: Arc::clone(&graph),
+                interpreter: OnceLock::new(),
+            },
             graph,
             executable,
             program,
-            interpreter,
             profile: Profile::default(),
-        })
+        };
+        let steps = &session.executable.steps;
+        if steps.iter().any(|step| matches!(step, Step::Cpu(_))) {
+            session.host.interpreter()?;
+        }
+        Ok(session)
     }
 
     /// The graph.
@@ -229,7 +265,7 @@ impl Session {
         let tensor = self.graph.outputs.get(index).copied();
         let missing = TensorId(self.graph.tensors.len() as u32);
         match tensor {
-            Some(tensor) => self.value(step, tensor),
+            Some(tensor) => self.host.value(&self.values, step, tensor),
             None => Err(RunError::NotComputed {
                 step,
                 tensor: missing,
@@ -289,12 +325,12 @@ impl Session {
         }
         for (index, (&id, value)) in self.graph.inputs.iter().zip(inputs).enumerate() {
             let tensor = self.graph.tensor(id);
-            if value.dtype() != tensor.dtype || value.shape() != tensor.shape {
+            if value.dtype() != tensor.dtype || value.shape() != &tensor.shape[..] {
                 return Err(RunError::Input {
                     index,
                     name: tensor.name.clone(),
                     expected: tensor.dtype,
-                    expected_shape: tensor.shape.clone(),
+                    expected_shape: tensor.shape.to_vec(),
                     found: value.dtype(),
                     found_shape: value.shape().to_vec(),
                 });
@@ -323,31 +359,18 @@ impl Session {
         let node = self.graph.node(op);
         let operands = node.inputs.iter().map(|id| match id {
             None => Ok(None),
-            Some(id) => self.value(step, *id).map(Some),
+            Some(id) => self.host.value(&self.values, step, *id).map(Some),
         });
         let operands = operands.collect::<Result<Vec<_>, _>>()?;
-        let results = self.interpreter.run_op(op, &operands)?;
+        let results = self.host.interpreter()?.run_op(op, &operands)?;
         for (&id, value) in node.outputs.iter().zip(results) {
             self.values[id.0 as usize] = Some(value);
         }
         Ok(())
     }
 
-    fn value(&self, step: usize, tensor: TensorId) -> Result<&Value, RunError> {
-        self.values[tensor.0 as usize]
-            .as_ref()
-            .or_else(|| self.interpreter.constant(tensor))
-            .ok_or(RunError::NotComputed { step, tensor })
-    }
-
     fn enter(&mut self, step: usize, port: &Port) -> Result<(), RunError> {
-        let value = self.values[port.tensor.0 as usize]
-            .as_ref()
-            .or_else(|| self.interpreter.constant(port.tensor))
-            .ok_or(RunError::NotComputed {
-                step,
-                tensor: port.tensor,
-            })?;
+        let value = self.host.value(&self.values, step, port.tensor)?;
         let mut result = Ok(());
         program(&mut self.program)?.write(port.region, &mut |device| {
             result = layout::enter(port, value.bytes(), device);
@@ -401,7 +424,7 @@ impl Session {
 /// A value of zeros for a tensor.
 fn zeros(graph: &Graph, tensor: TensorId) -> Result<Value, RunError> {
     let Tensor { dtype, shape, .. } = graph.tensor(tensor);
-    let zeros = Value::zeros(*dtype, shape.clone());
+    let zeros = Value::zeros(*dtype, shape.to_vec());
     Ok(zeros.map_err(|source| CpuError::Constant { tensor, source })?)
 }
 

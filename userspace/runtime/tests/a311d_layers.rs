@@ -23,7 +23,7 @@ fn alone(graph: &Graph, op: OpId) -> Graph {
     inputs.dedup();
     Graph {
         inputs,
-        outputs: node.outputs.clone(),
+        outputs: node.outputs.to_vec(),
         nodes: vec![node],
         ..graph.clone()
     }
@@ -31,7 +31,7 @@ fn alone(graph: &Graph, op: OpId) -> Graph {
 
 fn value(graph: &Graph, id: TensorId, array: &Array) -> Value {
     let tensor = graph.tensor(id);
-    Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data).expect("fits")
+    Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data).expect("fits")
 }
 
 /// How far an operator is off, and the share of its elements that is; None if it is not on the NPU.

@@ -138,7 +138,7 @@ impl Builder {
         let id = TensorId(self.graph.tensors.len() as u32);
         self.graph.tensors.push(Tensor {
             name: format!("t{}", id.0),
-            shape: shape.to_vec(),
+            shape: shape.into(),
             dtype,
             quant: Some(quant),
             data: data.map(Bytes::from),
@@ -187,7 +187,7 @@ impl Builder {
         self.graph.nodes.push(Node {
             kind,
             inputs: inputs.iter().copied().map(Some).collect(),
-            outputs: vec![output],
+            outputs: [output].into_iter().collect(),
         });
     }
 
@@ -321,7 +321,7 @@ fn alone(graph: &Graph, op: OpId, known: &[Option<Value>]) -> Value {
         .collect();
     let graph = Graph {
         inputs,
-        outputs: node.outputs.clone(),
+        outputs: node.outputs.to_vec(),
         nodes: vec![node],
         ..graph.clone()
     };
@@ -349,7 +349,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let mut session =
         Session::new(graph.clone(), executable, Some(&SimA311d::new())).expect("loads");
     let input = graph.tensor(graph.inputs[0]);
-    let value = Value::from_bytes(input.dtype, input.shape.clone(), &noise).expect("fits");
+    let value = Value::from_bytes(input.dtype, input.shape.to_vec(), &noise).expect("fits");
     let outputs = session
         .run(std::slice::from_ref(&value))
         .map_err(|fault| TestCaseError::fail(fault.to_string()))?;

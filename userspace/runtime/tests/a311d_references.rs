@@ -29,7 +29,7 @@ fn compare(session: &mut Session, inputs: &[Array], expected: &[Array]) -> (i32,
         .zip(inputs)
         .map(|(&id, array)| {
             let tensor = graph.tensor(id);
-            Value::from_bytes(tensor.dtype, tensor.shape.clone(), &array.data).expect("fits")
+            Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data).expect("fits")
         })
         .collect();
     let results = session.run(&values).expect("no fault");

@@ -152,7 +152,7 @@ fn tensor_json(tensor: &Tensor) -> Value {
     json!({
         "name": tensor.name,
         "dtype": type_name(tensor),
-        "shape": tensor.shape,
+        "shape": tensor.shape[..],
         "quantization": quantisation,
         "constant": tensor.is_constant(),
     })

@@ -33,7 +33,7 @@ mod tests {
     fn graph(ops: usize, back: usize) -> Graph {
         let tensor = |index: usize| Tensor {
             name: format!("<t{index}>"),
-            shape: vec![1, 8, 8, index],
+            shape: [1, 8, 8, index].into(),
             dtype: DType::I8,
             quant: None,
             data: None,
@@ -44,11 +44,11 @@ mod tests {
                 op: Binary::Add,
                 activation: Activation::None,
             },
-            inputs: vec![
-                Some(TensorId(op as u32)),
-                Some(TensorId(op.saturating_sub(back) as u32)),
-            ],
-            outputs: vec![TensorId(op as u32 + 1)],
+            inputs: [op, op.saturating_sub(back)]
+                .map(|id| Some(TensorId(id as u32)))
+                .into_iter()
+                .collect(),
+            outputs: [TensorId(op as u32 + 1)].into_iter().collect(),
         };
         Graph {
             name: "test".to_owned(),

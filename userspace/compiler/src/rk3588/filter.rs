@@ -29,6 +29,10 @@ pub struct Filter<'g> {
     sums: Vec<Sums>,
 }
 
+/// A reach, in halves, up to which accumulators of stored data surely have 32 bits: these reach less
+/// than 1.01 times as far.
+const SURE: i64 = 2 * (i32::MAX as i64) / 102 * 100;
+
 /// The accumulators of a convolution.
 pub struct Accumulators {
     /// What turns sums over stored data into the model's, by channel.
@@ -181,27 +185,39 @@ impl<'g> Filter<'g> {
     /// bits.
     pub fn accumulators(&self, input_zero: i32) -> Result<Accumulators, Unsupported> {
         let zero = i64::from(input_zero);
-        let (mut stored, mut reach) = (0, 0);
         let mut bias: Vec<i32> = match self.bias {
             Some(given) => given.iter().map(|word| i32::from_le_bytes(*word)).collect(),
             None => vec![0; self.outputs],
         };
+        let mut reach = 0;
         for (bias, &Sums { signed, magnitude }) in bias.iter_mut().zip(&self.sums) {
             let corrected = i64::from(*bias) - zero * signed;
-            stored = stored.max(corrected.abs() + magnitude * 128);
             // Data lie from -128 to 127: half a step below zero, at most 255 halves from there.
             let middle = 2 * corrected - signed;
             reach = reach.max(middle.abs() + 255 * magnitude);
             *bias = corrected as i32;
         }
-        if stored > i64::from(i32::MAX) {
-            return Err(Unsupported::new(format!(
-                "an accumulator may reach {stored}, beyond 32 bits"
-            )));
+        if reach > SURE {
+            self.check_stored(zero)?;
         }
         Ok(Accumulators {
             bias,
             reach: reach / 2,
         })
+    }
+
+    /// Whether the accumulators of stored data, which are at most 128 from zero, have 32 bits.
+    fn check_stored(&self, input_zero: i64) -> Result<(), Unsupported> {
+        let given = |output: usize| self.bias.map_or(0, |bias| i32::from_le_bytes(bias[output]));
+        let stored = self.sums.iter().enumerate().map(|(output, sums)| {
+            let corrected = i64::from(given(output)) - input_zero * sums.signed;
+            corrected.abs() + sums.magnitude * 128
+        });
+        match stored.max() {
+            Some(most) if most > i64::from(i32::MAX) => Err(Unsupported::new(format!(
+                "an accumulator may reach {most}, beyond 32 bits"
+            ))),
+            _ => Ok(()),
+        }
     }
 }

@@ -78,7 +78,7 @@ mod tests {
         let all = channels.iter().sum();
         let tensor = |(i, &c): (usize, &usize)| Tensor {
             name: format!("t{i}"),
-            shape: vec![1, 4, 4, c],
+            shape: [1, 4, 4, c].into_iter().collect(),
             dtype: DType::U8,
             quant: Some(Quant::per_tensor(
                 0.5,
@@ -104,7 +104,7 @@ mod tests {
                     activation: Activation::None,
                 },
                 inputs: inputs.into_iter().map(Some).collect(),
-                outputs: vec![output],
+                outputs: [output].into_iter().collect(),
             }],
             ..Graph::default()
         }

@@ -93,7 +93,7 @@ pub fn run(
                         _ => leave(port, bytes),
                     }
                 });
-                let value = Value::from_bytes(tensor.dtype, tensor.shape.clone(), &bytes)
+                let value = Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &bytes)
                     .map_err(|e| e.to_string())?;
                 values.insert(port.tensor, value);
             }

@@ -103,7 +103,7 @@ fn tensor(
     cursor.end()?;
     Ok(Tensor {
         name,
-        shape,
+        shape: shape.into(),
         dtype,
         quant,
         data,
@@ -190,7 +190,7 @@ fn node(mut cursor: Cursor<'_>) -> Result<Node, ParseError> {
     };
     Ok(Node {
         kind,
-        inputs,
-        outputs,
+        inputs: inputs.into(),
+        outputs: outputs.into(),
     })
 }

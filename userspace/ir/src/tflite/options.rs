@@ -415,7 +415,7 @@ pub(super) fn shape_detections(params: &DetectionParams, outputs: &[TensorId], g
     for (id, shape) in outputs.iter().zip(shapes) {
         let tensor = &mut graph.tensors[id.0 as usize];
         if tensor.shape.is_empty() {
-            tensor.shape = shape.to_vec();
+            tensor.shape = shape.into();
         }
     }
 }

@@ -112,7 +112,7 @@ fn one(
     }
     Ok(Tensor {
         name: name.to_owned(),
-        shape,
+        shape: shape.into(),
         dtype,
         quant,
         data,

@@ -71,7 +71,7 @@ impl State<'_> {
                 *defined = true;
                 let shape = &self.graph.tensor(id).shape;
                 if shape.contains(&0) {
-                    let shape = shape.clone();
+                    let shape = shape.to_vec();
                     self.fault(op, VerifyFault::Empty { tensor, shape });
                 }
             }
@@ -88,7 +88,7 @@ impl State<'_> {
                 let t = self.graph.tensor(id);
                 let list = t.is_constant() && t.shape.len() == 1 && t.quant.is_none();
                 if t.shape.contains(&0) && !list {
-                    let shape = t.shape.clone();
+                    let shape = t.shape.to_vec();
                     self.fault(op, VerifyFault::Empty { tensor, shape });
                 }
             }

@@ -93,9 +93,9 @@ pub(super) fn check(graph: &Graph, op: OpId) -> Result<(), VerifyFault> {
 /// An output has the shape that it should.
 fn same(v: View<'_>, output: usize, expected: &[usize]) -> Result<(), VerifyFault> {
     match v.graph.output(v.op, output) {
-        Some(tensor) if tensor.shape != expected => Err(OutputShape {
+        Some(tensor) if tensor.shape[..] != *expected => Err(OutputShape {
             output,
-            found: tensor.shape.clone(),
+            found: tensor.shape.to_vec(),
             expected: expected.to_vec(),
         }),
         _ => Ok(()),

@@ -120,7 +120,7 @@ impl Interpreter {
                 value.is_none_or(|v| own.is_some_and(|c| std::ptr::eq(c, v)))
             });
         let usual = match (ctx.inputs.first(), ctx.input_tensor(0)) {
-            (Some(Some(x)), Ok(tensor)) => x.shape() == tensor.shape,
+            (Some(Some(x)), Ok(tensor)) => x.shape() == &tensor.shape[..],
             _ => false,
         };
         if !(fixed && usual) {
@@ -202,13 +202,13 @@ impl Interpreter {
         let mut values = vec![None; self.graph.tensors.len()];
         for (index, (&id, value)) in ids.iter().zip(inputs).enumerate() {
             let tensor = self.graph.tensor(id);
-            if value.dtype() != tensor.dtype || value.shape() != tensor.shape {
+            if value.dtype() != tensor.dtype || value.shape() != &tensor.shape[..] {
                 return Err(CpuError::Input {
                     index,
                     found: value.dtype(),
                     found_shape: value.shape().to_vec(),
                     expected: tensor.dtype,
-                    expected_shape: tensor.shape.clone(),
+                    expected_shape: tensor.shape.to_vec(),
                 });
             }
             values[id.0 as usize] = Some(value.clone());
@@ -222,7 +222,7 @@ fn constant(graph: &Graph, id: TensorId) -> Result<Option<Value>, CpuError> {
     let Some(data) = &tensor.data else {
         return Ok(None);
     };
-    Value::from_bytes(tensor.dtype, tensor.shape.clone(), data)
+    Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), data)
         .map(Some)
         .map_err(|source| CpuError::Constant { tensor: id, source })
 }

@@ -10,7 +10,7 @@ pub(super) fn reshape(ctx: &Context<'_>) -> Result<Value, KernelError> {
     let x = ctx.input(0)?;
     let shape = &ctx.output_tensor(0)?.shape;
     if shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) == Some(x.elements()) {
-        return x.clone().reshaped(shape.clone());
+        return x.clone().reshaped(shape.to_vec());
     }
     let wanted = ctx.input(1)?.integers()?;
     let known: usize = wanted
@@ -30,7 +30,7 @@ pub(super) fn reshape(ctx: &Context<'_>) -> Result<Value, KernelError> {
 pub(super) fn squeeze(ctx: &Context<'_>) -> Result<Value, KernelError> {
     ctx.input(0)?
         .clone()
-        .reshaped(ctx.output_tensor(0)?.shape.clone())
+        .reshaped(ctx.output_tensor(0)?.shape.to_vec())
 }
 
 /// EXPAND_DIMS: one more dimension of size one.

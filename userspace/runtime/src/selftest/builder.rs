@@ -91,7 +91,7 @@ impl Builder {
         let id = TensorId(self.graph.tensors.len() as u32);
         self.graph.tensors.push(Tensor {
             name: format!("t{}", id.0),
-            shape: shape.to_vec(),
+            shape: shape.into(),
             dtype,
             quant,
             data: data.map(Bytes::from),
@@ -189,7 +189,7 @@ impl Builder {
         self.graph.nodes.push(Node {
             kind,
             inputs: inputs.iter().copied().map(Some).collect(),
-            outputs: self.graph.outputs.clone(),
+            outputs: self.graph.outputs.clone().into(),
         });
         (Arc::new(self.graph), self.inputs)
     }
