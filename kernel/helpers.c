@@ -68,9 +68,9 @@ void ferrite_gem_put(struct drm_gem_object *obj)
 	drm_gem_object_put(obj);
 }
 
-int ferrite_gem_use_large_pages(struct drm_device *dev)
+int ferrite_gem_huge_mnt_create(struct drm_device *dev, const char *value)
 {
-	return drm_gem_huge_mnt_create(dev, "within_size");
+	return drm_gem_huge_mnt_create(dev, value);
 }
 
 u64 ferrite_gem_mmap_offset(struct drm_gem_object *obj)

@@ -163,7 +163,7 @@ impl<T: Driver> Device<T> {
             (*raw.cast::<bindings::drm_device>()).driver = Tables::<T>::FULL;
             // Buffers in pages as large as fit into them cost less to make. A kernel that does not
             // know how takes small ones.
-            let _ = c::ferrite_gem_use_large_pages(raw.cast());
+            let _ = c::ferrite_gem_huge_mnt_create(raw.cast(), c"within_size".as_ptr());
             // The reference of a new device is ours.
             Ok(ARef::from_raw(NonNull::new_unchecked(raw)))
         }
