@@ -23,8 +23,8 @@ pub struct Plan<G> {
 
 #[derive(Clone, Debug)]
 enum Lowered {
-    Rk3588(rk3588::Lowered),
-    A311d(vivante::Lowered),
+    Rk3588(rk3588::Lowering),
+    A311d(vivante::Lowering),
 }
 
 impl<G: Borrow<Graph>> Plan<G> {
@@ -33,11 +33,11 @@ impl<G: Borrow<Graph>> Plan<G> {
         let whole: &Graph = graph.borrow();
         let (lowered, placements) = match options.target {
             Target::Rk3588 => {
-                let (lowered, placements) = rk3588::Lowered::new(whole, options)?;
+                let (lowered, placements) = rk3588::lower(whole, options)?;
                 (Lowered::Rk3588(lowered), placements)
             }
             Target::A311d => {
-                let (lowered, placements) = vivante::Lowered::new(whole, options)?;
+                let (lowered, placements) = vivante::lower(whole, options)?;
                 (Lowered::A311d(lowered), placements)
             }
         };
@@ -58,8 +58,8 @@ impl<G: Borrow<Graph>> Plan<G> {
     pub fn compile(self) -> Result<Executable, CompileError> {
         let graph = self.graph.borrow();
         match self.lowered {
-            Lowered::Rk3588(lowered) => lowered.write(graph, &self.options),
-            Lowered::A311d(lowered) => lowered.write(graph, &self.options),
+            Lowered::Rk3588(lowered) => rk3588::write(lowered, graph, &self.options),
+            Lowered::A311d(lowered) => vivante::write(lowered, graph, &self.options),
         }
     }
 }

@@ -118,7 +118,8 @@ pub fn cpu_only(graph: &Graph) -> Executable {
     }
 }
 
-/// What runs the operators on the CPU, and has the constants: most models on an NPU need neither.
+/// The graph, and what runs its operators on the CPU and has its constants: most models on an NPU need
+/// neither of these.
 struct Host {
     graph: Arc<Graph>,
     interpreter: OnceLock<Interpreter>,
@@ -150,7 +151,6 @@ impl Host {
 
 /// A model on a device.
 pub struct Session {
-    graph: Arc<Graph>,
     executable: Arc<Executable>,
     device: String,
     program: Option<Box<dyn Program>>,
@@ -177,10 +177,9 @@ impl Session {
             spare: vec![None; graph.tensors.len()],
             device: device.map_or_else(|| "cpu".to_owned(), Device::name),
             host: Host {
-                graph: Arc::clone(&graph),
+                graph,
                 interpreter: OnceLock::new(),
             },
-            graph,
             executable,
             program,
             profile: Profile::default(),
@@ -194,7 +193,7 @@ impl Session {
 
     /// The graph.
     pub fn graph(&self) -> &Graph {
-        &self.graph
+        &self.host.graph
     }
 
     /// The executable.
@@ -230,7 +229,7 @@ impl Session {
     ) -> Result<Vec<Value>, RunError> {
         self.set_inputs(inputs)?;
         self.run_steps(&mut observe)?;
-        let outputs = 0..self.graph.outputs.len();
+        let outputs = 0..self.host.graph.outputs.len();
         outputs.map(|index| self.output(index).cloned()).collect()
     }
 
@@ -240,20 +239,25 @@ impl Session {
     /// # Errors
     /// [`RunError::InputCount`] if there is no such input; if there is no memory.
     pub fn input_mut(&mut self, index: usize) -> Result<&mut Value, RunError> {
-        let count = self.graph.inputs.len();
-        let id = self.graph.inputs.get(index).ok_or(RunError::InputCount {
-            expected: count,
-            found: index + 1,
-        })?;
+        let count = self.host.graph.inputs.len();
+        let id = self
+            .host
+            .graph
+            .inputs
+            .get(index)
+            .ok_or(RunError::InputCount {
+                expected: count,
+                found: index + 1,
+            })?;
         match &mut self.values[id.0 as usize] {
             Some(value) => Ok(value),
-            slot => Ok(slot.insert(zeros(&self.graph, *id)?)),
+            slot => Ok(slot.insert(zeros(&self.host.graph, *id)?)),
         }
     }
 
     /// One inference on what is in the inputs; see [`Session::output`] for the results.
     pub fn run_in_place(&mut self) -> Result<(), RunError> {
-        for index in 0..self.graph.inputs.len() {
+        for index in 0..self.host.graph.inputs.len() {
             self.input_mut(index)?;
         }
         self.run_steps(&mut |_, _| {})
@@ -262,8 +266,8 @@ impl Session {
     /// The output at `index` of the graph's outputs, as the last run has left it.
     pub fn output(&self, index: usize) -> Result<&Value, RunError> {
         let step = self.executable.steps.len();
-        let tensor = self.graph.outputs.get(index).copied();
-        let missing = TensorId(self.graph.tensors.len() as u32);
+        let tensor = self.host.graph.outputs.get(index).copied();
+        let missing = TensorId(self.host.graph.tensors.len() as u32);
         match tensor {
             Some(tensor) => self.host.value(&self.values, step, tensor),
             None => Err(RunError::NotComputed {
@@ -317,14 +321,14 @@ impl Session {
     }
 
     fn set_inputs(&mut self, inputs: &[Value]) -> Result<(), RunError> {
-        if inputs.len() != self.graph.inputs.len() {
+        if inputs.len() != self.host.graph.inputs.len() {
             return Err(RunError::InputCount {
-                expected: self.graph.inputs.len(),
+                expected: self.host.graph.inputs.len(),
                 found: inputs.len(),
             });
         }
-        for (index, (&id, value)) in self.graph.inputs.iter().zip(inputs).enumerate() {
-            let tensor = self.graph.tensor(id);
+        for (index, (&id, value)) in self.host.graph.inputs.iter().zip(inputs).enumerate() {
+            let tensor = self.host.graph.tensor(id);
             if value.dtype() != tensor.dtype || value.shape() != &tensor.shape[..] {
                 return Err(RunError::Input {
                     index,
@@ -336,7 +340,7 @@ impl Session {
                 });
             }
         }
-        for (&id, value) in self.graph.inputs.iter().zip(inputs) {
+        for (&id, value) in self.host.graph.inputs.iter().zip(inputs) {
             self.values[id.0 as usize] = Some(value.clone());
         }
         Ok(())
@@ -344,11 +348,11 @@ impl Session {
 
     /// What an earlier run computed must not stand in for what this one fails to compute.
     fn forget(&mut self) -> Result<(), RunError> {
-        for (id, tensor) in (0..).map(TensorId).zip(&self.graph.tensors) {
+        for (id, tensor) in (0..).map(TensorId).zip(&self.host.graph.tensors) {
             let value = &mut self.values[id.0 as usize];
             if tensor.variable && value.is_none() {
-                *value = Some(zeros(&self.graph, id)?);
-            } else if !tensor.variable && !self.graph.inputs.contains(&id) {
+                *value = Some(zeros(&self.host.graph, id)?);
+            } else if !tensor.variable && !self.host.graph.inputs.contains(&id) {
                 *value = None;
             }
         }
@@ -356,7 +360,7 @@ impl Session {
     }
 
     fn run_op(&mut self, step: usize, op: OpId) -> Result<(), RunError> {
-        let node = self.graph.node(op);
+        let node = self.host.graph.node(op);
         let operands = node.inputs.iter().map(|id| match id {
             None => Ok(None),
             Some(id) => self.host.value(&self.values, step, *id).map(Some),
@@ -376,16 +380,16 @@ impl Session {
             result = layout::enter(port, value.bytes(), device);
         })?;
         result.map_err(|source| RunError::Layout {
-            tensor: self.graph.tensor(port.tensor).name.clone(),
+            tensor: self.host.graph.tensor(port.tensor).name.clone(),
             source,
         })
     }
 
     fn leave(&mut self, port: &Port, requant: Option<&HostRequant>) -> Result<(), RunError> {
-        let tensor = self.graph.tensor(port.tensor);
+        let tensor = self.host.graph.tensor(port.tensor);
         let mut value = match self.spare[port.tensor.0 as usize].take() {
             Some(value) => value,
-            None => zeros(&self.graph, port.tensor)?,
+            None => zeros(&self.host.graph, port.tensor)?,
         };
         let mut result = Ok(());
         program(&mut self.program)?.read(port.region, &mut |device| {
@@ -415,7 +419,10 @@ impl Session {
             .submit(jobs)
             .map_err(|source| RunError::Job {
                 device: self.device.clone(),
-                ops: describe(&self.graph, source.job().map_or(jobs, |j| &jobs[j..=j])),
+                ops: describe(
+                    &self.host.graph,
+                    source.job().map_or(jobs, |j| &jobs[j..=j]),
+                ),
                 source,
             })
     }

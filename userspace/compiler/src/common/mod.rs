@@ -5,12 +5,14 @@ pub mod dump;
 pub mod fold_activation;
 pub mod fold_pad;
 pub mod index;
+pub mod lowering;
 pub mod plan_memory;
 pub mod plan_segments;
 pub mod stored;
 
 pub use choice::{Choice, Lowered, Maps, Work};
 pub use index::Index;
+pub use lowering::{Lower, Lowering, Scheduled};
 
 /// Index of a feature map of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

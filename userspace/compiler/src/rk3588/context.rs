@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use ferrite_ir::op::Hw;
-use ferrite_ir::{DType, Graph, TensorId};
+use ferrite_ir::{DType, Graph, OpId, TensorId};
 
-use super::program::{CubeId, Program, Rect, Side};
-use crate::common::{self, Index};
+use super::lower;
+use super::program::{CubeId, Layer, Program, Rect, Side};
+use crate::common::{Choice, Index, Lower, Maps};
 use crate::executable::Evidence;
 use crate::{Options, Unsupported};
 
@@ -43,7 +44,7 @@ impl<'g> Deref for Context<'g> {
     }
 }
 
-impl common::Maps for Context<'_> {
+impl Maps for Context<'_> {
     fn known_map(&self, tensor: TensorId) -> Option<CubeId> {
         self.known_cube(tensor)
     }
@@ -53,9 +54,11 @@ impl common::Maps for Context<'_> {
     }
 }
 
-impl<'g> Context<'g> {
-    /// Indexes `graph`.
-    pub fn new(graph: &'g Graph, options: &'g Options) -> Self {
+impl<'g> Lower<'g> for Context<'g> {
+    type Layer = Layer;
+    type Findings = Findings;
+
+    fn new(graph: &'g Graph, options: &'g Options) -> Self {
         Context {
             index: Index::new(graph),
             options,
@@ -65,8 +68,7 @@ impl<'g> Context<'g> {
         }
     }
 
-    /// Goes on where another context of the graph, or of one with the same tensors, has ended.
-    pub fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
+    fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
         Context {
             index: Index::new(graph),
             options,
@@ -76,8 +78,7 @@ impl<'g> Context<'g> {
         }
     }
 
-    /// What is to be kept beyond the graph's borrow.
-    pub fn into_findings(self) -> Findings {
+    fn into_findings(self) -> Findings {
         Findings {
             program: self.program,
             cubes: self.cubes,
@@ -85,6 +86,16 @@ impl<'g> Context<'g> {
         }
     }
 
+    fn clamp(&mut self, tensor: TensorId, range: (i32, i32)) {
+        self.clamps.insert(tensor, range);
+    }
+
+    fn choose(&mut self, op: OpId) -> Choice<Layer> {
+        lower::choose(self, op)
+    }
+}
+
+impl<'g> Context<'g> {
     /// Whether `evidence` is admitted.
     pub fn admits(&self, evidence: Evidence) -> bool {
         evidence <= self.options.evidence

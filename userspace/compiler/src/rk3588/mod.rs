@@ -39,76 +39,34 @@ use std::fmt::Write;
 
 use ferrite_ir::Graph;
 
-use crate::common::plan_segments::{self, Event};
-use crate::common::{Choice, choice, dump, fold_activation};
+use crate::common::{self, Scheduled, dump};
 use crate::executable::{Executable, Placement};
 use crate::{CompileError, Options};
 use context::{Context, Findings};
 use program::Layer;
 
 /// How a graph's operators are done: in which layers on the NPU, if there.
-#[derive(Clone, Debug)]
-pub struct Lowered {
-    findings: Findings,
-    /// By operator.
-    pub choices: Vec<Choice<Layer>>,
+pub type Lowering = common::Lowering<Findings, Layer>;
+
+/// Lowers the operators of a graph; also tells where they would run.
+pub fn lower(graph: &Graph, options: &Options) -> Result<(Lowering, Vec<Placement>), CompileError> {
+    common::lowering::lower::<Context>(graph, options)
 }
 
-/// Layers in the order of their submissions.
-struct Scheduled<'g> {
-    ctx: Context<'g>,
-    events: Vec<Event<Layer>>,
-    placements: Vec<Placement>,
-}
-
-impl Lowered {
-    /// Lowers the operators of a graph; also tells where they would run.
-    pub fn new(
-        graph: &Graph,
-        options: &Options,
-    ) -> Result<(Lowered, Vec<Placement>), CompileError> {
-        let mut ctx = Context::new(graph, options);
-        for (tensor, activation) in fold_activation::folded(&ctx) {
-            if let Ok(stored) = ctx.stored(tensor) {
-                ctx.clamps.insert(tensor, stored.range(activation));
-            }
-        }
-        let ops = graph.op_ids();
-        let choices: Vec<_> = ops.map(|op| lower::choose(&mut ctx, op)).collect();
-        let schedule = plan_segments::schedule(&ctx, &ctx, &choices)?;
-        let placements = choice::placements(graph, &choices, &schedule);
-        let findings = ctx.into_findings();
-        Ok((Lowered { findings, choices }, placements))
-    }
-
-    /// Schedules the layers.
-    fn schedule<'g>(
-        mut self,
-        graph: &'g Graph,
-        options: &'g Options,
-    ) -> Result<Scheduled<'g>, CompileError> {
-        let ctx = Context::resume(graph, options, self.findings);
-        let schedule = plan_segments::schedule(&ctx, &ctx, &self.choices)?;
-        let placements = choice::placements(graph, &self.choices, &schedule);
-        let events = schedule.with_layers(&mut self.choices);
-        Ok(Scheduled {
-            ctx,
-            events,
-            placements,
-        })
-    }
-
-    /// Schedules the layers and writes everything out.
-    pub fn write(self, graph: &Graph, options: &Options) -> Result<Executable, CompileError> {
-        let scheduled = self.schedule(graph, options)?;
-        assemble::assemble(&scheduled.ctx, scheduled.events, scheduled.placements)
-    }
+/// Schedules the layers and writes everything out.
+pub fn write(
+    lowering: Lowering,
+    graph: &Graph,
+    options: &Options,
+) -> Result<Executable, CompileError> {
+    let scheduled: Scheduled<Context, _> = lowering.schedule(graph, options)?;
+    assemble::assemble(&scheduled.ctx, scheduled.events, scheduled.placements)
 }
 
 /// The NPU-level form of a model as text: cubes, then the steps.
 pub fn dump(graph: &Graph, options: &Options) -> Result<String, CompileError> {
-    let (lowered, _) = Lowered::new(graph, options)?;
-    let Scheduled { ctx, events, .. } = lowered.schedule(graph, options)?;
+    let (lowering, _) = lower(graph, options)?;
+    let Scheduled { ctx, events, .. }: Scheduled<Context, _> = lowering.schedule(graph, options)?;
     let mut text = String::new();
     for (i, cube) in ctx.program.cubes.iter().enumerate() {
         let [h, w, c] = cube.shape;

@@ -112,8 +112,9 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::Scheduled;
     use crate::common::plan_segments::Event;
-    use crate::rk3588::Lowered;
+    use crate::rk3588::{self, context::Context};
     use crate::{Evidence, Options, Target};
 
     #[test]
@@ -137,8 +138,9 @@ mod tests {
                     cores,
                     ..Options::new(Target::Rk3588)
                 };
-                let (lowered, _) = Lowered::new(&graph, &options).expect("lowers");
-                let scheduled = lowered.schedule(&graph, &options).expect("plans");
+                let (lowered, _) = rk3588::lower(&graph, &options).expect("lowers");
+                let scheduled: Scheduled<Context, _> =
+                    lowered.schedule(&graph, &options).expect("plans");
                 for event in &scheduled.events {
                     if let Event::Submit(layers) = event {
                         let found = verify(&scheduled.ctx.program, layers);

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use ferrite_ir::{DType, Graph, TensorId};
+use ferrite_ir::{DType, Graph, OpId, TensorId};
 
 use super::coefficients::planes_written;
-use super::program::{Map, Side};
+use super::program::{Layer, Map, Side};
+use super::{lower, split_channels};
 use crate::common::index::map_shape;
-use crate::common::{Index, MapId, Maps};
+use crate::common::plan_segments::Event;
+use crate::common::{Choice, Index, Lower, MapId, Maps};
 use crate::executable::Evidence;
 use crate::{Options, Unsupported};
 
@@ -52,9 +54,11 @@ impl Maps for Context<'_> {
     }
 }
 
-impl<'g> Context<'g> {
-    /// Indexes `graph`.
-    pub fn new(graph: &'g Graph, options: &'g Options) -> Self {
+impl<'g> Lower<'g> for Context<'g> {
+    type Layer = Layer;
+    type Findings = Findings;
+
+    fn new(graph: &'g Graph, options: &'g Options) -> Self {
         Context {
             index: Index::new(graph),
             options,
@@ -64,8 +68,7 @@ impl<'g> Context<'g> {
         }
     }
 
-    /// Goes on where another context of the graph, or of one with the same tensors, has ended.
-    pub fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
+    fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
         Context {
             index: Index::new(graph),
             options,
@@ -75,8 +78,7 @@ impl<'g> Context<'g> {
         }
     }
 
-    /// What is to be kept beyond the graph's borrow.
-    pub fn into_findings(self) -> Findings {
+    fn into_findings(self) -> Findings {
         Findings {
             maps: self.maps,
             of_tensor: self.of_tensor,
@@ -84,6 +86,24 @@ impl<'g> Context<'g> {
         }
     }
 
+    fn clamp(&mut self, tensor: TensorId, range: (i32, i32)) {
+        self.clamps.insert(tensor, range);
+    }
+
+    fn choose(&mut self, op: OpId) -> Choice<Layer> {
+        lower::choose(self, op)
+    }
+
+    fn reconsider(&self, choices: &mut [Choice<Layer>]) {
+        lower::leave_idle(self, choices);
+    }
+
+    fn divide(&self, events: &mut [Event<Layer>]) {
+        split_channels::split(self, events);
+    }
+}
+
+impl<'g> Context<'g> {
     /// Whether `evidence` is admitted.
     pub fn admits(&self, evidence: Evidence) -> bool {
         evidence <= self.options.evidence

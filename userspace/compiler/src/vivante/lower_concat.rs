@@ -70,6 +70,7 @@ pub fn lower_concat(ctx: &mut Context, op: OpId) -> Lowering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::Lower;
     use crate::{Options, Target};
     use ferrite_ir::{DType, Graph, Node, Quant, Tensor, TensorId};
 
