@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use ferrite_ir::{Graph, OpId, TensorId};
+use ferrite_ir::{Graph, OpId, TensorId, Uses};
 
 use crate::common::Index;
 use crate::common::choice::{Choice, Work};
@@ -54,6 +54,14 @@ impl<G: Borrow<Graph>> Plan<G> {
         &self.graph
     }
 
+    /// Who makes and who reads the tensors of the graph.
+    pub fn uses(&self) -> &Arc<Uses> {
+        match &self.lowered {
+            Lowered::Rk3588(lowered) => &lowered.uses,
+            Lowered::A311d(lowered) => &lowered.uses,
+        }
+    }
+
     /// Writes constants and commands.
     pub fn compile(self) -> Result<Executable, CompileError> {
         let graph = self.graph.borrow();
@@ -77,7 +85,7 @@ impl Plan<Graph> {
             *new_ids.get_mut(op.0 as usize)? = Some(new);
         }
         let kept = |op: usize| new_ids[op];
-        let index = Index::new(&self.graph);
+        let index = Index::new(&self.graph, Arc::clone(self.uses()));
         let seen = |output: &TensorId| {
             let left = |op: &OpId| kept(op.0 as usize).is_none();
             index.is_output(*output) || index.uses(*output).iter().any(left)
@@ -100,6 +108,11 @@ impl Plan<Graph> {
         self.placements.retain(|_| keep());
         self.graph.inputs = self.graph.free_tensors();
         self.graph.outputs = outputs;
+        let uses = Arc::new(self.graph.uses());
+        match &mut self.lowered {
+            Lowered::Rk3588(lowered) => lowered.uses = uses,
+            Lowered::A311d(lowered) => lowered.uses = uses,
+        }
         Some(Plan {
             graph: Arc::new(self.graph),
             options: self.options,

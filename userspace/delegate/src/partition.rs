@@ -2,7 +2,7 @@
 
 use crate::import::Imported;
 use ferrite_compiler::{Placement, Plan};
-use ferrite_ir::{Graph, OpId, TensorId};
+use ferrite_ir::{Graph, OpId, TensorId, Uses};
 use std::sync::Arc;
 
 /// What was found out about a whole model while its operators were chosen.
@@ -43,12 +43,11 @@ impl Chosen {
     }
 }
 
-/// The operators of `graph` that its `placements` put on the NPU, and those folded into them.
+/// The operators of `graph`, which has these `uses`, that its `placements` put on the NPU, and those folded into them.
 /// What is folded into nothing on the NPU (nobody needs its result) is the host's.
-pub fn choose(graph: &Graph, placements: &[Placement]) -> Vec<OpId> {
+pub fn choose(graph: &Graph, uses: &Uses, placements: &[Placement]) -> Vec<OpId> {
     let at = |op: OpId| &placements[op.0 as usize];
     let candidate = |op: OpId| !matches!(at(op), Placement::Cpu { .. });
-    let uses = graph.uses();
     let mut chosen = vec![false; graph.nodes.len()];
     let mut open: Vec<OpId> = graph
         .op_ids()
@@ -112,6 +111,9 @@ mod tests {
             remedy: None,
         };
         let placements = [npu, Placement::Folded, cpu, Placement::Folded];
-        assert_eq!(choose(&graph, &placements), [OpId(0), OpId(1)]);
+        assert_eq!(
+            choose(&graph, &graph.uses(), &placements),
+            [OpId(0), OpId(1)]
+        );
     }
 }

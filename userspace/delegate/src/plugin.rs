@@ -224,7 +224,7 @@ fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Option<Chosen>, String
             (None, _) => {}
         }
     }
-    let ops = partition::choose(graph, &plan.placements);
+    let ops = partition::choose(graph, plan.uses(), &plan.placements);
     log::info!(
         "{} of {} operators and {} of {} multiply-accumulates go to the {} NPU",
         ops.len(),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use ferrite_ir::{Graph, OpId, TensorId};
+use smallvec::SmallVec;
 
 use super::MapId;
 use super::plan_segments::{Event, Schedule};
@@ -38,13 +39,16 @@ pub struct Lowered<L> {
     pub raw: Option<(MapId, HostRequant)>,
 }
 
+/// Tensors that an operator needs on the device.
+pub type Reads = SmallVec<[TensorId; 4]>;
+
 /// What becomes of an operator.
 #[derive(Clone, Debug)]
 pub enum Choice<L> {
     /// Layers on the NPU, reading these tensors.
     Npu {
-        /// Tensors that must be on the device.
-        reads: Vec<TensorId>,
+        /// What must be on the device.
+        reads: Reads,
         /// The layers.
         lowered: Lowered<L>,
     },

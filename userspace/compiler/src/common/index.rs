@@ -1,5 +1,7 @@
 //! What every target looks up in a graph: producers, uses, constants, shapes.
 
+use std::sync::Arc;
+
 use ferrite_ir::op::OpKind;
 use ferrite_ir::{DType, Graph, Node, OpId, Tensor, TensorId, Uses};
 
@@ -10,16 +12,13 @@ use crate::Unsupported;
 pub struct Index<'g> {
     /// The model.
     pub graph: &'g Graph,
-    uses: Uses,
+    uses: Arc<Uses>,
 }
 
 impl<'g> Index<'g> {
-    /// Indexes `graph`.
-    pub fn new(graph: &'g Graph) -> Self {
-        Index {
-            graph,
-            uses: graph.uses(),
-        }
+    /// An index of `graph`, of which these are the uses.
+    pub fn new(graph: &'g Graph, uses: Arc<Uses>) -> Self {
+        Index { graph, uses }
     }
 
     /// The tensor with this id.

@@ -1,8 +1,9 @@
 //! From a graph's operators to layers in the order of their submissions, whatever the target.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
-use ferrite_ir::{Graph, OpId, TensorId};
+use ferrite_ir::{Graph, OpId, TensorId, Uses};
 
 use super::plan_segments::{self, Event};
 use super::{Choice, Index, Maps, Work, choice, fold_activation};
@@ -16,10 +17,10 @@ pub trait Lower<'g>: Deref<Target = Index<'g>> + Maps + Sized {
     /// What it has found out, to be kept beyond the graph's borrow.
     type Findings;
 
-    /// A view of `graph`.
-    fn new(graph: &'g Graph, options: &'g Options) -> Self;
+    /// A view of a graph.
+    fn new(index: Index<'g>, options: &'g Options) -> Self;
     /// Goes on where another view of the graph, or of one with the same tensors, has ended.
-    fn resume(graph: &'g Graph, options: &'g Options, findings: Self::Findings) -> Self;
+    fn resume(index: Index<'g>, options: &'g Options, findings: Self::Findings) -> Self;
     /// What was found out.
     fn into_findings(self) -> Self::Findings;
     /// Has whoever makes `tensor` keep to a range, which is in signed form.
@@ -35,6 +36,8 @@ pub trait Lower<'g>: Deref<Target = Index<'g>> + Maps + Sized {
 /// How a graph's operators are done: in which layers on the NPU, if there.
 #[derive(Clone, Debug)]
 pub struct Lowering<F, L> {
+    /// Who makes and who reads the graph's tensors.
+    pub uses: Arc<Uses>,
     findings: F,
     /// By operator.
     pub choices: Vec<Choice<L>>,
@@ -58,7 +61,8 @@ pub fn lower<'g, C: Lower<'g>>(
     graph: &'g Graph,
     options: &'g Options,
 ) -> Result<Placed<C::Findings, C::Layer>, CompileError> {
-    let mut ctx = C::new(graph, options);
+    let uses = Arc::new(graph.uses());
+    let mut ctx = C::new(Index::new(graph, Arc::clone(&uses)), options);
     for (tensor, activation) in fold_activation::folded(&ctx) {
         if let Ok(stored) = ctx.stored(tensor) {
             ctx.clamp(tensor, stored.range(activation));
@@ -69,8 +73,12 @@ pub fn lower<'g, C: Lower<'g>>(
     ctx.reconsider(&mut choices);
     let schedule = plan_segments::schedule(&ctx, &ctx, &choices)?;
     let placements = choice::placements(graph, &choices, &schedule);
-    let findings = ctx.into_findings();
-    Ok((Lowering { findings, choices }, placements))
+    let lowering = Lowering {
+        uses,
+        findings: ctx.into_findings(),
+        choices,
+    };
+    Ok((lowering, placements))
 }
 
 impl<F, L: Work> Lowering<F, L> {
@@ -80,7 +88,7 @@ impl<F, L: Work> Lowering<F, L> {
         graph: &'g Graph,
         options: &'g Options,
     ) -> Result<Scheduled<C, L>, CompileError> {
-        let ctx = C::resume(graph, options, self.findings);
+        let ctx = C::resume(Index::new(graph, self.uses), options, self.findings);
         let schedule = plan_segments::schedule(&ctx, &ctx, &self.choices)?;
         let placements = choice::placements(graph, &self.choices, &schedule);
         let mut events = schedule.with_layers(&mut self.choices);

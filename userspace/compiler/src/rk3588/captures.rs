@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use super::cbuf;
 use super::constants::Operands;
 use super::emit::Emitter;
-use super::plan_tiles::{Shape, Tile};
+use super::plan_tiles::{Shape, Tile, Tiles};
 use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling};
 use super::registers::{Registers, Value};
@@ -140,7 +140,7 @@ fn case(
         bias: vec![0; oc],
         stage,
         addend: None,
-        tiles: Vec::new(),
+        tiles: Tiles::new(),
         cores: 1,
     };
     Case { program, layer }

@@ -19,17 +19,22 @@ pub fn factor(wanted: f64, range: RangeInclusive<i32>) -> (f64, i32) {
         return exact(wanted, first, last);
     }
     let mut least = [u32::MAX; BLOCKS];
-    for (block, least) in least[..blocks].iter_mut().enumerate() {
+    let least = &mut least[..blocks];
+    for (block, least) in least.iter_mut().enumerate() {
         *least = about(wanted, start(block));
     }
-    let limit = least[..blocks].iter().fold(u32::MAX, |a, &b| a.min(b)) + 1;
+    let limit = least.iter().fold(u32::MAX, |a, &b| a.min(b)) + 1;
     // Where the error is nearly half the factor, single precision may have rounded the scale to the
     // wrong side.
     if f64::from(limit) > f64::from(first) * 0.49 - 1.0 {
         return exact(wanted, first, last);
     }
     let mut best = (f64::INFINITY, first);
-    for block in (0..blocks).filter(|&block| least[block] <= limit) {
+    for (block, _) in least
+        .iter()
+        .enumerate()
+        .filter(|(_, least)| **least <= limit)
+    {
         let found = exact(wanted, start(block), start(block) + BLOCK as i32 - 1);
         if found.0 < best.0 {
             best = found;

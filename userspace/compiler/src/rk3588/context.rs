@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 
 use ferrite_ir::op::Hw;
-use ferrite_ir::{DType, Graph, OpId, TensorId};
+use ferrite_ir::{DType, OpId, TensorId};
 
 use super::lower;
 use super::program::{CubeId, Layer, Program, Rect, Side};
@@ -58,19 +58,19 @@ impl<'g> Lower<'g> for Context<'g> {
     type Layer = Layer;
     type Findings = Findings;
 
-    fn new(graph: &'g Graph, options: &'g Options) -> Self {
+    fn new(index: Index<'g>, options: &'g Options) -> Self {
         Context {
-            index: Index::new(graph),
             options,
             program: Program::default(),
-            cubes: vec![None; graph.tensors.len()],
+            cubes: vec![None; index.graph.tensors.len()],
             clamps: HashMap::new(),
+            index,
         }
     }
 
-    fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
+    fn resume(index: Index<'g>, options: &'g Options, findings: Findings) -> Self {
         Context {
-            index: Index::new(graph),
+            index,
             options,
             program: findings.program,
             cubes: findings.cubes,

@@ -2,10 +2,12 @@
 
 use ferrite_ir::op::{Activation, Hw};
 use ferrite_ir::{DType, OpId, TensorId};
+use smallvec::smallvec;
 
 use super::context::Context;
 use super::filter::Filter;
-use super::lower::Lowered;
+use super::lower::{Lowered, Reads};
+use super::plan_tiles::Tiles;
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::requant;
 use super::split_padding::{self, Band};
@@ -109,7 +111,7 @@ impl Window {
 
 impl Conv {
     /// Makes the layers.
-    pub fn lower(mut self, ctx: &mut Context) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    pub fn lower(mut self, ctx: &mut Context) -> Result<(Reads, Lowered), Unsupported> {
         // Where there is one output along an axis, its stride does not matter.
         if self.output_shape[0] == 1 {
             self.window.stride.h = 1;
@@ -154,7 +156,7 @@ impl Conv {
             raw: plan.raw.clone().map(|requant| (output.cube, requant)),
         };
         requant::cascade(ctx, &mut lowered, self.op, self.output, &plan.shifts)?;
-        Ok((vec![self.input], lowered))
+        Ok((smallvec![self.input], lowered))
     }
 
     /// Dilation has been run on the chip up to 2. A larger one becomes a larger kernel, in which the
@@ -258,7 +260,7 @@ impl Conv {
             bias: Vec::new(),
             stage: plan.stage.clone(),
             addend: None,
-            tiles: Vec::new(),
+            tiles: Tiles::new(),
             cores: 1,
         }
     }

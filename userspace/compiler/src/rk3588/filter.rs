@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::context::Context;
 use super::conv::{Conv, Grouping};
-use super::sums::{Reading, Sums};
+use super::sums::{LONGEST, Reading, Sums};
 use crate::Unsupported;
 
 /// Quantised weights of a convolution.
@@ -109,6 +109,12 @@ impl<'g> Filter<'g> {
                 ..
             }
         );
+        let longest = data.len() / outputs.max(1);
+        if longest > LONGEST {
+            return Err(Unsupported::new(format!(
+                "{longest} weights for an output, more than {LONGEST}"
+            )));
+        }
         let mut filter = Filter {
             data,
             flip,
@@ -185,18 +191,24 @@ impl<'g> Filter<'g> {
     /// bits.
     pub fn accumulators(&self, input_zero: i32) -> Result<Accumulators, Unsupported> {
         let zero = i64::from(input_zero);
-        let mut bias: Vec<i32> = match self.bias {
-            Some(given) => given.iter().map(|word| i32::from_le_bytes(*word)).collect(),
-            None => vec![0; self.outputs],
-        };
         let mut reach = 0;
-        for (bias, &Sums { signed, magnitude }) in bias.iter_mut().zip(&self.sums) {
-            let corrected = i64::from(*bias) - zero * signed;
+        // Told twice, so that each loop has what vector instructions can do.
+        let mut correct = |given: i32, sums: &Sums| {
+            let (signed, magnitude) = (i64::from(sums.signed), i64::from(sums.magnitude));
+            let corrected = i64::from(given) - zero * signed;
             // Data lie from -128 to 127: half a step below zero, at most 255 halves from there.
             let middle = 2 * corrected - signed;
             reach = reach.max(middle.abs() + 255 * magnitude);
-            *bias = corrected as i32;
-        }
+            corrected as i32
+        };
+        let bias = match self.bias {
+            Some(given) => {
+                let given = given.iter().map(|word| i32::from_le_bytes(*word));
+                let both = given.zip(&self.sums);
+                both.map(|(given, sums)| correct(given, sums)).collect()
+            }
+            None => self.sums.iter().map(|sums| correct(0, sums)).collect(),
+        };
         if reach > SURE {
             self.check_stored(zero)?;
         }
@@ -210,8 +222,8 @@ impl<'g> Filter<'g> {
     fn check_stored(&self, input_zero: i64) -> Result<(), Unsupported> {
         let given = |output: usize| self.bias.map_or(0, |bias| i32::from_le_bytes(bias[output]));
         let stored = self.sums.iter().enumerate().map(|(output, sums)| {
-            let corrected = i64::from(given(output)) - input_zero * sums.signed;
-            corrected.abs() + sums.magnitude * 128
+            let corrected = i64::from(given(output)) - input_zero * i64::from(sums.signed);
+            corrected.abs() + i64::from(sums.magnitude) * 128
         });
         match stored.max() {
             Some(most) if most > i64::from(i32::MAX) => Err(Unsupported::new(format!(

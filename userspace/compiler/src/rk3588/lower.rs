@@ -9,6 +9,7 @@ use super::program::{CubeId, Layer};
 use super::quant::Stored;
 use super::{lower_add, lower_concat, lower_conv, lower_max_pool, lower_pool, lower_requant};
 use crate::Unsupported;
+pub use crate::common::choice::Reads;
 use crate::common::{self, fold_activation};
 use crate::executable::Evidence;
 

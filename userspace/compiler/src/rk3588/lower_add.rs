@@ -2,10 +2,12 @@
 
 use ferrite_ir::op::{Activation, Binary, Hw, OpKind};
 use ferrite_ir::{OpId, TensorId};
+use smallvec::smallvec;
 
 use super::context::Context;
 use super::conv::PROVEN;
-use super::lower::{Lowered, finish};
+use super::lower::{Lowered, Reads, finish};
+use super::plan_tiles::Tiles;
 use super::program::{Addend, Layer, Mode, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling};
 use super::requant::{self, STEPS};
@@ -19,7 +21,7 @@ const WHOLE: usize = 256;
 const SLICE: usize = 128;
 
 /// Lowers an ADD or SUB node of two maps of equal shape.
-pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let OpKind::Binary {
         op: kind,
@@ -97,7 +99,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
                 offset: -b.zero,
                 multiplier: balance.operand,
             }),
-            tiles: Vec::new(),
+            tiles: Tiles::new(),
             cores: 1,
         };
         finish(ctx, &mut layer)?;
@@ -110,7 +112,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered)
         raw: None,
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
-    Ok((vec![main, other], lowered))
+    Ok((smallvec![main, other], lowered))
 }
 
 /// First channel and number of channels of each task of an identity convolution.
@@ -198,7 +200,7 @@ fn add_constant(
     input: TensorId,
     constant: TensorId,
     activation: Activation,
-) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+) -> Result<(Reads, Lowered), Unsupported> {
     let output = ctx.graph.node(op).outputs[0];
     let (a, b, to) = (
         ctx.stored(input)?,
@@ -259,7 +261,7 @@ fn add_constant(
         raw: None,
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
-    Ok((vec![input], lowered))
+    Ok((smallvec![input], lowered))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ferrite_ir::{DType, OpId, TensorId};
 
 use super::context::Context;
 use super::conv::PROVEN;
-use super::lower::{Lowered, finish};
+use super::lower::{Lowered, Reads, finish};
 use super::program::{Layer, Mode, Side, Stage, Weights};
 use super::quant::Scaling;
 use super::requant::{self, STEPS};
@@ -20,7 +20,7 @@ const ATOM: usize = 16;
 /// Operands are copied in order: a writer stores whole groups of channels, and what it leaves in
 /// the surfaces of the next operand is overwritten by that one. A copy starts at a new atom; where an
 /// operand has to start within one, all are copied to a scratch cube first.
-pub fn lower_concat(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_concat(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let OpKind::Concatenation { axis, activation } = node.kind else {
         return Err(Unsupported::new("not a concatenation"));
@@ -38,7 +38,7 @@ pub fn lower_concat(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lower
     let target = ctx.side(output)?;
     let reads = (0..node.inputs.len())
         .map(|index| ctx.operand(op, index))
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Reads, _>>()?;
     let mut counts = Vec::with_capacity(reads.len());
     for &input in &reads {
         counts.push(ctx.side(input)?.channels);

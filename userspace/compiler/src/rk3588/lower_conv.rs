@@ -5,12 +5,12 @@ use ferrite_ir::{OpId, TensorId};
 
 use super::context::{Context, map_shape, nhwc};
 use super::conv::{Conv, Grouping, Window};
-use super::lower::Lowered;
+use super::lower::{Lowered, Reads};
 use super::program::Taps;
 use crate::Unsupported;
 
 /// Lowers a CONV_2D or DEPTHWISE_CONV_2D node.
-pub fn lower_conv(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_conv(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let (params, depthwise) = match node.kind {
         OpKind::Conv2d(params) => (params, None),
@@ -74,10 +74,7 @@ pub fn lower_conv(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered
 
 /// Lowers a FULLY_CONNECTED node: a 1x1 convolution over a column of pixels, or one with a kernel as
 /// large as the map where the map was flattened right before.
-pub fn lower_fully_connected(
-    ctx: &mut Context,
-    op: OpId,
-) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_fully_connected(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let OpKind::FullyConnected { activation, .. } = node.kind else {
         return Err(Unsupported::new("not fully connected"));

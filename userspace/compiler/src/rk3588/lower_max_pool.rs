@@ -7,12 +7,14 @@
 //! so that a window of k takes about log2(k) steps along each axis. Nothing is rounded.
 
 use ferrite_ir::op::{Hw, OpKind, Padding};
-use ferrite_ir::{DType, OpId, TensorId};
+use ferrite_ir::{DType, OpId};
+use smallvec::smallvec;
 
 use super::context::{Context, nhwc};
 use super::conv::PROVEN;
-use super::lower::{Lowered, finish};
+use super::lower::{Lowered, Reads, finish};
 use super::lower_add::slices;
+use super::plan_tiles::Tiles;
 use super::program::{Addend, Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling};
 use super::requant;
@@ -35,10 +37,7 @@ struct Step {
 }
 
 /// Lowers a MAX_POOL_2D node.
-pub fn lower_max_pool(
-    ctx: &mut Context,
-    op: OpId,
-) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_max_pool(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let OpKind::MaxPool2d(params) = node.kind else {
         return Err(Unsupported::new("not a maximum pooling"));
@@ -136,7 +135,7 @@ pub fn lower_max_pool(
         raw: None,
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
-    Ok((vec![input], lowered))
+    Ok((smallvec![input], lowered))
 }
 
 /// The steps for windows that reach so far before and behind an element along rows and columns. At
@@ -264,7 +263,7 @@ impl Step {
             bias: vec![0; map.channels],
             stage: Stage::narrow(Scaling::ONE, offset),
             addend: None,
-            tiles: Vec::new(),
+            tiles: Tiles::new(),
             cores: 1,
         };
         if self.shift == [0, 0] {

@@ -2,10 +2,12 @@
 
 use ferrite_ir::op::{Activation, Hw, OpKind, Padding};
 use ferrite_ir::{DType, OpId, TensorId};
+use smallvec::smallvec;
 
 use super::context::{Context, nhwc};
 use super::conv::PROVEN;
-use super::lower::{Lowered, finish};
+use super::lower::{Lowered, Reads, finish};
+use super::plan_tiles::Tiles;
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::quant::Scaling;
 use super::requant::{self, STEPS};
@@ -41,10 +43,7 @@ struct Average {
 }
 
 /// Lowers an AVERAGE_POOL_2D node.
-pub fn lower_average_pool(
-    ctx: &mut Context,
-    op: OpId,
-) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_average_pool(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let OpKind::AveragePool2d(params) = node.kind else {
         return Err(Unsupported::new("not an average pooling"));
@@ -75,7 +74,7 @@ pub fn lower_average_pool(
 }
 
 /// Lowers a MEAN node over rows and columns.
-pub fn lower_mean(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_mean(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let (input, output) = (ctx.operand(op, 0)?, node.outputs[0]);
     let [_, h, w, _] = nhwc(ctx.tensor(input))?;
@@ -132,7 +131,7 @@ fn bands(input: usize, output: usize, window: usize, stride: usize, pad: usize) 
 }
 
 impl Average {
-    fn lower(self, ctx: &mut Context) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+    fn lower(self, ctx: &mut Context) -> Result<(Reads, Lowered), Unsupported> {
         let [n, h, w, c] = nhwc(ctx.tensor(self.input))?;
         let (from, to) = (ctx.stored(self.input)?, ctx.stored(self.output)?);
         let range = requant::clamp_of(ctx, self.output, to.range(self.activation));
@@ -216,7 +215,7 @@ impl Average {
             raw: None,
         };
         requant::cascade(ctx, &mut lowered, self.op, self.output, &shifts)?;
-        Ok((vec![self.input], lowered))
+        Ok((smallvec![self.input], lowered))
     }
 
     /// One depthwise layer that sums what windows hold above `zero`.
@@ -239,7 +238,7 @@ impl Average {
             bias: vec![-zero * (window.h * window.w) as i32; input.channels],
             stage: Stage::Raw,
             addend: None,
-            tiles: Vec::new(),
+            tiles: Tiles::new(),
             cores: 1,
         }
     }

@@ -1,18 +1,19 @@
 //! QUANTIZE between 8-bit types and stand-alone clamps: the output stage alone.
 
+use ferrite_ir::OpId;
 use ferrite_ir::op::{Activation, OpKind};
-use ferrite_ir::{OpId, TensorId};
+use smallvec::smallvec;
 
 use super::context::Context;
 use super::conv::PROVEN;
-use super::lower::{Lowered, finish};
+use super::lower::{Lowered, Reads, finish};
 use super::program::Stage;
 use super::requant::{self, STEPS};
 use crate::Unsupported;
 use crate::common::fold_activation::clamp;
 
 /// Lowers a QUANTIZE from 8 bits to 8 bits, RELU, RELU6 or RELU_N1_TO_1 node.
-pub fn lower_requant(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowered), Unsupported> {
+pub fn lower_requant(ctx: &mut Context, op: OpId) -> Result<(Reads, Lowered), Unsupported> {
     let node = ctx.graph.node(op);
     let (input, output) = (ctx.operand(op, 0)?, node.outputs[0]);
     let activation = match node.kind {
@@ -37,5 +38,5 @@ pub fn lower_requant(ctx: &mut Context, op: OpId) -> Result<(Vec<TensorId>, Lowe
         raw: None,
     };
     requant::cascade(ctx, &mut lowered, op, output, &shifts)?;
-    Ok((vec![input], lowered))
+    Ok((smallvec![input], lowered))
 }

@@ -33,6 +33,9 @@ pub struct Tile {
     pub reuse_weights: bool,
 }
 
+/// The tasks of a layer: one, of most layers.
+pub type Tiles = SmallVec<[Tile; 1]>;
+
 /// What a tiling has to fit; all that matters of a [`Layer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
@@ -195,7 +198,7 @@ impl Shape {
     }
 
     /// Tiles with `data_banks` banks for data and `channels` output channels in a task.
-    fn tiling(&self, data_banks: usize, channels: usize, longest: usize) -> Option<Vec<Tile>> {
+    fn tiling(&self, data_banks: usize, channels: usize, longest: usize) -> Option<Tiles> {
         let atoms = self.atoms(self.read_channels(channels));
         let mut bands = 1;
         let (columns, rows, entries) = loop {
@@ -227,7 +230,7 @@ impl Shape {
         let banks = cbuf::data_banks(entries, most);
         let stays = self.weight_bytes(channels) <= (BANKS - banks) * BANK_BYTES;
         let parts = self.outputs.div_ceil(channels);
-        let mut tiles = Vec::with_capacity(parts * columns.len() * rows.len());
+        let mut tiles = Tiles::with_capacity(parts * columns.len() * rows.len());
         for first in (0..self.outputs).step_by(channels) {
             let count = channels.min(self.outputs - first);
             let mut reuse_weights = false;
@@ -284,7 +287,7 @@ impl Shape {
     }
 
     /// The cheapest tiling.
-    pub fn tiles(&self) -> Result<Vec<Tile>, TilingError> {
+    pub fn tiles(&self) -> Result<Tiles, TilingError> {
         for axis in 0..2 {
             for at in [0, self.output[axis] - 1] {
                 if self.cut(axis, at, at + 1).input.1 == 0 {
@@ -318,7 +321,7 @@ impl Shape {
             }
         }
         chunks.dedup();
-        let mut best: Option<(usize, Vec<Tile>)> = None;
+        let mut best: Option<(usize, Tiles)> = None;
         let mut error = None;
         for chunk in chunks {
             let least = self.least_weight_banks(chunk);

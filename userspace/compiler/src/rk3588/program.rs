@@ -8,7 +8,7 @@ use std::fmt;
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId, TensorId};
 
-use super::plan_tiles::Tile;
+use super::plan_tiles::Tiles;
 use super::quant::{Multiplier, Scaling};
 use crate::executable::Evidence;
 
@@ -242,7 +242,7 @@ pub struct Layer {
     /// Residual operand.
     pub addend: Option<Addend>,
     /// The tasks.
-    pub tiles: Vec<Tile>,
+    pub tiles: Tiles,
     /// Cores that the tiles are meant for.
     pub cores: usize,
 }

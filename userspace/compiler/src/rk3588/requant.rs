@@ -9,6 +9,7 @@ use super::context::Context;
 use super::conv::{Conv, PROVEN};
 use super::filter::{Accumulators, Filter};
 use super::lower::{Lowered, finish};
+use super::plan_tiles::Tiles;
 use super::program::{Layer, Mode, Rect, Side, Stage, Taps, Weights};
 use super::quant::{Multiplier, Scaling, q31};
 use super::two_roundings::{self, Imitation};
@@ -204,7 +205,7 @@ fn per_channel(
         let exact = factor * rho;
         let integer = exact.round().clamp(1.0, 32_767.0);
         let steps = 256.0 + (bias as f64 * factor).abs();
-        let accumulator = (sums.magnitude as f64 * reach).min(steps / factor);
+        let accumulator = (f64::from(sums.magnitude) * reach).min(steps / factor);
         let error = accumulator * (integer - exact).abs() / rho
             + 0.5 * integer / rho
             + 0.5 * f64::powf(2.0, shift) / rho;
@@ -252,7 +253,7 @@ pub fn scaled_bias(
         .map(|(channel, ((&integer, &factor), sums))| {
             let bias = filter.model_bias(channel);
             let scaled = (bias as f64 * factor * rho / f64::from(integer)).round();
-            let correction = i64::from(input_zero) * sums.signed;
+            let correction = i64::from(input_zero) * i64::from(sums.signed);
             (scaled.clamp(-limit, limit) as i64 - correction)
                 .clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
         })
@@ -331,7 +332,7 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
         bias: vec![0; output.channels],
         stage: Stage::Raw,
         addend: None,
-        tiles: Vec::new(),
+        tiles: Tiles::new(),
         cores: 1,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use ferrite_ir::{DType, Graph, OpId, TensorId};
+use ferrite_ir::{DType, OpId, TensorId};
 
 use super::coefficients::planes_written;
 use super::program::{Layer, Map, Side};
@@ -58,19 +58,19 @@ impl<'g> Lower<'g> for Context<'g> {
     type Layer = Layer;
     type Findings = Findings;
 
-    fn new(graph: &'g Graph, options: &'g Options) -> Self {
+    fn new(index: Index<'g>, options: &'g Options) -> Self {
         Context {
-            index: Index::new(graph),
             options,
             maps: Vec::new(),
             of_tensor: HashMap::new(),
             clamps: HashMap::new(),
+            index,
         }
     }
 
-    fn resume(graph: &'g Graph, options: &'g Options, findings: Findings) -> Self {
+    fn resume(index: Index<'g>, options: &'g Options, findings: Findings) -> Self {
         Context {
-            index: Index::new(graph),
+            index,
             options,
             maps: findings.maps,
             of_tensor: findings.of_tensor,

@@ -4,6 +4,7 @@
 
 use ferrite_ir::op::{Activation, Hw, OpKind, Padding};
 use ferrite_ir::{Bytes, OpId, TensorId};
+use smallvec::smallvec;
 
 use super::chip::{MAX_EXTENT, MAX_PAD, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use super::context::Context;
@@ -188,7 +189,11 @@ fn average(
     }
     .layer(from, to)?;
     layer.relu = clamp.relu;
-    Ok((vec![input], name.to_string(), clamp.finish(ctx, layer)?))
+    Ok((
+        smallvec![input],
+        name.to_string(),
+        clamp.finish(ctx, layer)?,
+    ))
 }
 
 /// Lowers a PAD node of rows and columns.
@@ -235,5 +240,9 @@ pub fn lower_pad(ctx: &mut Context, op: OpId) -> Lowering {
     if top.max(left) > PROVEN_PAD {
         layer.evidence = Evidence::Inferred;
     }
-    Ok((vec![input], name.to_string(), clamp.finish(ctx, layer)?))
+    Ok((
+        smallvec![input],
+        name.to_string(),
+        clamp.finish(ctx, layer)?,
+    ))
 }

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::program::Layer;
 use super::{diagonal, lower_add, lower_concat, lower_conv, lower_requant};
 use crate::Unsupported;
+pub use crate::common::choice::Reads;
 use crate::common::index::map_shape;
 use crate::common::stored::Stored;
 use crate::common::{Lowered, fold_activation};
@@ -18,7 +19,7 @@ use crate::executable::Evidence;
 pub type Choice = crate::common::Choice<Layer>;
 
 /// Tensors read, name of the lowering, jobs.
-pub type Lowering = Result<(Vec<TensorId>, String, Vec<Layer>), Unsupported>;
+pub type Lowering = Result<(Reads, String, Vec<Layer>), Unsupported>;
 
 /// Chooses for operator `op`; layers refer to maps in the context.
 pub fn choose(ctx: &mut Context, op: OpId) -> Choice {

@@ -2,6 +2,7 @@
 
 use ferrite_ir::OpId;
 use ferrite_ir::op::{Binary, OpKind};
+use smallvec::smallvec;
 
 use super::context::Context;
 use super::elementwise::{Clamp, Sum, layer, multiplier, plane, rescale};
@@ -76,7 +77,7 @@ pub fn lower_add(ctx: &mut Context, op: OpId) -> Lowering {
     let name = if subtract { "subtract" } else { "add" };
     let job = layer(op, name, (pair, 0), (target, 0), size, sum);
     layers.extend(clamp.finish(ctx, job)?);
-    Ok((vec![first, second], name.to_string(), layers))
+    Ok((smallvec![first, second], name.to_string(), layers))
 }
 
 /// Weights up to `largest` whose ratio is nearest to that of the scales. Taking just the largest

@@ -6,7 +6,7 @@ use ferrite_ir::op::{Activation, OpKind};
 
 use super::context::Context;
 use super::elementwise::{plane, rescale};
-use super::lower::Lowering;
+use super::lower::{Lowering, Reads};
 use crate::Unsupported;
 use crate::common::MapId;
 
@@ -28,7 +28,7 @@ pub fn lower_concat(ctx: &mut Context, op: OpId) -> Lowering {
     }
     let (out_zero, out_scale) = ctx.quantisation(output)?;
     let target = ctx.map(output)?;
-    let (mut layers, mut reads, mut offset) = (Vec::new(), Vec::new(), 0);
+    let (mut layers, mut reads, mut offset) = (Vec::new(), Reads::new(), 0);
     let mut parts: Vec<(MapId, usize)> = Vec::new();
     for index in 0..node.inputs.len() {
         let input = ctx.operand(op, index)?;
@@ -70,7 +70,7 @@ pub fn lower_concat(ctx: &mut Context, op: OpId) -> Lowering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::Lower;
+    use crate::common::{Index, Lower};
     use crate::{Options, Target};
     use ferrite_ir::{DType, Graph, Node, Quant, Tensor, TensorId};
 
@@ -114,7 +114,8 @@ mod tests {
     /// Where each operand lies in the result, if it does, the number of jobs, and the result's bytes.
     fn lowered(channels: &[usize], last_zero: i32) -> (Vec<Option<usize>>, usize, usize) {
         let (graph, options) = (graph(channels, last_zero), Options::new(Target::A311d));
-        let mut ctx = Context::new(&graph, &options);
+        let index = Index::new(&graph, graph.uses().into());
+        let mut ctx = Context::new(index, &options);
         let (_, _, layers) = lower_concat(&mut ctx, OpId(0)).expect("lowered");
         let mut place = |tensor: &TensorId| {
             let map = ctx.map(*tensor).expect("a map");

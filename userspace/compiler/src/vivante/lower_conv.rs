@@ -7,6 +7,7 @@
 
 use ferrite_ir::op::{Activation, ConvParams, OpKind, Padding};
 use ferrite_ir::{Bytes, DType, OpId, TensorId};
+use smallvec::smallvec;
 
 use super::chip::{
     MAX_EXTENT, MAX_INPUTS, MAX_KERNEL, MAX_OUTPUTS, MAX_PAD, PROVEN_KERNEL, PROVEN_PAD,
@@ -245,7 +246,7 @@ impl Conv {
         let convolution = layers.remove(0);
         let mut all = self.subsampled(ctx, convolution, halvings)?;
         all.append(&mut layers);
-        Ok((vec![self.input], self.name.to_string(), all))
+        Ok((smallvec![self.input], self.name.to_string(), all))
     }
 
     /// What the layer rests on, if that is admitted.

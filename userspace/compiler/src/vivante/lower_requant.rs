@@ -2,6 +2,7 @@
 
 use ferrite_ir::OpId;
 use ferrite_ir::op::{Activation, OpKind};
+use smallvec::smallvec;
 
 use super::context::Context;
 use super::elementwise::{Clamp, plane, rescale};
@@ -43,5 +44,5 @@ pub fn lower_requant(ctx: &mut Context, op: OpId) -> Lowering {
     )?;
     job.relu = clamp.relu;
     let layers = clamp.finish(ctx, job)?;
-    Ok((vec![input], name.to_string(), layers))
+    Ok((smallvec![input], name.to_string(), layers))
 }

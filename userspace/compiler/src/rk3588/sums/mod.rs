@@ -20,14 +20,17 @@ pub struct Reading {
     pub zero: u8,
 }
 
-/// Sums over some weights.
+/// Sums over some weights, at most [`LONGEST`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Of the weights less their zero point.
-    pub signed: i64,
+    pub signed: i32,
     /// Of the magnitudes of these.
-    pub magnitude: i64,
+    pub magnitude: i32,
 }
+
+/// Weights of which 32 bits surely hold the sums.
+pub const LONGEST: usize = i32::MAX as usize / 255;
 
 /// Elements that 16 bits can hold the sum of.
 const NARROW: usize = 256;
@@ -47,8 +50,8 @@ impl Reading {
     /// zero point.
     fn centred(self, bytes: u32, distances: u32, count: usize) -> Sums {
         Sums {
-            signed: i64::from(bytes) - count as i64 * i64::from(self.zero),
-            magnitude: i64::from(distances),
+            signed: bytes as i32 - count as i32 * i32::from(self.zero),
+            magnitude: distances as i32,
         }
     }
 
@@ -90,7 +93,7 @@ mod tests {
     fn one_by_one<'b>(reading: Reading, bytes: impl Iterator<Item = &'b u8>) -> Sums {
         let mut sums = Sums::default();
         for byte in bytes {
-            let weight = i64::from(byte ^ reading.turn) - i64::from(reading.zero);
+            let weight = i32::from(byte ^ reading.turn) - i32::from(reading.zero);
             sums.add(Sums {
                 signed: weight,
                 magnitude: weight.abs(),

@@ -11,6 +11,8 @@ use std::arch::aarch64::{
 
 /// Bytes of a vector.
 const VECTOR: usize = 16;
+/// Bytes of eight of them.
+const EIGHT: usize = 8 * VECTOR;
 /// Bytes of a row of which a 16-bit lane can take two of each vector.
 const BLOCK: usize = 128 * VECTOR;
 
@@ -38,23 +40,29 @@ pub(super) fn columns(reading: Reading, matrix: &[u8], width: usize) -> Vec<Sums
 #[target_feature(enable = "neon")]
 fn rows_turned<const TURN: bool>(reading: Reading, matrix: &[u8], width: usize) -> Vec<Sums> {
     let rows = matrix.chunks_exact(width);
+    // Most rows are short: what each takes beside its weights counts.
+    if width <= BLOCK && width.is_multiple_of(EIGHT) {
+        let sums = move |row| sums::<TURN, true>(reading, row);
+        return rows.map(sums).collect();
+    }
     if width <= BLOCK {
-        return rows.map(move |row| sums::<TURN>(reading, row)).collect();
+        let sums = move |row| sums::<TURN, false>(reading, row);
+        return rows.map(sums).collect();
     }
     rows.map(|row| {
         let mut total = Sums::default();
         for block in row.chunks(BLOCK) {
-            total.add(sums::<TURN>(reading, block));
+            total.add(sums::<TURN, false>(reading, block));
         }
         total
     })
     .collect()
 }
 
-/// The sums over at most [`BLOCK`] bytes.
+/// The sums over at most [`BLOCK`] bytes. `EIGHTS` is whether they are a multiple of eight vectors.
 #[inline]
 #[target_feature(enable = "neon")]
-fn sums<const TURN: bool>(reading: Reading, block: &[u8]) -> Sums {
+fn sums<const TURN: bool, const EIGHTS: bool>(reading: Reading, block: &[u8]) -> Sums {
     let (turn, zero) = (vdupq_n_u8(reading.turn), vdupq_n_u8(reading.zero));
     let add = |(bytes, distances): (uint16x8_t, uint16x8_t), vector: &[u8; VECTOR]| {
         let vector: uint8x16_t = bytemuck::cast(*vector);
@@ -65,18 +73,22 @@ fn sums<const TURN: bool>(reading: Reading, block: &[u8]) -> Sums {
     let (vectors, rest) = block.as_chunks::<VECTOR>();
     // The more vectors between two looks at how many are left, the better.
     let (eights, vectors) = vectors.as_chunks::<8>();
-    let (fours, vectors) = vectors.as_chunks::<4>();
     let mut lanes = (vdupq_n_u16(0), vdupq_n_u16(0));
     for vectors in eights {
         lanes = vectors.iter().fold(lanes, add);
     }
-    for vectors in fours {
+    let (mut bytes, mut distances) = (0, 0);
+    if !EIGHTS {
+        let (fours, vectors) = vectors.as_chunks::<4>();
+        for vectors in fours {
+            lanes = vectors.iter().fold(lanes, add);
+        }
         lanes = vectors.iter().fold(lanes, add);
+        (bytes, distances) = reading.few(rest);
     }
-    lanes = vectors.iter().fold(lanes, add);
-    let rest = reading.few(rest);
-    let (bytes, distances) = (vaddlvq_u16(lanes.0), vaddlvq_u16(lanes.1));
-    reading.centred(bytes + rest.0, distances + rest.1, block.len())
+    bytes += vaddlvq_u16(lanes.0);
+    distances += vaddlvq_u16(lanes.1);
+    reading.centred(bytes, distances, block.len())
 }
 
 /// The sums over columns of at most [`NARROW`] bytes that make whole vectors side by side.
