@@ -99,7 +99,7 @@ impl<'g> Lower<'g> for Context<'g> {
     }
 
     fn divide(&self, events: &mut [Event<Layer>]) {
-        split_channels::split(self, events);
+        split_channels::split(events);
     }
 }
 

@@ -2,19 +2,18 @@
 //!
 //! The hardware has dense kernels only: a depthwise layer of `n` channels takes coefficients for
 //! `n * n` pairs, all but `n` of them in runs of zero points. In `k` jobs it is a `k`th of that.
-//! But every job costs time too, so only the splits that save most are made, and not more than
-//! there would be jobs anyway if the TP unit did what the host and the stride of the NN unit do
-//! here: transposing maps where segments begin and end, and reshuffling those that a convolution
-//! strides over.
+//! But every job costs time too, so only the splits that save most are made, up to a quarter more
+//! jobs than there are layers. (As many as transposing and reshuffling maps on the TP unit would
+//! add to a MobileNetV1, which the host and the stride of the NN unit do here.)
 
 use super::chip::{CORES, MAX_RUN_BITS};
-use super::context::Context;
 use super::program::Layer;
-use crate::common::MapId;
 use crate::common::plan_segments::Event;
 
 /// Coefficient bytes that one more job has to save.
 const WORTHWHILE: usize = 4 << 10;
+/// Layers for each of which one more job is made at most.
+const LAYERS_A_SPLIT: usize = 4;
 
 /// A layer that can be split.
 struct Candidate {
@@ -76,28 +75,14 @@ impl Candidate {
     }
 }
 
-/// Jobs of the TP unit that are not needed.
-fn spared(ctx: &Context, events: &[Event<Layer>]) -> usize {
-    let transposed = |map: &MapId| {
-        let [h, w, channels] = ctx.at(*map).shape;
-        usize::from(h * w > 1 && channels > 1)
-    };
-    let reshuffled = |layer: &Layer| {
-        let dense = layer.kernel.block()[0] == layer.kernel.inputs;
-        layer.pooled && layer.kernel.size > 1 && dense
-    };
-    let of = |event: &Event<Layer>| match event {
-        Event::Cpu(_) => 0,
-        Event::Enter(map, _) | Event::Leave(map, _) | Event::Requantise(map, ..) => transposed(map),
-        Event::Submit(layers) => layers.iter().filter(|&layer| reshuffled(layer)).count(),
-    };
-    events.iter().map(of).sum()
-}
-
 /// Makes the splits that save most.
-pub fn split(ctx: &Context, events: &mut [Event<Layer>]) {
-    let most = spared(ctx, events);
-    split_at_most(events, most);
+pub fn split(events: &mut [Event<Layer>]) {
+    let layers = |event: &Event<Layer>| match event {
+        Event::Submit(layers) => layers.len(),
+        _ => 0,
+    };
+    let layers: usize = events.iter().map(layers).sum();
+    split_at_most(events, (layers / LAYERS_A_SPLIT).max(1));
 }
 
 fn split_at_most(events: &mut [Event<Layer>], most: usize) {
