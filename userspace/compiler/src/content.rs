@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Something that makes bytes, the same ones each time.
@@ -91,12 +92,27 @@ impl PartialEq for Content {
 
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.bytes().serialize(serializer)
+        serializer.serialize_bytes(&self.bytes())
     }
 }
 
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Content, D::Error> {
-        Vec::deserialize(deserializer).map(Content::from)
+        /// Takes bytes in one piece.
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Content, E> {
+                Ok(bytes.to_vec().into())
+            }
+        }
+
+        deserializer.deserialize_bytes(Whole)
     }
 }
