@@ -9,6 +9,7 @@ pub mod lowering;
 pub mod plan_memory;
 pub mod plan_segments;
 pub mod stored;
+pub mod sums;
 
 pub use choice::{Choice, Lowered, Maps, Work};
 pub use index::Index;

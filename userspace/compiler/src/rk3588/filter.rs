@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use super::context::Context;
 use super::conv::{Conv, Grouping};
-use super::sums::{LONGEST, Reading, Sums};
 use crate::Unsupported;
+use crate::common::sums::{LONGEST, Reading, Sums};
 
 /// Quantised weights of a convolution.
 pub struct Filter<'g> {

@@ -30,7 +30,6 @@ pub mod quant;
 pub mod registers;
 mod requant;
 mod split_padding;
-mod sums;
 mod two_roundings;
 #[cfg(test)]
 mod verify;

@@ -14,18 +14,17 @@ impl BitWriter {
         debug_assert!(bits == 32 || u64::from(value) < 1 << bits);
         self.pending |= u64::from(value) << self.count;
         self.count += bits;
-        while self.count >= 8 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.count -= 8;
+        if self.count >= 32 {
+            self.bytes.extend((self.pending as u32).to_le_bytes());
+            self.pending >>= 32;
+            self.count -= 32;
         }
     }
 
     /// The bytes, zero up to a multiple of `align`.
     pub fn finish(mut self, align: usize) -> Vec<u8> {
-        if self.count > 0 {
-            self.bytes.push(self.pending as u8);
-        }
+        let rest = self.count.div_ceil(8) as usize;
+        self.bytes.extend(&self.pending.to_le_bytes()[..rest]);
         self.bytes
             .resize(self.bytes.len().next_multiple_of(align), 0);
         self.bytes

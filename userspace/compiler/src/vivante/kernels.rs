@@ -4,6 +4,7 @@ use ferrite_ir::Bytes;
 use std::ops::Range;
 
 use super::coefficients::Kernels;
+use crate::common::sums::{Reading, Sums};
 
 /// How taps are found in the model's filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,32 +106,25 @@ impl Kernel {
         }
     }
 
-    /// Sum of the weights of each output less their zero point, and of their magnitudes.
-    pub fn sums(&self) -> Vec<(i64, i64)> {
-        let weight = |byte: &u8| i32::from(byte ^ self.flip) - i32::from(self.zero);
-        let mut sums = vec![(0i64, 0i64); self.outputs];
+    /// Weights of an output, those that the filter does not have left out.
+    pub fn weights_each(&self) -> usize {
+        self.data.len() / self.outputs.max(1)
+    }
+
+    /// The sums over the weights of each output, of which there are at most [`sums::LONGEST`].
+    ///
+    /// [`sums::LONGEST`]: crate::common::sums::LONGEST
+    pub fn sums(&self) -> Vec<Sums> {
+        let reading = Reading {
+            turn: self.flip,
+            zero: self.zero,
+        };
         match self.order {
-            Order::Depthwise { .. } => {
-                for tap in self.data.chunks(self.outputs.max(1)) {
-                    for (sum, byte) in sums.iter_mut().zip(tap) {
-                        let weight = i64::from(weight(byte));
-                        *sum = (sum.0 + weight, sum.1 + weight.abs());
-                    }
-                }
-            }
+            Order::Depthwise { .. } => reading.columns(&self.data, self.outputs.max(1)),
             Order::Dense { .. } | Order::Flattened { .. } | Order::Planes => {
-                let each = self.data.len() / self.outputs.max(1);
-                for (sum, bytes) in sums.iter_mut().zip(self.data.chunks(each.max(1))) {
-                    // Few enough at a time for 32 bits.
-                    for part in bytes.chunks(1 << 16) {
-                        let total: i32 = part.iter().map(weight).sum();
-                        let magnitude: i32 = part.iter().map(|byte| weight(byte).abs()).sum();
-                        *sum = (sum.0 + i64::from(total), sum.1 + i64::from(magnitude));
-                    }
-                }
+                reading.rows(&self.data, self.weights_each().max(1))
             }
         }
-        sums
     }
 }
 

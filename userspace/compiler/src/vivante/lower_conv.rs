@@ -22,6 +22,7 @@ use super::rounding;
 use crate::Unsupported;
 use crate::common::fold_pad::fold_pad;
 use crate::common::index::{map_shape, nhwc};
+use crate::common::sums::LONGEST;
 use crate::executable::Evidence;
 
 /// A convolution, whatever TFLite calls it.
@@ -409,10 +410,16 @@ impl Conv {
                 })?,
         };
         let in_zero = i64::from(ctx.quantisation(self.input)?.0);
-        for (bias, (sum, magnitude)) in bias.into_iter().zip(kernel.sums()) {
-            let corrected = bias - in_zero * sum;
+        let each = kernel.weights_each();
+        if each > LONGEST {
+            return Err(Unsupported::new(format!(
+                "{each} weights for an output, more than {LONGEST}"
+            )));
+        }
+        for (bias, sums) in bias.into_iter().zip(kernel.sums()) {
+            let corrected = bias - in_zero * i64::from(sums.signed);
             // One more, which may be added for the sake of rounding.
-            let largest = corrected.abs() + magnitude * 255 + 1;
+            let largest = corrected.abs() + i64::from(sums.magnitude) * 255 + 1;
             if largest > i64::from(i32::MAX) {
                 return Err(Unsupported::new(format!(
                     "an accumulator may reach {largest}, beyond 32 bits"

@@ -117,6 +117,7 @@ impl Sink for Raw {
         self.bytes.resize(self.bytes.len() + count, self.zero);
     }
 
+    #[inline]
     fn weights(&mut self, weights: &[u8]) {
         self.bytes.extend_from_slice(weights);
     }
