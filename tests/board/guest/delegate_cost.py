@@ -5,10 +5,12 @@ usage: delegate_cost.py MODEL.tflite INPUT.npy DELEGATE.so|none PREPARATIONS RUN
 Times are in nanoseconds of the processor, of this process with what the kernel does in its calls;
 under --icount they are instructions. `prepare` is the way from the model's bytes to a graph that can
 run, for each of some interpreters that come after each other; `runs` are inferences of the last.
-With PREPARATIONS 0, RUNS inferences are run and nothing is measured (for a count of system calls).
+With PREPARATIONS 0 nothing is measured: calls of chdir mark where the RUNS inferences begin and end, for
+a count of system calls.
 SPDX-License-Identifier: MIT
 """
 import json
+import os
 import sys
 import time
 
@@ -44,11 +46,16 @@ def main():
         prepared.append(processor() - before)
     detail = interpreter.get_input_details()[0]
     interpreter.set_tensor(detail["index"], sample.reshape(detail["shape"]))
+    if not preparations:
+        interpreter.invoke()
+        os.chdir(".")
     for _ in range(runs):
         before = processor()
         interpreter.invoke()
         times.append(processor() - before)
-    if preparations:
+    if not preparations:
+        os.chdir(".")
+    else:
         nodes = [node["op_name"] for node in interpreter._get_ops_details()]
         json.dump({"segments": nodes.count("DELEGATE"), "prepare": prepared, "runs": times}, sys.stdout)
         print()

@@ -39,12 +39,12 @@ def main():
         own = by["none"]["prepare"]
         prepare = {name: by[name]["prepare"] - own for name in ("mesa", "ours", "cached")}
         run = {name: by[name]["run"] for name in prepare}
-        calls = {name: by[name]["ioctls"] for name in prepare}
+        calls = {name: by[name]["ioctls"] for name in ("mesa", "ours")}
         name = model.removesuffix(".tflite")
         for what, values, unit, limit in (("prepare", prepare, 1e6, options.prepare), ("run", run, 1e6, options.run), ("ioctls", calls, 1, None)):
             share = values["ours"] / values["mesa"]
             form = "{:.0f}" if unit == 1 else "{:.2f}"
-            texts = [form.format(values[n] / unit) for n in ("mesa", "ours", "cached")]
+            texts = [form.format(values[n] / unit) if n in values else "-" for n in ("mesa", "ours", "cached")]
             rows.append((name, what, *texts, f"{share:.3f}"))
             if limit and share > limit:
                 wrong.append(f"{name}: {what} takes {share:.3f} of Mesa's, above {limit}")
