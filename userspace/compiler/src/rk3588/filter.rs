@@ -192,7 +192,7 @@ impl<'g> Filter<'g> {
     pub fn accumulators(&self, input_zero: i32) -> Result<Accumulators, Unsupported> {
         let zero = i64::from(input_zero);
         let mut reach = 0;
-        // Told twice, so that each loop has what vector instructions can do.
+        // One loop for each case: both are done in vector instructions.
         let mut correct = |given: i32, sums: &Sums| {
             let (signed, magnitude) = (i64::from(sums.signed), i64::from(sums.magnitude));
             let corrected = i64::from(given) - zero * signed;
