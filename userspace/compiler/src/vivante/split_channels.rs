@@ -82,10 +82,7 @@ pub fn split(events: &mut [Event<Layer>]) {
         _ => 0,
     };
     let layers: usize = events.iter().map(layers).sum();
-    split_at_most(events, (layers / LAYERS_A_SPLIT).max(1));
-}
-
-fn split_at_most(events: &mut [Event<Layer>], most: usize) {
+    let most = (layers / LAYERS_A_SPLIT).max(1);
     let mut candidates = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let Event::Submit(list) = event else { continue };
@@ -161,7 +158,7 @@ mod tests {
         for channels in [64, 250, 1023] {
             let whole = depthwise(channels);
             let mut events = vec![Event::Submit(vec![whole.clone(); 13])];
-            split_at_most(&mut events, 3);
+            split(&mut events);
             let Event::Submit(layers) = &events[0] else {
                 unreachable!()
             };
@@ -203,7 +200,7 @@ mod tests {
             group_outputs: 512,
         };
         let mut events = vec![Event::Submit(vec![layer; 9])];
-        split_at_most(&mut events, 3);
+        split(&mut events);
         let Event::Submit(layers) = &events[0] else {
             unreachable!()
         };
