@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::context::Context;
 use super::conv::{Conv, Grouping};
 use crate::Unsupported;
-use crate::common::sums::{LONGEST, Reading, Sums};
+use crate::common::sums::{self, Reading, Sums};
 
 /// Quantised weights of a convolution.
 pub struct Filter<'g> {
@@ -109,12 +109,7 @@ impl<'g> Filter<'g> {
                 ..
             }
         );
-        let longest = data.len() / outputs.max(1);
-        if longest > LONGEST {
-            return Err(Unsupported::new(format!(
-                "{longest} weights for an output, more than {LONGEST}"
-            )));
-        }
+        sums::check_length(data.len() / outputs.max(1))?;
         let mut filter = Filter {
             data,
             flip,

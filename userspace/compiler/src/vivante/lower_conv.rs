@@ -22,7 +22,7 @@ use super::rounding;
 use crate::Unsupported;
 use crate::common::fold_pad::fold_pad;
 use crate::common::index::{map_shape, nhwc};
-use crate::common::sums::LONGEST;
+use crate::common::sums;
 use crate::executable::Evidence;
 
 /// A convolution, whatever TFLite calls it.
@@ -410,12 +410,7 @@ impl Conv {
                 })?,
         };
         let in_zero = i64::from(ctx.quantisation(self.input)?.0);
-        let each = kernel.weights_each();
-        if each > LONGEST {
-            return Err(Unsupported::new(format!(
-                "{each} weights for an output, more than {LONGEST}"
-            )));
-        }
+        sums::check_length(kernel.weights_each())?;
         for (bias, sums) in bias.into_iter().zip(kernel.sums()) {
             let corrected = bias - in_zero * i64::from(sums.signed);
             // One more, which may be added for the sake of rounding.

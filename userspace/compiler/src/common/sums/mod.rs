@@ -2,6 +2,8 @@
 //! without signs. Every weight of a model passes through here, so the loops are made for vector
 //! instructions.
 
+use crate::Unsupported;
+
 #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
 mod neon;
 mod portable;
@@ -31,6 +33,16 @@ pub struct Sums {
 
 /// Weights of which 32 bits surely hold the sums.
 pub const LONGEST: usize = i32::MAX as usize / 255;
+
+/// Refuses outputs with more than [`LONGEST`] weights.
+pub fn check_length(weights: usize) -> Result<(), Unsupported> {
+    if weights > LONGEST {
+        return Err(Unsupported::new(format!(
+            "{weights} weights for an output, more than {LONGEST}"
+        )));
+    }
+    Ok(())
+}
 
 /// Elements that 16 bits can hold the sum of.
 const NARROW: usize = 256;
