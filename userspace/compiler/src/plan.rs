@@ -7,6 +7,7 @@ use ferrite_ir::{Graph, OpId, TensorId, Uses};
 
 use crate::common::Index;
 use crate::common::choice::{Choice, Work};
+use crate::common::lowering::lower;
 use crate::common::plan_segments::reads;
 use crate::executable::{Executable, Placement, Target};
 use crate::{CompileError, Options, rk3588, vivante};
@@ -33,11 +34,11 @@ impl<G: Borrow<Graph>> Plan<G> {
         let whole: &Graph = graph.borrow();
         let (lowered, placements) = match options.target {
             Target::Rk3588 => {
-                let (lowered, placements) = rk3588::lower(whole, options)?;
+                let (lowered, placements) = lower::<rk3588::Context>(whole, options)?;
                 (Lowered::Rk3588(lowered), placements)
             }
             Target::A311d => {
-                let (lowered, placements) = vivante::lower(whole, options)?;
+                let (lowered, placements) = lower::<vivante::Context>(whole, options)?;
                 (Lowered::A311d(lowered), placements)
             }
         };
@@ -66,8 +67,8 @@ impl<G: Borrow<Graph>> Plan<G> {
     pub fn compile(self) -> Result<Executable, CompileError> {
         let graph = self.graph.borrow();
         match self.lowered {
-            Lowered::Rk3588(lowered) => rk3588::write(lowered, graph, &self.options),
-            Lowered::A311d(lowered) => vivante::write(lowered, graph, &self.options),
+            Lowered::Rk3588(lowered) => lowered.write::<rk3588::Context>(graph, &self.options),
+            Lowered::A311d(lowered) => lowered.write::<vivante::Context>(graph, &self.options),
         }
     }
 }

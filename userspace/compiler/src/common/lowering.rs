@@ -7,7 +7,7 @@ use ferrite_ir::{Graph, OpId, TensorId, Uses};
 
 use super::plan_segments::{self, Event};
 use super::{Choice, Index, Maps, Work, choice, fold_activation};
-use crate::executable::Placement;
+use crate::executable::{Executable, Placement};
 use crate::{CompileError, Options};
 
 /// A target's view of a graph, while it makes layers of the operators.
@@ -31,6 +31,12 @@ pub trait Lower<'g>: Deref<Target = Index<'g>> + Maps + Sized {
     fn reconsider(&self, _choices: &mut [Choice<Self::Layer>]) {}
     /// Divides layers, when their order is known.
     fn divide(&self, _events: &mut [Event<Self::Layer>]) {}
+    /// Writes constants and commands.
+    fn assemble(
+        &self,
+        events: Vec<Event<Self::Layer>>,
+        placements: Vec<Placement>,
+    ) -> Result<Executable, CompileError>;
 }
 
 /// How a graph's operators are done: in which layers on the NPU, if there.
@@ -98,5 +104,17 @@ impl<F, L: Work> Lowering<F, L> {
             events,
             placements,
         })
+    }
+
+    /// Schedules the layers and writes everything out.
+    pub fn write<'g, C: Lower<'g, Layer = L, Findings = F>>(
+        self,
+        graph: &'g Graph,
+        options: &'g Options,
+    ) -> Result<Executable, CompileError> {
+        let scheduled: Scheduled<C, L> = self.schedule(graph, options)?;
+        scheduled
+            .ctx
+            .assemble(scheduled.events, scheduled.placements)
     }
 }

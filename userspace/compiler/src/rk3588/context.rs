@@ -6,11 +6,12 @@ use std::ops::Deref;
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId, TensorId};
 
-use super::lower;
 use super::program::{CubeId, Layer, Program, Rect, Side};
+use super::{assemble, lower};
+use crate::common::plan_segments::Event;
 use crate::common::{Choice, Index, Lower, Maps};
-use crate::executable::Evidence;
-use crate::{Options, Unsupported};
+use crate::executable::{Evidence, Executable, Placement};
+use crate::{CompileError, Options, Unsupported};
 
 pub use crate::common::index::{map_shape, nhwc};
 
@@ -92,6 +93,14 @@ impl<'g> Lower<'g> for Context<'g> {
 
     fn choose(&mut self, op: OpId) -> Choice<Layer> {
         lower::choose(self, op)
+    }
+
+    fn assemble(
+        &self,
+        events: Vec<Event<Layer>>,
+        placements: Vec<Placement>,
+    ) -> Result<Executable, CompileError> {
+        assemble::assemble(self, events, placements)
     }
 }
 

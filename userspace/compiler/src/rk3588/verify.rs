@@ -113,8 +113,9 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
 mod tests {
     use super::*;
     use crate::common::Scheduled;
+    use crate::common::lowering::lower;
     use crate::common::plan_segments::Event;
-    use crate::rk3588::{self, context::Context};
+    use crate::rk3588::Context;
     use crate::{Evidence, Options, Target};
 
     #[test]
@@ -138,7 +139,7 @@ mod tests {
                     cores,
                     ..Options::new(Target::Rk3588)
                 };
-                let (lowered, _) = rk3588::lower(&graph, &options).expect("lowers");
+                let (lowered, _) = lower::<Context>(&graph, &options).expect("lowers");
                 let scheduled: Scheduled<Context, _> =
                     lowered.schedule(&graph, &options).expect("plans");
                 for event in &scheduled.events {

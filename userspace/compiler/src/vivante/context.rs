@@ -7,12 +7,12 @@ use ferrite_ir::{DType, OpId, TensorId};
 
 use super::coefficients::planes_written;
 use super::program::{Layer, Map, Side};
-use super::{lower, split_channels};
+use super::{assemble, lower, split_channels};
 use crate::common::index::map_shape;
 use crate::common::plan_segments::Event;
 use crate::common::{Choice, Index, Lower, MapId, Maps};
-use crate::executable::Evidence;
-use crate::{Options, Unsupported};
+use crate::executable::{Evidence, Executable, Placement};
+use crate::{CompileError, Options, Unsupported};
 
 /// What lowering finds out about a graph.
 #[derive(Clone, Debug)]
@@ -100,6 +100,14 @@ impl<'g> Lower<'g> for Context<'g> {
 
     fn divide(&self, events: &mut [Event<Layer>]) {
         split_channels::split(events);
+    }
+
+    fn assemble(
+        &self,
+        events: Vec<Event<Layer>>,
+        placements: Vec<Placement>,
+    ) -> Result<Executable, CompileError> {
+        assemble::assemble(self, &events, placements)
     }
 }
 

@@ -30,32 +30,18 @@ use std::fmt::Write;
 use ferrite_ir::Graph;
 
 use crate::common::{self, Scheduled, dump};
-use crate::executable::{Executable, Placement};
 use crate::{CompileError, Options};
-use context::{Context, Findings};
+use context::Findings;
+
+pub use context::Context;
 use program::Layer;
 
 /// How a graph's operators are done: in which layers on the NPU, if there.
 pub type Lowering = common::Lowering<Findings, Layer>;
 
-/// Lowers the operators of a graph; also tells where they would run.
-pub fn lower(graph: &Graph, options: &Options) -> Result<(Lowering, Vec<Placement>), CompileError> {
-    common::lowering::lower::<Context>(graph, options)
-}
-
-/// Schedules the layers and writes everything out.
-pub fn write(
-    lowering: Lowering,
-    graph: &Graph,
-    options: &Options,
-) -> Result<Executable, CompileError> {
-    let scheduled: Scheduled<Context, _> = lowering.schedule(graph, options)?;
-    assemble::assemble(&scheduled.ctx, &scheduled.events, scheduled.placements)
-}
-
 /// The NPU-level form of a model as text: maps, then the steps.
 pub fn dump(graph: &Graph, options: &Options) -> Result<String, CompileError> {
-    let (lowering, _) = lower(graph, options)?;
+    let (lowering, _) = common::lowering::lower::<Context>(graph, options)?;
     let Scheduled { ctx, events, .. }: Scheduled<Context, _> = lowering.schedule(graph, options)?;
     let mut text = String::new();
     for (i, map) in ctx.maps.iter().enumerate() {
