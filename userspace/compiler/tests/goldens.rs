@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use ferrite_compiler::executable::{Executable, Step, Task};
-use ferrite_compiler::{Evidence, Options, Target, compile, rk3588};
+use ferrite_compiler::{Evidence, Options, Plan, Target, compile};
 use ferrite_hw::rk3588::disasm::disassemble;
 use ferrite_ir::{Graph, tflite};
 
@@ -22,6 +22,11 @@ fn options(evidence: Evidence) -> Options {
         evidence,
         ..Options::new(Target::Rk3588)
     }
+}
+
+fn layers(graph: &Graph, evidence: Evidence) -> String {
+    let plan = Plan::new(graph, &options(evidence)).expect("plans");
+    plan.print().expect("compiles")
 }
 
 fn tasks(executable: &Executable) -> Vec<&Task> {
@@ -48,7 +53,7 @@ fn commands(executable: &Executable, task: &Task) -> String {
 #[test]
 fn layers_of_a_network() {
     let graph = digits("digits.tflite");
-    insta::assert_snapshot!(rk3588::dump(&graph, &options(Evidence::Silicon)).expect("compiles"));
+    insta::assert_snapshot!(layers(&graph, Evidence::Silicon));
 }
 
 #[test]
@@ -58,8 +63,8 @@ fn layers_of_a_network_with_scales_per_channel() {
         ("silicon", Evidence::Silicon),
         ("sibling", Evidence::Sibling),
     ] {
-        let dump = rk3588::dump(&graph, &options(evidence)).expect("compiles");
-        insta::assert_snapshot!(format!("scales_per_channel_{name}"), dump);
+        let text = layers(&graph, evidence);
+        insta::assert_snapshot!(format!("scales_per_channel_{name}"), text);
     }
 }
 

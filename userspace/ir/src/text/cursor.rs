@@ -34,7 +34,7 @@ pub enum Expected {
 
 /// A place in a line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'t> {
+pub struct Cursor<'t> {
     whole: &'t str,
     rest: &'t str,
     line: usize,
@@ -60,6 +60,11 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// That something else should be at this place.
+    pub fn expected(&self, what: &'static str) -> ParseError {
+        self.error(Expected::Something(what))
+    }
+
     fn wants<T>(&self, what: &'static str) -> Result<T, ParseError> {
         Err(self.error(Expected::Something(what)))
     }
@@ -77,6 +82,22 @@ impl<'t> Cursor<'t> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Whether `token` is next.
+    pub fn is_next(&self, token: &str) -> bool {
+        self.rest.trim_start().starts_with(token)
+    }
+
+    /// What stands in front of `token`, which is taken too.
+    pub fn until(&mut self, token: &'static str) -> Result<&'t str, ParseError> {
+        match self.rest.split_once(token) {
+            Some((text, rest)) => {
+                self.rest = rest;
+                Ok(text)
+            }
+            None => self.wants(token),
         }
     }
 

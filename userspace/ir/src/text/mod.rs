@@ -25,6 +25,6 @@ mod parse;
 mod print;
 
 pub use constants::ContentHash;
-pub use cursor::{Expected, ParseError};
+pub use cursor::{Cursor, Expected, ParseError};
 pub use parse::{parse, parse_with};
 pub use print::{Constants, print};

@@ -1,0 +1,126 @@
+//! The NPU form as text. [`parse`](super::parse()) reads it back.
+
+use std::fmt::{self, Display};
+
+use ferrite_ir::op::Hw;
+
+use super::work::{Conv, Form, Grouping, Item, Pool, Range, Window, Work};
+use crate::index::Index;
+
+/// One item a line, in the order of the graph's operators.
+pub fn print(index: &Index, form: &Form) -> String {
+    let lines = form.items.iter().map(|item| {
+        let result = index.graph.node(item.op).outputs.first();
+        let result = result.map_or_else(|| "none".to_owned(), |id| format!("%{}", id.0));
+        format!("{result} = {} // op {}\n", Line(item), item.op.0)
+    });
+    lines.collect()
+}
+
+/// An item as it is written behind its result.
+struct Line<'a>(&'a Item);
+
+/// Rows and columns.
+struct Size(Hw);
+
+impl Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.0.h, self.0.w)
+    }
+}
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.work {
+            Work::Conv(conv) => write!(f, "{conv}")?,
+            Work::Pool(pool) => write!(f, "{pool}")?,
+            Work::Add { operands, subtract } => {
+                let name = if *subtract { "subtract" } else { "add" };
+                write!(f, "{name} %{} %{}", operands[0].0, operands[1].0)?;
+            }
+            Work::AddConstant {
+                input,
+                constant,
+                subtract,
+            } => {
+                let name = if *subtract { "subtract" } else { "add" };
+                write!(f, "{name}-constant %{} %{}", input.0, constant.0)?;
+            }
+            Work::Concat(operands) => {
+                f.write_str("concat")?;
+                for operand in operands {
+                    write!(f, " %{}", operand.0)?;
+                }
+            }
+            Work::Pad { input, before } => write!(f, "pad %{} before {}", input.0, Size(*before))?,
+            Work::Rescale(input) => write!(f, "rescale %{}", input.0)?,
+            Work::View(source) => write!(f, "view %{}", source.0)?,
+            Work::Host(why) => {
+                write!(f, "host {:?}", why.reason)?;
+                if let Some(remedy) = &why.remedy {
+                    write!(f, " remedy {remedy:?}")?;
+                }
+            }
+        }
+        match self.0.range {
+            Range::FULL => Ok(()),
+            Range { low, high } => write!(f, " clamp {low}..{high}"),
+        }
+    }
+}
+
+impl Display for Conv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (input, filter) = (self.input.0, self.filter.0);
+        write!(f, "{} %{input} weights %{filter}", self.kind.name())?;
+        if let Some(bias) = self.bias {
+            write!(f, " bias %{}", bias.0)?;
+        }
+        write!(f, "{}", self.window)?;
+        if let Grouping::Groups {
+            inputs,
+            outputs,
+            channel_last,
+        } = self.grouping
+        {
+            let last = if channel_last { "-last" } else { "" };
+            write!(f, " groups{last} {inputs}x{outputs}")?;
+        }
+        if self.images != 1 {
+            write!(f, " images {}", self.images)?;
+        }
+        let [[h, w, c], [oh, ow, oc]] = [self.input_shape, self.output_shape];
+        write!(f, " from {h}x{w}x{c} to {oh}x{ow}x{oc}")
+    }
+}
+
+impl Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (one, none) = (Hw { h: 1, w: 1 }, Hw { h: 0, w: 0 });
+        write!(f, " kernel {}", Size(self.kernel))?;
+        if self.stride != one {
+            write!(f, " stride {}", Size(self.stride))?;
+        }
+        if self.dilation != one {
+            write!(f, " dilation {}", Size(self.dilation))?;
+        }
+        if self.pad != none {
+            write!(f, " pad {}", Size(self.pad))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %{}", self.kind.name(), self.input.0)?;
+        write!(f, " window {}", Size(self.window))?;
+        write!(f, " stride {}", Size(self.stride))?;
+        write!(f, " pad {}", Size(self.pad))?;
+        if self.images != 1 {
+            write!(f, " images {}", self.images)?;
+        }
+        let (from, to, c) = (Size(self.input_size), Size(self.output_size), self.channels);
+        write!(f, " from {from}x{c} to {to}x{c}")
+    }
+}

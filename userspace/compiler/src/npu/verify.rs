@@ -1,0 +1,209 @@
+//! Checks the NPU form against its graph.
+
+use ferrite_ir::op::Hw;
+use ferrite_ir::{OpId, TensorId};
+
+use super::stored::Stored;
+use super::work::{Conv, Form, Grouping, Item, Pool, PoolKind, Range, Work, sees_input};
+use crate::index::{Index, map_shape};
+
+/// What is wrong with a form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// Items and operators do not correspond.
+    #[error("{found} items for {expected} operators, or not in their order")]
+    Items {
+        /// Items.
+        found: usize,
+        /// Operators of the graph.
+        expected: usize,
+    },
+    /// An item contradicts the graph or itself.
+    #[error("operator {}: {what}", op.0)]
+    Item {
+        /// The item's operator.
+        op: OpId,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Checks that every item stands for its operator's result and reads what is there by then.
+pub fn verify(index: &Index, form: &Form) -> Result<(), FormError> {
+    let ops = index.graph.op_ids();
+    if !form.items.iter().map(|item| item.op).eq(ops) {
+        return Err(FormError::Items {
+            found: form.items.len(),
+            expected: index.graph.nodes.len(),
+        });
+    }
+    for item in &form.items {
+        check(index, item).map_err(|what| FormError::Item { op: item.op, what })?;
+    }
+    Ok(())
+}
+
+/// Fails with a text unless a condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)*) => {
+        if !$condition {
+            return Err(format!($($text)*));
+        }
+    };
+}
+
+fn check(index: &Index, item: &Item) -> Result<(), String> {
+    if matches!(item.work, Work::Host(_)) {
+        return Ok(());
+    }
+    let outputs = &index.graph.node(item.op).outputs;
+    ensure!(outputs.len() == 1, "{} results of NPU work", outputs.len());
+    let Range { low, high } = item.range;
+    let inside = -128 <= low && low <= high && high <= 127;
+    ensure!(inside, "the range {low}..{high}");
+    for tensor in item.maps() {
+        let made = index.producer(tensor).is_none_or(|(op, _)| op < item.op);
+        ensure!(made, "reads %{}, which is made later", tensor.0);
+    }
+    match &item.work {
+        Work::Conv(conv) => check_conv(index, item, conv),
+        Work::Pool(pool) => check_pool(index, item, pool),
+        Work::Add { operands, .. } => operands.iter().try_for_each(|&operand| {
+            map(index, operand, None)?;
+            same_shape(index, item, operand)
+        }),
+        Work::AddConstant {
+            input, constant, ..
+        } => {
+            map(index, *input, None)?;
+            let constant = index.tensor(*constant);
+            ensure!(constant.is_constant(), "the second operand is no constant");
+            same_shape(index, item, *input)
+        }
+        Work::Rescale(input) => {
+            map(index, *input, None)?;
+            same_shape(index, item, *input)
+        }
+        Work::Concat(operands) => check_concat(index, item, operands),
+        Work::Pad { input, .. } => map(index, *input, None),
+        Work::View(source) => {
+            let elements = |tensor| index.tensor(tensor).elements();
+            let (from, to) = (elements(*source), elements(index.result(item.op)));
+            ensure!(from == to, "a view of {from} elements as {to}");
+            Ok(())
+        }
+        Work::Host(_) => Ok(()),
+    }
+}
+
+/// Checks that a tensor is a quantised map, of this many elements if that is known.
+fn map(index: &Index, tensor: TensorId, elements: Option<usize>) -> Result<(), String> {
+    let t = index.tensor(tensor);
+    ensure!(
+        Stored::of(t).is_some(),
+        "%{} is no 8-bit map with one scale",
+        tensor.0
+    );
+    let found = t.elements();
+    if let Some(expected) = elements {
+        ensure!(
+            found == expected,
+            "%{} has {found} elements in place of {expected}",
+            tensor.0
+        );
+    }
+    Ok(())
+}
+
+fn same_shape(index: &Index, item: &Item, operand: TensorId) -> Result<(), String> {
+    let (from, to) = (
+        &index.tensor(operand).shape,
+        &index.tensor(index.result(item.op)).shape,
+    );
+    ensure!(from == to, "%{} of {from:?} for {to:?}", operand.0);
+    map(index, index.result(item.op), None)
+}
+
+/// Checks that the first and the last output of an axis see something of the input.
+fn check_axis(
+    input: usize,
+    output: usize,
+    span: usize,
+    stride: usize,
+    pad: usize,
+) -> Result<(), String> {
+    ensure!(
+        input > 0 && output > 0 && span > 0 && stride > 0,
+        "an empty window or map"
+    );
+    ensure!(
+        sees_input(input, output, span, stride, pad),
+        "{output} windows of {span} every {stride}, {pad} before {input} elements, see only padding"
+    );
+    Ok(())
+}
+
+fn check_conv(index: &Index, item: &Item, conv: &Conv) -> Result<(), String> {
+    let [h, w, c] = conv.input_shape;
+    let [oh, ow, oc] = conv.output_shape;
+    map(index, conv.input, Some(conv.images * h * w * c))?;
+    let result = index.result(item.op);
+    map(index, result, Some(conv.images * oh * ow * oc))?;
+    let window = &conv.window;
+    let Hw { h: kh, w: kw } = window.kernel;
+    ensure!(kh > 0 && kw > 0, "a kernel without taps");
+    let [rows, columns] = [
+        (kh - 1) * window.dilation.h + 1,
+        (kw - 1) * window.dilation.w + 1,
+    ];
+    check_axis(h, oh, rows, window.stride.h, window.pad.h)?;
+    check_axis(w, ow, columns, window.stride.w, window.pad.w)?;
+    let (inputs, outputs) = match conv.grouping {
+        Grouping::Dense => (c, oc),
+        Grouping::Groups {
+            inputs, outputs, ..
+        } => (inputs, outputs),
+    };
+    ensure!(
+        inputs > 0 && outputs > 0 && c % inputs == 0 && c / inputs * outputs == oc,
+        "groups of {inputs} x {outputs} channels for {c} x {oc}"
+    );
+    let (found, expected) = (index.tensor(conv.filter).elements(), kh * kw * inputs * oc);
+    ensure!(
+        found == expected,
+        "a filter of {found} weights in place of {expected}"
+    );
+    Ok(())
+}
+
+fn check_pool(index: &Index, item: &Item, pool: &Pool) -> Result<(), String> {
+    let ((from, to), c) = ((pool.input_size, pool.output_size), pool.channels);
+    map(index, pool.input, Some(pool.images * from.h * from.w * c))?;
+    let result = index.result(item.op);
+    map(index, result, Some(pool.images * to.h * to.w * c))?;
+    check_axis(from.h, to.h, pool.window.h, pool.stride.h, pool.pad.h)?;
+    check_axis(from.w, to.w, pool.window.w, pool.stride.w, pool.pad.w)?;
+    let whole = pool.window == from && to == (Hw { h: 1, w: 1 });
+    ensure!(
+        pool.kind != PoolKind::Mean || whole,
+        "a mean of less than the map"
+    );
+    Ok(())
+}
+
+fn check_concat(index: &Index, item: &Item, operands: &[TensorId]) -> Result<(), String> {
+    let shape = |tensor| map_shape(index.tensor(tensor));
+    let Some([h, w, c]) = shape(index.result(item.op)) else {
+        return Err("a concatenation of nothing".to_owned());
+    };
+    let mut channels = 0;
+    for &operand in operands {
+        map(index, operand, None)?;
+        match shape(operand) {
+            Some([rows, columns, more]) if [rows, columns] == [h, w] => channels += more,
+            other => return Err(format!("%{} is {other:?}, not {h} x {w}", operand.0)),
+        }
+    }
+    ensure!(channels == c, "{channels} channels in place of {c}");
+    Ok(())
+}

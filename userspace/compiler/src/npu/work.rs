@@ -1,0 +1,263 @@
+//! The items of the NPU form.
+
+use ferrite_ir::op::Hw;
+use ferrite_ir::{OpId, TensorId};
+use smallvec::SmallVec;
+
+use crate::error::Unsupported;
+
+/// Tensors that an item reads.
+pub type Operands = SmallVec<[TensorId; 4]>;
+
+/// Smallest and largest stored value that an item may produce, in signed form: uint8 values less 128.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Smallest value.
+    pub low: i32,
+    /// Largest value.
+    pub high: i32,
+}
+
+impl Range {
+    /// All 8-bit values.
+    pub const FULL: Range = Range {
+        low: -128,
+        high: 127,
+    };
+
+    /// The values of `self` that are in `other` too; never empty.
+    #[must_use]
+    pub fn within(self, other: Range) -> Range {
+        let low = self.low.max(other.low);
+        Range {
+            low,
+            high: self.high.min(other.high).max(low),
+        }
+    }
+}
+
+/// Window of a convolution. Padding below and to the right follows from the output's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Taps of the kernel.
+    pub kernel: Hw,
+    /// Elements from one output to the next.
+    pub stride: Hw,
+    /// Elements from tap to tap.
+    pub dilation: Hw,
+    /// Rows of padding above and columns to the left.
+    pub pad: Hw,
+}
+
+impl Window {
+    /// One tap, no padding.
+    pub fn unit() -> Self {
+        let one = Hw { h: 1, w: 1 };
+        Window {
+            kernel: one,
+            stride: one,
+            dilation: one,
+            pad: Hw { h: 0, w: 0 },
+        }
+    }
+}
+
+/// Whether the first and the last of `output` windows that span `span` elements, `stride` apart and the
+/// first `pad` before the input, see any of `input` elements.
+pub fn sees_input(input: usize, output: usize, span: usize, stride: usize, pad: usize) -> bool {
+    pad < span && (output - 1) * stride < input + pad
+}
+
+/// How input channels meet output channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// All with all.
+    Dense,
+    /// `inputs` channels with `outputs` channels of the same group.
+    Groups {
+        /// Input channels of a group.
+        inputs: usize,
+        /// Output channels of a group.
+        outputs: usize,
+        /// The filter is `[kh, kw, oc]` instead of `[oc, kh, kw, ic]`.
+        channel_last: bool,
+    },
+}
+
+/// What the model calls a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvKind {
+    /// CONV_2D.
+    Conv,
+    /// DEPTHWISE_CONV_2D.
+    Depthwise,
+    /// FULLY_CONNECTED: TFLite rounds its results once, those of the others twice.
+    FullyConnected,
+}
+
+impl ConvKind {
+    /// Name for reports and text.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConvKind::Conv => "conv",
+            ConvKind::Depthwise => "depthwise",
+            ConvKind::FullyConnected => "fully-connected",
+        }
+    }
+}
+
+/// A convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv {
+    /// What the model calls it.
+    pub kind: ConvKind,
+    /// The map that it reads.
+    pub input: TensorId,
+    /// Images, one below the other in the map.
+    pub images: usize,
+    /// Input rows and columns of one image, channels.
+    pub input_shape: [usize; 3],
+    /// Output rows and columns of one image, channels.
+    pub output_shape: [usize; 3],
+    /// Window.
+    pub window: Window,
+    /// Channel structure.
+    pub grouping: Grouping,
+    /// Filter tensor.
+    pub filter: TensorId,
+    /// Bias tensor.
+    pub bias: Option<TensorId>,
+}
+
+/// What a pooling makes of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// AVERAGE_POOL_2D: the mean of the stored values under the window, padding left out.
+    Average,
+    /// MEAN over rows and columns: of the real values, rescaled.
+    Mean,
+    /// MAX_POOL_2D.
+    Maximum,
+}
+
+impl PoolKind {
+    /// Name for text.
+    pub fn name(self) -> &'static str {
+        match self {
+            PoolKind::Average => "average",
+            PoolKind::Mean => "mean",
+            PoolKind::Maximum => "maximum",
+        }
+    }
+}
+
+/// A pooling over windows of each channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pool {
+    /// What is made of a window.
+    pub kind: PoolKind,
+    /// The map that it reads.
+    pub input: TensorId,
+    /// Images, one below the other in the map.
+    pub images: usize,
+    /// Input rows and columns of one image.
+    pub input_size: Hw,
+    /// Output rows and columns of one image.
+    pub output_size: Hw,
+    /// Channels.
+    pub channels: usize,
+    /// Rows and columns of a window.
+    pub window: Hw,
+    /// Rows and columns from one window to the next.
+    pub stride: Hw,
+    /// Rows and columns by which the first window reaches beyond the image.
+    pub pad: Hw,
+}
+
+/// What is done to make a tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// A convolution.
+    Conv(Conv),
+    /// A pooling.
+    Pool(Pool),
+    /// The sum or difference of two maps of one shape.
+    Add {
+        /// The maps.
+        operands: [TensorId; 2],
+        /// Whether the second is subtracted.
+        subtract: bool,
+    },
+    /// A map and a constant for each channel.
+    AddConstant {
+        /// The map.
+        input: TensorId,
+        /// One value, or one for each channel.
+        constant: TensorId,
+        /// Whether the constant is subtracted.
+        subtract: bool,
+    },
+    /// Maps of equal rows and columns, one's channels behind the other's.
+    Concat(Operands),
+    /// A map with rows and columns of its zero point around it.
+    Pad {
+        /// The map.
+        input: TensorId,
+        /// Rows above and columns to the left.
+        before: Hw,
+    },
+    /// The same values in other steps, clamped.
+    Rescale(TensorId),
+    /// The bytes of another tensor, in the same order.
+    View(TensorId),
+    /// The graph's operator, on the host, since it is not for the NPU.
+    Host(Unsupported),
+}
+
+/// The making of one operator's first result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// The graph's operator, which the host runs where the NPU cannot do the work.
+    pub op: OpId,
+    /// Stored values that may be made, in signed form.
+    pub range: Range,
+    /// What is done.
+    pub work: Work,
+}
+
+impl Item {
+    /// Maps that the NPU reads for the item, constants left out; none for an item of the host, which
+    /// reads the operands of the graph's operator.
+    pub fn maps(&self) -> Operands {
+        match &self.work {
+            Work::Conv(conv) => [conv.input].into_iter().collect(),
+            Work::Pool(pool) => [pool.input].into_iter().collect(),
+            Work::Add { operands, .. } => operands.iter().copied().collect(),
+            Work::Concat(operands) => operands.clone(),
+            Work::AddConstant { input, .. }
+            | Work::Pad { input, .. }
+            | Work::Rescale(input)
+            | Work::View(input) => [*input].into_iter().collect(),
+            Work::Host(_) => Operands::new(),
+        }
+    }
+}
+
+/// A model as NPU work.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Form {
+    /// One item for each operator of the graph, in the graph's order.
+    pub items: Vec<Item>,
+}
+
+impl Form {
+    /// The item of an operator.
+    pub fn item(&self, op: OpId) -> &Item {
+        &self.items[op.0 as usize]
+    }
+
+    /// The item of an operator.
+    pub fn item_mut(&mut self, op: OpId) -> &mut Item {
+        &mut self.items[op.0 as usize]
+    }
+}

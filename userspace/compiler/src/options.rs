@@ -1,0 +1,25 @@
+//! What to compile for.
+
+use crate::executable::{Evidence, Target};
+
+/// What to compile for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The NPU.
+    pub target: Target,
+    /// Weakest grade of hardware knowledge that lowerings may rest on.
+    pub evidence: Evidence,
+    /// Cores to spread independent work over.
+    pub cores: usize,
+}
+
+impl Options {
+    /// Proven lowerings on one core.
+    pub fn new(target: Target) -> Self {
+        Options {
+            target,
+            evidence: Evidence::Silicon,
+            cores: 1,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! CONV_2D and DEPTHWISE_CONV_2D.
+
+use ferrite_ir::OpId;
+use ferrite_ir::op::{ConvParams, Hw};
+
+use super::selected::Selected;
+use crate::error::Unsupported;
+use crate::index::{Index, nhwc};
+use crate::npu::{Conv, ConvKind, Grouping, Window, Work};
+
+/// A convolution; `depthwise` is the multiplier of a depthwise one.
+pub fn conv(index: &Index, op: OpId, params: &ConvParams, depthwise: Option<usize>) -> Selected {
+    let (input, filter) = (index.operand(op, 0)?, index.operand(op, 1)?);
+    let [images, h, w, c] = nhwc(index.tensor(input))?;
+    let [_, oh, ow, oc] = nhwc(index.tensor(index.result(op)))?;
+    let [first, kh, kw, last] = nhwc(index.tensor(filter))?;
+    let kernel = Hw { h: kh, w: kw };
+    let grouping = match depthwise {
+        None if last == c => Grouping::Dense,
+        None if last > 0 && c % last == 0 && oc % (c / last) == 0 => Grouping::Groups {
+            inputs: last,
+            outputs: oc / (c / last),
+            channel_last: false,
+        },
+        Some(m) if m > 0 && c * m == oc && last == oc && first == 1 => Grouping::Groups {
+            inputs: 1,
+            outputs: m,
+            channel_last: true,
+        },
+        _ => {
+            return Err(Unsupported::new(format!(
+                "filter {:?} does not fit {c} input and {oc} output channels",
+                index.tensor(filter).shape
+            )));
+        }
+    };
+    let windows = params.windows(Hw { h, w }, kernel).ok_or_else(|| {
+        Unsupported::new(format!("a {kh}x{kw} kernel does not fit a map of {h}x{w}"))
+    })?;
+    let conv = Conv {
+        kind: match depthwise {
+            None => ConvKind::Conv,
+            Some(_) => ConvKind::Depthwise,
+        },
+        input,
+        images,
+        input_shape: [h, w, c],
+        output_shape: [oh, ow, oc],
+        window: Window {
+            kernel,
+            stride: params.stride,
+            dilation: params.dilation,
+            pad: Hw {
+                h: windows.h.before,
+                w: windows.w.before,
+            },
+        },
+        grouping,
+        filter,
+        bias: index.optional(op, 2),
+    };
+    Ok((Work::Conv(conv), params.activation))
+}

@@ -1,0 +1,53 @@
+//! ADD and SUB, QUANTIZE between 8-bit types, and stand-alone clamps.
+
+use ferrite_ir::OpId;
+use ferrite_ir::op::{Activation, Unary};
+
+use super::selected::Selected;
+use crate::error::Unsupported;
+use crate::index::Index;
+use crate::npu::Work;
+
+/// A sum or difference of two maps, or of a map and a constant.
+pub fn add(index: &Index, op: OpId, subtract: bool, activation: Activation) -> Selected {
+    let (first, second) = (index.operand(op, 0)?, index.operand(op, 1)?);
+    let (a, b) = (index.tensor(first), index.tensor(second));
+    let work = match (a.is_constant(), b.is_constant()) {
+        (false, true) => Work::AddConstant {
+            input: first,
+            constant: second,
+            subtract,
+        },
+        (true, false) if !subtract => Work::AddConstant {
+            input: second,
+            constant: first,
+            subtract,
+        },
+        _ if a.shape != b.shape => {
+            return Err(Unsupported::new(format!(
+                "operands {:?} and {:?} differ in shape",
+                a.shape, b.shape
+            )));
+        }
+        _ => Work::Add {
+            operands: [first, second],
+            subtract,
+        },
+    };
+    Ok((work, activation))
+}
+
+/// The values of the operand, in steps of the result, within an activation's range.
+pub fn rescale(index: &Index, op: OpId, activation: Activation) -> Selected {
+    Ok((Work::Rescale(index.operand(op, 0)?), activation))
+}
+
+/// The activation that a unary operator is, if it is a clamp that convolutions can have too.
+pub fn clamp(unary: Unary) -> Option<Activation> {
+    match unary {
+        Unary::Relu => Some(Activation::Relu),
+        Unary::Relu6 => Some(Activation::Relu6),
+        Unary::ReluN1To1 => Some(Activation::ReluN1To1),
+        _ => None,
+    }
+}

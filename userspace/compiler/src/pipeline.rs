@@ -1,0 +1,67 @@
+//! The passes, in order.
+
+use crate::debug::Debug;
+use crate::error::CompileError;
+use crate::index::Index;
+use crate::lowered::{Event, Legal};
+use crate::npu::Form;
+use crate::passes::{
+    drop_idle::drop_idle,
+    find_views::find_views,
+    fold_clamp::fold_clamp,
+    fold_pad::fold_pad,
+    legalise::legalise,
+    plan_segments::{self, Schedule},
+    select::select,
+};
+use crate::target::{Builder, Family, Rules};
+
+/// From a graph to the NPU form that a target gets.
+pub fn form(index: &Index, rules: &Rules) -> Form {
+    let mut debug = Debug::from_environment();
+    let mut form = select(index, rules);
+    debug.after("select", index, &form);
+    macro_rules! passes {
+        ($($pass:ident($($argument:expr),*);)*) => {
+            $($pass(&mut form, index $(, $argument)*);
+            debug.after(stringify!($pass), index, &form);)*
+        };
+    }
+    passes! {
+        fold_pad();
+        fold_clamp();
+        find_views(rules);
+    }
+    form
+}
+
+/// From the NPU form to a family's layers.
+pub fn layers<F: Family>(form: &Form, builder: &mut F::Builder<'_>) -> Vec<Legal<F::Layer>> {
+    let mut steps = legalise::<F>(form, builder);
+    drop_idle(builder, &mut steps);
+    steps
+}
+
+/// The order of a family's layers.
+pub fn schedule<F: Family>(
+    builder: &F::Builder<'_>,
+    steps: &[Legal<F::Layer>],
+) -> Result<Schedule, CompileError> {
+    plan_segments::schedule(builder, builder, steps)
+}
+
+/// Layers in their order, divided where that pays.
+pub fn events<F: Family>(
+    builder: &F::Builder<'_>,
+    schedule: Schedule,
+    steps: &mut [Legal<F::Layer>],
+) -> Vec<Event<F::Layer>> {
+    let mut events = schedule.with_layers(steps);
+    builder.divide(&mut events);
+    if cfg!(debug_assertions)
+        && let Err(wrong) = builder.verify(&events)
+    {
+        panic!("unsound layers: {wrong}");
+    }
+    events
+}

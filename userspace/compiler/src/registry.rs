@@ -1,0 +1,16 @@
+//! The families of chips that there are.
+
+use crate::error::CompileError;
+use crate::executable::Target;
+use crate::index::Index;
+use crate::lowering::{Lowering, Plannable};
+use crate::options::Options;
+use crate::targets::{rk3588::Rk3588, vivante::Vivante};
+
+/// Lowers a graph for the target of `options`.
+pub fn lower(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, CompileError> {
+    match options.target {
+        Target::Rk3588 => Lowering::<Rk3588>::boxed(index, options),
+        Target::A311d => Lowering::<Vivante>::boxed(index, options),
+    }
+}

@@ -1,0 +1,4 @@
+//! Families of chips.
+
+pub mod rk3588;
+pub mod vivante;

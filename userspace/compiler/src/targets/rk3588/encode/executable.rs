@@ -1,0 +1,298 @@
+//! Writes a scheduled program out as an executable.
+
+use ferrite_hw::rk3588::codes::{SEGMENT_ALIGN, enable};
+use ferrite_hw::rk3588::command::{Link, TAIL_WORDS, tail};
+use ferrite_hw::rk3588::table::Block;
+use ferrite_ir::{DType, TensorId};
+
+use super::constants::{Constants, Operands};
+use super::plan_jobs;
+use super::registers::Registers;
+use super::task::Emitter;
+use crate::content::{Content, Source};
+use crate::error::CompileError;
+use crate::executable::{
+    Buffer, BufferId, Executable, Job, Layout, Placement, Port, Region, Relocation, RelocationKind,
+    Role, Step, Target, Task,
+};
+use crate::lowered::Event;
+use crate::npu::Stored;
+use crate::passes::plan_memory::{self, Life, Memory};
+use crate::targets::rk3588::context::Context;
+use crate::targets::rk3588::program::{CubeId, Layer};
+
+const CONSTANTS: BufferId = BufferId(0);
+const ACTIVATIONS: BufferId = BufferId(1);
+const COMMANDS: BufferId = BufferId(2);
+
+/// Blocks that a convolution task enables.
+const BLOCKS: [Block; 4] = [Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma];
+
+/// Command words and their relocations.
+struct Commands {
+    words: Vec<u64>,
+    relocations: Vec<Relocation>,
+    /// Of the task that is being written.
+    registers: Registers,
+}
+
+/// Addresses in the commands of most tasks.
+const ADDRESSES: usize = 5;
+
+impl Commands {
+    /// With room for so many tasks.
+    fn new(tasks: usize) -> Self {
+        let registers = Registers::of(&BLOCKS);
+        let words = registers.count() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
+        Commands {
+            words: Vec::with_capacity(tasks * words),
+            relocations: Vec::with_capacity(tasks * ADDRESSES),
+            registers,
+        }
+    }
+}
+
+/// Writes constants, commands and steps.
+pub fn encode(
+    ctx: &Context,
+    mut events: Vec<Event<Layer>>,
+    placements: Vec<Placement>,
+) -> Result<Executable, CompileError> {
+    let memory = plan_memory::plan(&lives(ctx, &events));
+    let emitter = Emitter {
+        program: ctx.program(),
+        memory: &memory,
+        activations: ACTIVATIONS,
+        constants: CONSTANTS,
+    };
+    let mut constants = Constants::default();
+    let layers = events.iter().flat_map(|event| match event {
+        Event::Submit(layers) => &layers[..],
+        _ => &[],
+    });
+    let mut commands = Commands::new(layers.map(|layer| layer.tiles.len()).sum());
+    let mut steps = Vec::with_capacity(events.len());
+    for event in &mut events {
+        steps.push(match event {
+            Event::Cpu(op) => Step::Cpu(*op),
+            Event::Enter(cube, tensor) => {
+                let mut port = port(ctx, &memory, *cube, *tensor);
+                // Readers may touch more surfaces than the channels fill.
+                let pitch = ctx
+                    .program()
+                    .cube(ctx.program().root(*cube).0)
+                    .surface_pitch;
+                port.region.len = 16 * pitch * ctx.program().cube(*cube).surfaces;
+                Step::Enter(port)
+            }
+            Event::Leave(cube, tensor) => Step::Leave(port(ctx, &memory, *cube, *tensor)),
+            Event::Requantise(cube, tensor, requant) => Step::Requantise {
+                port: port(ctx, &memory, *cube, *tensor),
+                requant: requant.clone(),
+            },
+            Event::Submit(layers) => {
+                let mut operands = Vec::with_capacity(layers.len());
+                for layer in layers.iter_mut() {
+                    let added = constants.add(ctx, layer);
+                    operands.push(added.map_err(|why| CompileError::Constants(why.to_string()))?);
+                }
+                let jobs = plan_jobs::plan(ctx.program(), &memory, layers, ctx.options.cores);
+                let mut out = Vec::with_capacity(jobs.len());
+                for job in jobs {
+                    out.push(commands.job(&emitter, layers, &operands, job)?);
+                }
+                Step::Submit(out)
+            }
+        });
+    }
+    let buffer = |role, init: Content, size: usize| Buffer { role, size, init };
+    let (constants, words) = (Content::new(constants), Content::new(Words(commands.words)));
+    // Weight bursts may run past the end.
+    let constants_size = (constants.len() + 256).next_multiple_of(64);
+    let commands_size = words.len().next_multiple_of(64).max(64);
+    Ok(Executable {
+        target: Target::Rk3588,
+        buffers: vec![
+            buffer(Role::Constants, constants, constants_size),
+            buffer(Role::Activations, Vec::new().into(), memory.size.max(64)),
+            buffer(Role::Commands, words, commands_size),
+        ],
+        relocations: commands.relocations,
+        steps,
+        placements,
+        macs: ctx.graph.op_ids().map(|op| ctx.graph.macs(op)).collect(),
+    })
+}
+
+/// Command words in the order of bytes that the NPU reads.
+struct Words(Vec<u64>);
+
+impl Source for Words {
+    fn size(&self) -> usize {
+        8 * self.0.len()
+    }
+
+    fn write(&self, memory: &mut [u8]) {
+        for (bytes, word) in memory.as_chunks_mut().0.iter_mut().zip(&self.0) {
+            *bytes = word.to_le_bytes();
+        }
+    }
+}
+
+impl Commands {
+    /// Writes the tasks of a job, linked one to the next.
+    fn job(
+        &mut self,
+        emitter: &Emitter,
+        layers: &[Layer],
+        operands: &[Operands],
+        plan: plan_jobs::JobPlan,
+    ) -> Result<Job, CompileError> {
+        let mut job = Job {
+            after: plan.after,
+            reads: vec![CONSTANTS, ACTIVATIONS],
+            writes: vec![ACTIVATIONS],
+            ..Job::default()
+        };
+        let last = plan.tasks.len().saturating_sub(1);
+        let mut before = None;
+        for (i, &(layer, tile)) in plan.tasks.iter().enumerate() {
+            // Weights stay in the CBUF of the core that runs this job.
+            let mut piece = layers[layer].tiles[tile];
+            piece.reuse_weights &= tile > 0 && before == Some((layer, tile - 1));
+            before = Some((layer, tile));
+            emitter
+                .task(
+                    &mut self.registers,
+                    &layers[layer],
+                    &piece,
+                    &operands[layer],
+                )
+                .map_err(|why| CompileError::Register {
+                    op: Some(layers[layer].op),
+                    why,
+                })?;
+            job.tasks.push(self.task(i != last));
+            if !job.ops.contains(&layers[layer].op) {
+                job.ops.push(layers[layer].op);
+            }
+        }
+        Ok(job)
+    }
+
+    /// Writes one task; all are of one length, so that the link to the next one is known.
+    fn task(&mut self, linked: bool) -> Task {
+        let align = SEGMENT_ALIGN as usize / 8;
+        self.words
+            .resize(self.words.len().next_multiple_of(align), 0);
+        let start = self.words.len();
+        let relocations = &mut self.relocations;
+        let relocate = |word: usize, target, addend| {
+            relocations.push(relocation(word, target, addend));
+        };
+        self.registers.write(&mut self.words, relocate);
+        let words = self.words.len() - start + TAIL_WORDS;
+        let next = (start + words).next_multiple_of(align);
+        let link = linked.then_some(Link { address: 0, words });
+        if linked {
+            let link = relocation(self.words.len(), COMMANDS, 8 * next as u32);
+            self.relocations.push(link);
+        }
+        self.words.extend(
+            tail(link, enable::CONVOLUTION_RDMA)
+                .iter()
+                .map(|c| c.encode()),
+        );
+        Task {
+            commands: Region {
+                buffer: COMMANDS,
+                offset: 8 * start,
+                len: 8 * words,
+            },
+            words,
+        }
+    }
+}
+
+/// Puts an address into a command word.
+fn relocation(word: usize, target: BufferId, addend: u32) -> Relocation {
+    Relocation {
+        buffer: COMMANDS,
+        offset: 8 * word,
+        kind: RelocationKind::Rk3588Value,
+        target,
+        addend,
+    }
+}
+
+fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port {
+    let (root, surface) = ctx.program().root(cube);
+    let (shape, dtype) = (
+        ctx.program().cube(cube).shape,
+        ctx.program().cube(cube).dtype,
+    );
+    let root_cube = ctx.program().cube(root);
+    let surfaces = shape[2].div_ceil(16 / dtype.size());
+    let stored = Stored::of(ctx.tensor(tensor));
+    let raw = dtype == DType::I32;
+    Port {
+        tensor,
+        region: Region {
+            buffer: ACTIVATIONS,
+            offset: memory.offset(root) + 16 * surface * root_cube.surface_pitch,
+            len: 16 * surfaces * root_cube.surface_pitch,
+        },
+        layout: Layout::Cube {
+            line_pitch: shape[1] as u32,
+            surface_pitch: root_cube.surface_pitch as u32,
+        },
+        shape,
+        dtype,
+        bias: if raw {
+            0
+        } else {
+            stored.map_or(0, |s| s.offset as u8)
+        },
+        pad_value: if raw {
+            0
+        } else {
+            stored.map_or(0, |s| s.zero as u8)
+        },
+    }
+}
+
+/// First and last step of every cube; the layers of a submission are steps of their own.
+fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
+    let mut lives: Vec<Option<Life>> = vec![None; ctx.program().cubes.len()];
+    let mut touch = |cube: CubeId, step: usize| {
+        let (root, _) = ctx.program().root(cube);
+        let life = lives[root.0 as usize].get_or_insert(Life {
+            map: root,
+            bytes: ctx.program().cube(root).bytes(),
+            first: step,
+            last: step,
+        });
+        life.last = step;
+    };
+    let mut step = 0;
+    for event in events {
+        match event {
+            Event::Cpu(_) => {}
+            Event::Enter(cube, _) | Event::Leave(cube, _) | Event::Requantise(cube, ..) => {
+                touch(*cube, step);
+            }
+            Event::Submit(layers) => {
+                for layer in layers {
+                    touch(layer.input.cube, step);
+                    touch(layer.output.cube, step);
+                    if let Some(addend) = &layer.addend {
+                        touch(addend.side.cube, step);
+                    }
+                    step += 1;
+                }
+            }
+        }
+        step += 1;
+    }
+    lives.into_iter().flatten().collect()
+}

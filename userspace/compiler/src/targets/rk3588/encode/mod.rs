@@ -1,0 +1,11 @@
+//! Layers as command lists, constants and jobs.
+
+pub mod constants;
+mod executable;
+mod pack_weights;
+mod packing;
+mod plan_jobs;
+pub mod registers;
+pub mod task;
+
+pub use executable::encode;

@@ -1,0 +1,261 @@
+//! Groups tasks into jobs, which cores take up independently.
+//!
+//! With one core, everything is one job: one kick where the hardware can chain. With more, layers
+//! that are worth it are divided into shares. A share waits for those before it that touch the same
+//! memory, if one of the two writes; where all it waits for is one job, it continues that job.
+
+use std::collections::BTreeSet;
+
+use crate::passes::plan_memory::Memory;
+use crate::targets::rk3588::program::{Layer, Mode, Program, Rect, Side};
+
+/// Tasks of a job, as (layer, tile) pairs, and the jobs that must be done before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobPlan {
+    /// Tasks in order.
+    pub tasks: Vec<(usize, usize)>,
+    /// Earlier jobs.
+    pub after: Vec<usize>,
+}
+
+/// Tiles of one layer that run on one core.
+struct Share {
+    tasks: Vec<(usize, usize)>,
+    accesses: Vec<Access>,
+}
+
+/// Memory that a share touches: lines of consecutive surfaces.
+#[derive(Clone, Copy, Debug)]
+struct Access {
+    write: bool,
+    /// First byte and end, of everything from the first line in the first surface to the last line
+    /// in the last surface.
+    bytes: (usize, usize),
+    /// Bytes from surface to surface, and the lines' first byte and end within a surface.
+    pitch: usize,
+    lines: (usize, usize),
+    base: usize,
+}
+
+/// Plans the jobs of one submission.
+pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) -> Vec<JobPlan> {
+    if cores <= 1 {
+        let all = |(i, layer): (usize, &Layer)| (0..layer.tiles.len()).map(move |t| (i, t));
+        return vec![JobPlan {
+            tasks: layers.iter().enumerate().flat_map(all).collect(),
+            after: Vec::new(),
+        }];
+    }
+    let shares: Vec<Share> = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(index, layer)| shares(program, memory, index, layer))
+        .collect();
+    let waits = direct_waits(&shares);
+    let mut followers = vec![0; shares.len()];
+    for &other in waits.iter().flatten() {
+        followers[other] += 1;
+    }
+    let mut jobs: Vec<JobPlan> = Vec::new();
+    // All jobs that a job waits for, directly or not, itself included.
+    let mut reach: Vec<BTreeSet<usize>> = Vec::new();
+    let mut job_of: Vec<usize> = Vec::new();
+    let mut last_share: Vec<usize> = Vec::new();
+    for (index, share) in shares.iter().enumerate() {
+        let needs: BTreeSet<usize> = waits[index].iter().map(|&other| job_of[other]).collect();
+        // Continue a job if nobody else waits for its end, and nothing else holds this share back.
+        let home = needs.iter().copied().rev().find(|&job| {
+            let end = last_share[job];
+            waits[index].contains(&end) && followers[end] == 1 && needs.is_subset(&reach[job])
+        });
+        let job = home.unwrap_or_else(|| {
+            let job = jobs.len();
+            let mut all: BTreeSet<usize> = BTreeSet::from([job]);
+            for &need in &needs {
+                all.extend(&reach[need]);
+            }
+            let named = |n: &usize| !needs.iter().any(|m| m != n && reach[*m].contains(n));
+            jobs.push(JobPlan {
+                tasks: Vec::new(),
+                after: needs.iter().copied().filter(named).collect(),
+            });
+            reach.push(all);
+            last_share.push(index);
+            job
+        });
+        jobs[job].tasks.extend(&share.tasks);
+        last_share[job] = index;
+        job_of.push(job);
+    }
+    jobs
+}
+
+/// For each share, the earlier ones it must wait for, but for those that these wait for anyway.
+fn direct_waits(shares: &[Share]) -> Vec<Vec<usize>> {
+    let mut reach: Vec<BTreeSet<usize>> = Vec::with_capacity(shares.len());
+    let mut waits = Vec::with_capacity(shares.len());
+    for (index, share) in shares.iter().enumerate() {
+        let mut direct = Vec::new();
+        let mut all = BTreeSet::new();
+        // From the latest back: what a later one waits for is covered.
+        for other in (0..index).rev() {
+            if !all.contains(&other) && conflict(&shares[other], share) {
+                direct.push(other);
+                all.insert(other);
+                all.extend(&reach[other]);
+            }
+        }
+        reach.push(all);
+        waits.push(direct);
+    }
+    waits
+}
+
+fn shares(program: &Program, memory: &Memory, index: usize, layer: &Layer) -> Vec<Share> {
+    let count = layer.cores.clamp(1, layer.tiles.len().max(1));
+    let tiles = layer.tiles.len();
+    (0..count)
+        .map(|share| {
+            let range = share * tiles / count..(share + 1) * tiles / count;
+            let mut accesses = Vec::new();
+            for tile in &layer.tiles[range.clone()] {
+                let depthwise = layer.mode == Mode::Depthwise;
+                let (first, channels) = match depthwise {
+                    true => (tile.first_channel, tile.channels),
+                    false => (0, layer.input.channels),
+                };
+                let mut add = |side: &Side, rect: &Rect, first, channels, write| {
+                    accesses.push(access(program, memory, side, rect, first, channels, write));
+                };
+                add(&layer.input, &tile.input, first, channels, false);
+                let group = tile.channels.next_multiple_of(layer.mode.group());
+                add(&layer.output, &tile.output, tile.first_channel, group, true);
+                if let Some(addend) = &layer.addend {
+                    add(&addend.side, &tile.output, tile.first_channel, group, false);
+                }
+            }
+            Share {
+                tasks: range.map(|tile| (index, tile)).collect(),
+                accesses,
+            }
+        })
+        .collect()
+}
+
+fn access(
+    program: &Program,
+    memory: &Memory,
+    side: &Side,
+    rect: &Rect,
+    first_channel: usize,
+    channels: usize,
+    write: bool,
+) -> Access {
+    let (root, surface) = program.root(side.cube);
+    let cube = program.cube(root);
+    let pitch = 16 * cube.surface_pitch;
+    let first = surface + side.surface + first_channel / cube.atom_channels();
+    let count = channels.div_ceil(cube.atom_channels());
+    let row = side.rect.y + rect.y;
+    let lines = (16 * row * side.grid.w, 16 * (row + rect.h) * side.grid.w);
+    let base = memory.offset(root);
+    Access {
+        write,
+        bytes: (
+            base + first * pitch + lines.0,
+            base + (first + count - 1) * pitch + lines.1,
+        ),
+        pitch,
+        lines,
+        base,
+    }
+}
+
+fn conflict(earlier: &Share, later: &Share) -> bool {
+    let overlap = |a: (usize, usize), b: (usize, usize)| a.0 < b.1 && b.0 < a.1;
+    earlier.accesses.iter().any(|a| {
+        later.accesses.iter().any(|b| {
+            // Lines tell more only where both lie in the same grid of surfaces.
+            let same = a.base == b.base && a.pitch == b.pitch;
+            (a.write || b.write)
+                && overlap(a.bytes, b.bytes)
+                && (!same || overlap(a.lines, b.lines))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::plan_memory::{self, Life};
+    use crate::targets::rk3588::legalise::pointwise;
+    use crate::targets::rk3588::legalise::tiles::Shape;
+    use ferrite_ir::op::Hw;
+    use ferrite_ir::{DType, OpId};
+
+    /// A chain of layers over 64x64x64 maps, the middle one divided.
+    fn chain(cores: usize) -> Vec<JobPlan> {
+        let mut program = Program::default();
+        let cubes: Vec<_> = (0..4)
+            .map(|_| program.add_cube([64, 64, 64], DType::I8, None))
+            .collect();
+        let side = |cube| Side {
+            cube,
+            surface: 0,
+            channels: 64,
+            grid: Hw { h: 64, w: 64 },
+            rect: Rect {
+                y: 0,
+                x: 0,
+                h: 64,
+                w: 64,
+            },
+        };
+        let layers: Vec<Layer> = (0..3)
+            .map(|i| {
+                let mut layer = pointwise(
+                    OpId(i),
+                    side(cubes[i as usize]),
+                    side(cubes[i as usize + 1]),
+                    "test",
+                );
+                layer.cores = if i == 1 { cores } else { 1 };
+                layer.tiles = Shape::of(&layer, layer.cores).tiles().unwrap();
+                layer
+            })
+            .collect();
+        let lives: Vec<Life> = cubes
+            .iter()
+            .map(|&cube| Life {
+                map: cube,
+                bytes: program.cube(cube).bytes(),
+                first: 0,
+                last: 9,
+            })
+            .collect();
+        let memory = plan_memory::plan(&lives);
+        plan(&program, &memory, &layers, cores)
+    }
+
+    #[test]
+    fn one_core_gets_one_job() {
+        assert_eq!(chain(1).len(), 1);
+    }
+
+    #[test]
+    fn a_divided_layer_forks_and_joins() {
+        let jobs = chain(3);
+        let after: Vec<&[usize]> = jobs.iter().map(|job| job.after.as_slice()).collect();
+        // The shares wait for the first layer, the last layer for all of them.
+        assert_eq!(after.len(), 5, "{jobs:?}");
+        assert_eq!(after[0], &[] as &[usize]);
+        assert_eq!(after[1..4], [&[0][..]; 3]);
+        assert_eq!(after[4], &[1, 2, 3]);
+    }
+
+    #[test]
+    fn undivided_layers_of_a_chain_share_a_job() {
+        let jobs = chain(1);
+        assert_eq!(jobs[0].tasks.len(), 3);
+    }
+}

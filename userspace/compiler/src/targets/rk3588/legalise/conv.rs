@@ -1,0 +1,375 @@
+//! Convolutions, whatever TFLite calls them, as layers.
+
+use ferrite_ir::op::Hw;
+use ferrite_ir::{DType, TensorId};
+
+use super::finish::finish;
+use super::pointwise::cascade;
+use super::split_padding::{self, Band};
+use crate::error::Unsupported;
+use crate::lowered::Lowered;
+use crate::npu::{self, ConvKind, Grouping, Item, Window};
+use crate::targets::rk3588::context::Context;
+use crate::targets::rk3588::numbers::output_stage::{self, Plan, scaled_bias};
+use crate::targets::rk3588::numbers::weights::Filter;
+use crate::targets::rk3588::program::{Layer, Mode, Rect, Side, Stage, Taps, Tiles, Weights};
+
+/// Largest dilation that has been run on the chip.
+const DILATION: usize = 2;
+
+/// A convolution on its way to layers.
+struct Conv<'a> {
+    item: &'a Item,
+    /// What is asked for, in the forms that the hardware takes.
+    conv: npu::Conv,
+    /// The taps of its kernel, of those of the filter.
+    taps: Taps,
+}
+
+/// Layers for a convolution.
+pub fn conv(
+    ctx: &mut Context,
+    item: &Item,
+    conv: &npu::Conv,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let mut conv = conv.clone();
+    // A single column of pixels can be cut anywhere: any arrangement of a matrix' rows will do.
+    if conv.kind == ConvKind::FullyConnected && conv.window == Window::unit() {
+        let [h, w, inputs] = conv.input_shape;
+        conv.input_shape = [h * w, 1, inputs];
+        conv.output_shape = [h * w, 1, conv.output_shape[2]];
+    }
+    // Where there is one output along an axis, its stride does not matter.
+    if conv.output_shape[0] == 1 {
+        conv.window.stride.h = 1;
+    }
+    if conv.output_shape[1] == 1 {
+        conv.window.stride.w = 1;
+    }
+    let taps = Taps::all(conv.window.kernel);
+    let mut conv = Conv { item, conv, taps };
+    conv.spread_dilation();
+    conv.lower(ctx)
+}
+
+/// Checks a window against the fields of the CNA.
+fn check(window: &Window) -> Result<(), Unsupported> {
+    let axes = [
+        ("kernel height", window.kernel.h, 31),
+        ("kernel width", window.kernel.w, 31),
+        ("vertical stride", window.stride.h, 7),
+        ("horizontal stride", window.stride.w, 7),
+        ("vertical dilation", window.dilation.h, DILATION),
+        ("horizontal dilation", window.dilation.w, DILATION),
+    ];
+    for (what, value, limit) in axes {
+        if value > limit {
+            return Err(Unsupported::new(format!(
+                "{what} {value} exceeds the hardware's {limit}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl Conv<'_> {
+    /// Makes the layers.
+    fn lower(&self, ctx: &mut Context) -> Result<Lowered<Layer>, Unsupported> {
+        let (conv, result) = (&self.conv, ctx.result(self.item.op));
+        let filter = Filter::new(ctx, conv)?;
+        let (from, to) = (ctx.stored(conv.input)?, ctx.stored(result)?);
+        let factors = filter.factors(from.scale, to.scale);
+        let accumulators = filter.accumulators(from.zero)?;
+        let plan = output_stage::plan(
+            conv,
+            &filter,
+            &factors,
+            &accumulators,
+            [from, to],
+            self.item.range,
+            ctx.options.evidence,
+        )?;
+        let plain = accumulators.bias;
+        let mut bias = scaled_bias(&filter, &factors, &plan, from.zero, plain);
+        let input = ctx.side(conv.input)?;
+        let output = match plan.raw {
+            None => ctx.side(result)?,
+            Some(_) => raw_side(ctx, result)?,
+        };
+        let mut layers = Vec::with_capacity(conv.images);
+        for image in 0..conv.images {
+            self.image(
+                ctx,
+                image,
+                &filter,
+                &plan,
+                input,
+                output,
+                &mut bias,
+                &mut layers,
+            )?;
+        }
+        cascade(ctx, &mut layers, self.item.op, result, &plan.shifts)?;
+        let name = plan.name(conv.kind.name());
+        Ok(Lowered {
+            requantise: plan.raw.map(|requant| (output.cube, requant)),
+            ..Lowered::new(name, plan.evidence, layers)
+        })
+    }
+
+    /// Dilation has been run on the chip up to 2. A larger one becomes a larger kernel, in which the
+    /// taps between those of the filter have no weight.
+    fn spread_dilation(&mut self) {
+        let spread = |dilation: &mut usize, kernel: &mut usize, step: &mut usize| {
+            if *dilation <= DILATION {
+                return;
+            }
+            let left = if dilation.is_multiple_of(DILATION) {
+                DILATION
+            } else {
+                1
+            };
+            *step = *dilation / left;
+            *kernel = (*kernel - 1) * *step + 1;
+            *dilation = left;
+        };
+        let (window, step) = (&mut self.conv.window, &mut self.taps.step);
+        spread(&mut window.dilation.h, &mut window.kernel.h, &mut step.h);
+        spread(&mut window.dilation.w, &mut window.kernel.w, &mut step.w);
+    }
+
+    /// Layers for one image. `bias` is left empty after the last.
+    #[allow(clippy::too_many_arguments)]
+    fn image(
+        &self,
+        ctx: &mut Context,
+        image: usize,
+        filter: &Filter<'_>,
+        plan: &Plan,
+        input: Side,
+        output: Side,
+        bias: &mut Vec<i32>,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), Unsupported> {
+        let window = &self.conv.window;
+        let (kernel, stride, dilation) = (window.kernel, window.stride, window.dilation);
+        let [oh, ow, _] = self.conv.output_shape;
+        let only_padding = || Unsupported::new("an output sees nothing but padding");
+        let rows = split_padding::bands(oh, kernel.h, stride.h, dilation.h, window.pad.h)
+            .ok_or_else(only_padding)?;
+        let columns = split_padding::bands(ow, kernel.w, stride.w, dilation.w, window.pad.w)
+            .ok_or_else(only_padding)?;
+        let mut left = (self.conv.images - image) * rows.len() * columns.len();
+        for row in &rows {
+            for column in &columns {
+                let mut layer = self.whole(image, filter, plan, input, output);
+                left -= 1;
+                layer.bias = match left {
+                    0 => std::mem::take(bias),
+                    _ => bias.clone(),
+                };
+                self.narrow(filter, row, column, &mut layer)?;
+                self.divide(ctx, layer, plan, layers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The layer for all of an image, before tiling.
+    fn whole(
+        &self,
+        image: usize,
+        filter: &Filter<'_>,
+        plan: &Plan,
+        input: Side,
+        output: Side,
+    ) -> Layer {
+        let place = |side: Side, [h, w, channels]: [usize; 3]| Side {
+            channels,
+            grid: Hw {
+                h: h * self.conv.images,
+                w,
+            },
+            rect: Rect {
+                y: image * h,
+                x: 0,
+                h,
+                w,
+            },
+            ..side
+        };
+        Layer {
+            op: self.item.op,
+            lowering: self.conv.kind.name(),
+            evidence: plan.evidence,
+            mode: Mode::Direct,
+            input: place(input, self.conv.input_shape),
+            output: place(output, self.conv.output_shape),
+            kernel: self.conv.window.kernel,
+            stride: self.conv.window.stride,
+            dilation: self.conv.window.dilation,
+            pad: self.conv.window.pad,
+            pad_value: filter.pad_value,
+            weights: Weights::Dense {
+                filter: self.conv.filter,
+            },
+            taps: self.taps,
+            weight_zero: filter.zero,
+            bias: Vec::new(),
+            stage: plan.stage.clone(),
+            addend: None,
+            tiles: Tiles::new(),
+            cores: 1,
+        }
+    }
+
+    /// Restricts a layer to bands of its rows and columns.
+    fn narrow(
+        &self,
+        filter: &Filter<'_>,
+        row: &Band,
+        column: &Band,
+        layer: &mut Layer,
+    ) -> Result<(), Unsupported> {
+        layer.pad = Hw {
+            h: row.pad,
+            w: column.pad,
+        };
+        layer.taps.first = [row.skipped as isize, column.skipped as isize];
+        layer.kernel = Hw {
+            h: self.conv.window.kernel.h - row.skipped,
+            w: self.conv.window.kernel.w - column.skipped,
+        };
+        let input = &mut layer.input.rect;
+        if row.start >= input.h || column.start >= input.w {
+            return Err(Unsupported::new("an output sees nothing but padding"));
+        }
+        *input = Rect {
+            y: input.y + row.start,
+            x: column.start,
+            h: input.h - row.start,
+            w: input.w - column.start,
+        };
+        layer.output.rect.y += row.first;
+        layer.output.rect.x += column.first;
+        layer.output.rect.h = row.count;
+        layer.output.rect.w = column.count;
+        if (row.skipped, column.skipped) == (0, 0) {
+            return Ok(());
+        }
+        let zero = i32::from(filter.pad_value);
+        if layer.stage == Stage::Raw && zero != 0 {
+            return Err(Unsupported::new(format!(
+                "padding beyond {} together with scales per channel on the host",
+                split_padding::DEEPEST
+            )));
+        }
+        // In taps of the filter.
+        let first = Hw {
+            h: row.skipped.div_ceil(self.taps.step.h),
+            w: column.skipped.div_ceil(self.taps.step.w),
+        };
+        let left_out = filter.left_out(self.taps.filter, first, zero);
+        for (bias, left_out) in layer.bias.iter_mut().zip(left_out) {
+            *bias = i32::try_from(i64::from(*bias) + left_out)
+                .map_err(|_| Unsupported::new("a bias exceeds 32 bits"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the layers of a grouping.
+    fn divide(
+        &self,
+        ctx: &mut Context,
+        whole: Layer,
+        plan: &Plan,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), Unsupported> {
+        let raw = plan.raw.is_some();
+        match self.conv.grouping {
+            Grouping::Dense => self.push(ctx, whole, layers),
+            Grouping::Groups {
+                inputs: 1,
+                outputs: 1,
+                channel_last: true,
+            } if !raw => {
+                let layer = Layer {
+                    mode: Mode::Depthwise,
+                    weights: Weights::Depthwise {
+                        filter: self.conv.filter,
+                    },
+                    ..whole
+                };
+                self.push(ctx, layer, layers)
+            }
+            Grouping::Groups {
+                inputs,
+                outputs,
+                channel_last,
+            } => {
+                // Slices of whole kernel groups, each with just the channels it needs.
+                let step = if outputs % 32 == 0 { outputs } else { 32 };
+                let per_surface = ctx.program().cube(whole.output.cube).atom_channels();
+                let oc = whole.output.channels;
+                for first in (0..oc).step_by(step) {
+                    let count = step.min(oc - first);
+                    let low = first / outputs * inputs;
+                    let high = ((first + count - 1) / outputs + 1) * inputs;
+                    let start = low / 16 * 16;
+                    let layer = Layer {
+                        input: Side {
+                            surface: start / 16,
+                            channels: high - start,
+                            ..whole.input
+                        },
+                        output: Side {
+                            surface: first / per_surface,
+                            channels: count,
+                            ..whole.output
+                        },
+                        weights: Weights::Grouped {
+                            filter: self.conv.filter,
+                            outputs,
+                            inputs,
+                            first_output: first,
+                            first_input: start,
+                            channel_last,
+                        },
+                        bias: if raw {
+                            Vec::new()
+                        } else {
+                            whole.bias[first..first + count].to_vec()
+                        },
+                        stage: plan.slice(first, count),
+                        ..whole.clone()
+                    };
+                    self.push(ctx, layer, layers)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn push(
+        &self,
+        ctx: &mut Context,
+        mut layer: Layer,
+        layers: &mut Vec<Layer>,
+    ) -> Result<(), Unsupported> {
+        check(&self.conv.window)?;
+        if matches!(layer.stage, Stage::Raw) {
+            layer.bias.clear();
+        }
+        finish(ctx, &mut layer)?;
+        layers.push(layer);
+        Ok(())
+    }
+}
+
+/// A cube for the raw accumulators of `tensor`.
+fn raw_side(ctx: &mut Context, tensor: TensorId) -> Result<Side, Unsupported> {
+    let side = ctx.side(tensor)?;
+    let shape = ctx.program().cube(side.cube).shape;
+    let cube = ctx.program_mut().add_cube(shape, DType::I32, Some(tensor));
+    Ok(Side { cube, ..side })
+}

@@ -1,0 +1,91 @@
+//! Completes a layer: its tiles, and the memory of its cubes.
+
+use ferrite_ir::DType;
+
+use super::tiles::Shape;
+use crate::error::Unsupported;
+use crate::executable::Evidence;
+use crate::targets::rk3588::context::Context;
+use crate::targets::rk3588::program::{CubeId, Layer};
+
+/// Cycles from which a layer is divided over cores: a job costs the kernel and the interrupt 30 to
+/// 55 us, some 50000 cycles at 1 GHz, so each of two halves should take twice that.
+const WORTH_DIVIDING: usize = 200_000;
+
+/// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
+/// touches beyond the real channels.
+pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
+    for side in [&layer.input, &layer.output] {
+        if side.grid.h > 4096 * 8 || side.grid.w > 4096 {
+            return Err(Unsupported::new(format!(
+                "a map of {} x {} exceeds the hardware's extents",
+                side.grid.h, side.grid.w
+            )));
+        }
+    }
+    align_columns(ctx, layer)?;
+    let mut shape = Shape::of(layer, ctx.options.cores);
+    if shape.cycles() < WORTH_DIVIDING {
+        shape.cores = 1;
+    }
+    layer.cores = shape.cores;
+    let mut tiles = shape.tiles();
+    // Cutting columns means reading lines partly, which nobody has been seen doing.
+    if tiles.is_err() && ctx.admits(Evidence::Inferred) {
+        shape.columns = layer.addend.is_none();
+        layer.evidence = Evidence::Inferred;
+        tiles = shape.tiles();
+    }
+    layer.tiles = tiles.map_err(|why| Unsupported::new(why.to_string()))?;
+    let written = layer.output.channels.next_multiple_of(layer.mode.group());
+    reserve(ctx, layer.output.cube, layer.output.surface, written);
+    reserve(
+        ctx,
+        layer.input.cube,
+        layer.input.surface,
+        layer.padded_inputs(),
+    );
+    if let Some(addend) = layer.addend {
+        // Operand surfaces are fetched in pairs, and Mesa keeps their pitch at 12 atoms or more.
+        reserve(ctx, addend.side.cube, addend.side.surface, written);
+        let (root, _) = ctx.program().root(addend.side.cube);
+        let cube = &mut ctx.program_mut().cubes[root.0 as usize];
+        cube.surface_pitch = cube.surface_pitch.max(12);
+    }
+    Ok(())
+}
+
+/// Has a layer start at the first column of its input, by taps without weight in front of those it
+/// has, since reading whole lines is what is proven.
+fn align_columns(ctx: &Context, layer: &mut Layer) -> Result<(), Unsupported> {
+    let skipped = layer.input.rect.x;
+    if skipped == 0 {
+        layer.input.rect.w = layer.input.grid.w;
+        return Ok(());
+    }
+    if layer.dilation.w == 1 && layer.kernel.w + skipped <= 31 && layer.pad.w == 0 {
+        layer.kernel.w += skipped;
+        layer.taps.first[1] -= skipped as isize;
+        layer.input.rect.x = 0;
+        layer.input.rect.w = layer.input.grid.w;
+        return Ok(());
+    }
+    if ctx.admits(Evidence::Inferred) {
+        layer.evidence = Evidence::Inferred;
+        return Ok(());
+    }
+    Err(Unsupported::new(format!(
+        "reading lines from column {skipped} on is only inferred from registers"
+    ))
+    .with_remedy("prove it with `ferrite selftest` on a board"))
+}
+
+fn reserve(ctx: &mut Context, cube: CubeId, surface: usize, channels: usize) {
+    let per_atom = ctx.program().cube(cube).atom_channels();
+    let (root, first) = ctx.program().root(cube);
+    let cube = &mut ctx.program_mut().cubes[root.0 as usize];
+    debug_assert!(matches!(cube.dtype, DType::I8 | DType::I32));
+    cube.surfaces = cube
+        .surfaces
+        .max(first + surface + channels.div_ceil(per_atom));
+}

@@ -1,0 +1,46 @@
+//! Items of the NPU form as layers of the RK3588.
+
+mod add;
+mod add_constant;
+mod average;
+mod concat;
+mod conv;
+mod finish;
+mod max_pool;
+mod pointwise;
+mod rescale;
+mod split_padding;
+pub mod tiles;
+
+use super::context::Context;
+use super::program::Layer;
+use crate::error::Unsupported;
+use crate::lowered::Lowered;
+use crate::npu::{Item, PoolKind, Work};
+
+#[cfg(test)]
+pub use pointwise::pointwise;
+
+/// Layers for an item; they refer to cubes in the context.
+pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupported> {
+    let mut lowered = match &item.work {
+        Work::Conv(conv) => conv::conv(ctx, item, conv),
+        Work::Pool(pool) if pool.kind == PoolKind::Maximum => max_pool::max_pool(ctx, item, pool),
+        Work::Pool(pool) => average::average(ctx, item, pool),
+        Work::Add { operands, subtract } => add::add(ctx, item, *operands, *subtract),
+        Work::AddConstant {
+            input,
+            constant,
+            subtract,
+        } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
+        Work::Concat(operands) => concat::concat(ctx, item, operands),
+        Work::Rescale(input) => rescale::rescale(ctx, item, *input),
+        Work::Pad { .. } | Work::View(_) | Work::Host(_) => Err(Unsupported::new(format!(
+            "no lowering of {} to the RK3588",
+            ctx.graph.op_name(item.op)
+        ))),
+    }?;
+    let weakest = lowered.layers.iter().map(|layer| layer.evidence).max();
+    lowered.evidence = weakest.unwrap_or(lowered.evidence);
+    Ok(lowered)
+}

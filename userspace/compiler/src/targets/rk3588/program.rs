@@ -1,0 +1,443 @@
+//! The NPU-level form of a model: feature cubes and the convolution layers between them.
+//!
+//! Everything the RK3588 does for us is a convolution of some sort: element-wise addition rides on
+//! an identity convolution, average pooling is a depthwise one with equal weights.
+
+use std::fmt;
+
+use ferrite_ir::op::Hw;
+use ferrite_ir::{DType, OpId, TensorId};
+
+use smallvec::SmallVec;
+
+use super::numbers::quant::{Multiplier, Scaling};
+use crate::executable::Evidence;
+use crate::lowered;
+
+/// Index of a cube in [`Program::cubes`].
+pub use crate::npu::MapId as CubeId;
+
+/// A feature cube in NC1HWC2 layout, densely packed lines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cube {
+    /// Rows (batch folded in), columns, channels.
+    pub shape: [usize; 3],
+    /// I8, or I32 for raw accumulators.
+    pub dtype: DType,
+    /// Atoms from surface to surface, at least rows * columns.
+    pub surface_pitch: usize,
+    /// Surfaces in memory: whatever a writer may touch, padded channels included.
+    pub surfaces: usize,
+    /// Where it lies when it is part of another cube: that cube and the first surface in it.
+    pub part_of: Option<(CubeId, usize)>,
+    /// A graph tensor with these values, for names.
+    pub tensor: Option<TensorId>,
+}
+
+impl Cube {
+    /// Channels in an atom.
+    pub fn atom_channels(&self) -> usize {
+        16 / self.dtype.size()
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        16 * self.surface_pitch * self.surfaces
+    }
+}
+
+/// A rectangle of pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub struct Rect {
+    pub y: usize,
+    pub x: usize,
+    pub h: usize,
+    pub w: usize,
+}
+
+/// How the MAC array runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Every kernel sees every channel.
+    Direct,
+    /// One channel in, one channel out.
+    Depthwise,
+}
+
+impl Mode {
+    /// Output channels that the accumulator hands over at a time.
+    pub fn group(self) -> usize {
+        match self {
+            Mode::Direct => 32,
+            Mode::Depthwise => 64,
+        }
+    }
+}
+
+/// One side of a layer: channels of a cube, seen as a grid of pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// The cube.
+    pub cube: CubeId,
+    /// First surface.
+    pub surface: usize,
+    /// Real channels from there.
+    pub channels: usize,
+    /// Rows and line pitch of the cube; differs from its shape when its pixels are read in another
+    /// arrangement (same order).
+    pub grid: Hw,
+    /// The part of the grid that the layer works on.
+    pub rect: Rect,
+}
+
+/// Where weights come from and how they are arranged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weights {
+    /// Filter `[oc, kh, kw, ic]`.
+    Dense {
+        /// The filter.
+        filter: TensorId,
+    },
+    /// Filter of a convolution in groups, widened with zeros to a dense one.
+    Grouped {
+        /// The filter.
+        filter: TensorId,
+        /// Output channels per group.
+        outputs: usize,
+        /// Input channels per group.
+        inputs: usize,
+        /// First output channel of this layer.
+        first_output: usize,
+        /// Input channel that lies in the first lane of the layer's first input surface.
+        first_input: usize,
+        /// Filter order is `[kh, kw, oc]` (depthwise) instead of `[oc, kh, kw, ic]`.
+        channel_last: bool,
+    },
+    /// Depthwise filter `[kh, kw, c]`.
+    Depthwise {
+        /// The filter.
+        filter: TensorId,
+    },
+    /// The same weight for every tap of every channel of a depthwise layer.
+    Constant(i8),
+    /// A weight for each tap, the same for every channel of a depthwise layer.
+    Taps(Vec<i8>),
+    /// A dense 1x1 filter that gives each output channel one input channel as it is.
+    Select {
+        /// The input channel of each output channel.
+        from: Vec<u32>,
+    },
+    /// A dense 1x1 filter with this value on the diagonal and zeros elsewhere.
+    Identity(i8),
+}
+
+/// Relation of the kernel that the hardware runs to the filter of the model. Taps of the kernel that
+/// are none of the filter's have no weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Taps {
+    /// Kernel size of the filter.
+    pub filter: Hw,
+    /// Kernel taps from one filter tap to the next.
+    pub step: Hw,
+    /// Row and column, in a filter spread by `step`, of the kernel's first tap; negative if the
+    /// kernel starts with taps without weight.
+    pub first: [isize; 2],
+}
+
+impl Taps {
+    /// The kernel is the filter.
+    pub fn all(filter: Hw) -> Self {
+        Taps {
+            filter,
+            step: Hw { h: 1, w: 1 },
+            first: [0, 0],
+        }
+    }
+
+    /// Number of the filter's tap at a row and column of the kernel.
+    pub fn at(&self, y: usize, x: usize) -> Option<usize> {
+        let along = |at: usize, first: isize, step: usize, size: usize| {
+            let spread = usize::try_from(at as isize + first).ok()?;
+            (spread % step == 0 && spread / step < size).then_some(spread / step)
+        };
+        let row = along(y, self.first[0], self.step.h, self.filter.h)?;
+        let column = along(x, self.first[1], self.step.w, self.filter.w)?;
+        Some(row * self.filter.w + column)
+    }
+}
+
+/// What becomes of the accumulators.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// `sat8(round((acc * factor + nudge) * multiplier) + offset)`.
+    Narrow {
+        /// Output scaling: factor and multiplier.
+        scaling: Scaling,
+        /// Added ahead of the one rounding, to fall in with a reference that rounds twice.
+        nudge: i32,
+        /// Output zero point.
+        offset: i32,
+    },
+    /// First `t = round(acc * factors[channel] / 2^shift)`, then `sat8(round(t * multiplier) +
+    /// offset)`.
+    PerChannel {
+        /// 15-bit factor of each channel.
+        factors: Vec<i16>,
+        /// Shift after it.
+        shift: u8,
+        /// Output scaling.
+        multiplier: Multiplier,
+        /// Output zero point.
+        offset: i32,
+    },
+    /// 32-bit accumulators as they are.
+    Raw,
+}
+
+/// A cube added to the accumulators: `round((value + offset) * multiplier)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Addend {
+    /// The cube; same pixels and channels as the output.
+    pub side: Side,
+    /// Added first: minus its zero point.
+    pub offset: i32,
+    /// Scale to accumulator units.
+    pub multiplier: Multiplier,
+}
+
+/// One task of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Output pixels, relative to the layer's output rectangle.
+    pub output: Rect,
+    /// Input pixels read, relative to the layer's input rectangle.
+    pub input: Rect,
+    /// Rows of padding above.
+    pub pad_top: usize,
+    /// Columns of padding to the left.
+    pub pad_left: usize,
+    /// First output channel; of a depthwise layer also the first input channel.
+    pub first_channel: usize,
+    /// Output channels.
+    pub channels: usize,
+    /// DATA_ENTRIES: 64-byte entries per input row.
+    pub entries: usize,
+    /// Banks for data; the weights get the others.
+    pub data_banks: usize,
+    /// The weights of the task before are still in place.
+    pub reuse_weights: bool,
+}
+
+/// The tasks of a layer: one, of most layers.
+pub type Tiles = SmallVec<[Tile; 1]>;
+
+/// Evidence of the ordinary integer convolution.
+pub const PROVEN: Evidence = Evidence::Silicon;
+
+/// One convolution over a feature cube; becomes one task per tile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Graph operator it works for.
+    pub op: OpId,
+    /// Name of the lowering.
+    pub lowering: &'static str,
+    /// Weakest evidence it rests on.
+    pub evidence: Evidence,
+    /// Direct or depthwise.
+    pub mode: Mode,
+    /// Source.
+    pub input: Side,
+    /// Destination.
+    pub output: Side,
+    /// Kernel size.
+    pub kernel: Hw,
+    /// Stride.
+    pub stride: Hw,
+    /// Distance of taps.
+    pub dilation: Hw,
+    /// Rows of padding above and columns to the left; below and to the right follow from the output.
+    pub pad: Hw,
+    /// Stored value of padding.
+    pub pad_value: i8,
+    /// Weights.
+    pub weights: Weights,
+    /// How the kernel's taps are those of the filter.
+    pub taps: Taps,
+    /// Subtracted from every stored weight (their zero point), by way of the sum of the data.
+    pub weight_zero: i16,
+    /// One per output channel; empty for `Stage::Raw`.
+    pub bias: Vec<i32>,
+    /// Output stage.
+    pub stage: Stage,
+    /// Residual operand.
+    pub addend: Option<Addend>,
+    /// The tasks.
+    pub tiles: Tiles,
+    /// Cores that the tiles are meant for.
+    pub cores: usize,
+}
+
+impl Layer {
+    /// Input channels as the CNA counts them.
+    pub fn padded_inputs(&self) -> usize {
+        self.input.channels.next_multiple_of(16)
+    }
+
+    /// Rows that the kernel spans.
+    pub fn span(&self) -> Hw {
+        Hw {
+            h: (self.kernel.h - 1) * self.dilation.h + 1,
+            w: (self.kernel.w - 1) * self.dilation.w + 1,
+        }
+    }
+
+    /// Bytes of one kernel: of all channels for a depthwise layer.
+    pub fn kernel_bytes(&self) -> usize {
+        self.kernel.h * self.kernel.w * self.padded_inputs()
+    }
+}
+
+/// Cubes and layers of a whole model.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Program {
+    /// All cubes.
+    pub cubes: Vec<Cube>,
+}
+
+impl Program {
+    /// The cube with this id.
+    pub fn cube(&self, id: CubeId) -> &Cube {
+        &self.cubes[id.0 as usize]
+    }
+
+    /// The cube whose memory this one lies in, and the first surface there.
+    pub fn root(&self, id: CubeId) -> (CubeId, usize) {
+        let mut root = (id, 0);
+        while let Some((parent, surface)) = self.cube(root.0).part_of {
+            root = (parent, root.1 + surface);
+        }
+        root
+    }
+
+    /// Adds a cube for an int8 or int32 map.
+    pub fn add_cube(
+        &mut self,
+        shape: [usize; 3],
+        dtype: DType,
+        tensor: Option<TensorId>,
+    ) -> CubeId {
+        let per_atom = 16 / dtype.size();
+        let id = CubeId(self.cubes.len() as u32);
+        self.cubes.push(Cube {
+            shape,
+            dtype,
+            surface_pitch: shape[0] * shape[1],
+            surfaces: shape[2].div_ceil(per_atom),
+            part_of: None,
+            tensor,
+        });
+        id
+    }
+}
+
+impl Stage {
+    /// One rounding of the accumulators, as they are.
+    pub fn narrow(scaling: Scaling, offset: i32) -> Stage {
+        Stage::Narrow {
+            scaling,
+            nudge: 0,
+            offset,
+        }
+    }
+}
+
+impl lowered::Layer for Layer {
+    fn writes(&self) -> CubeId {
+        self.output.cube
+    }
+
+    fn op_mut(&mut self) -> &mut OpId {
+        &mut self.op
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Direct => "conv",
+            Mode::Depthwise => "depthwise",
+        })
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rect { y, x, h, w } = self.rect;
+        write!(f, "%{}[{h}x{w}x{}", self.cube.0, self.channels)?;
+        if (y, x) != (0, 0) {
+            write!(f, " at {y},{x}")?;
+        }
+        if self.surface != 0 {
+            write!(f, " from surface {}", self.surface)?;
+        }
+        if self.grid != (Hw { h, w }) {
+            write!(f, " of {}x{}", self.grid.h, self.grid.w)?;
+        }
+        f.write_str("]")
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} {}", self.output, self.mode, self.input)?;
+        write!(f, " kernel {}x{}", self.kernel.h, self.kernel.w)?;
+        if self.stride != (Hw { h: 1, w: 1 }) {
+            write!(f, " stride {}x{}", self.stride.h, self.stride.w)?;
+        }
+        if self.dilation != (Hw { h: 1, w: 1 }) {
+            write!(f, " dilation {}x{}", self.dilation.h, self.dilation.w)?;
+        }
+        if self.pad != (Hw { h: 0, w: 0 }) {
+            write!(
+                f,
+                " pad {},{} with {}",
+                self.pad.h, self.pad.w, self.pad_value
+            )?;
+        }
+        if self.weight_zero != 0 {
+            write!(f, " weight zero {}", self.weight_zero)?;
+        }
+        match &self.stage {
+            Stage::Narrow {
+                scaling,
+                nudge: 0,
+                offset,
+            } => write!(f, " * {scaling} {offset:+}")?,
+            Stage::Narrow {
+                scaling,
+                nudge,
+                offset,
+            } => write!(f, " * {scaling} nudged {nudge:+} {offset:+}")?,
+            Stage::PerChannel {
+                shift,
+                multiplier,
+                offset,
+                ..
+            } => write!(
+                f,
+                " * c>>{shift} * {}>>{} {offset:+}",
+                multiplier.scale, multiplier.shift
+            )?,
+            Stage::Raw => write!(f, " raw")?,
+        }
+        if let Some(add) = &self.addend {
+            write!(
+                f,
+                " + ({} {:+}) * {}>>{}",
+                add.side, add.offset, add.multiplier.scale, add.multiplier.shift
+            )?;
+        }
+        write!(f, " // {} ({:?})", self.lowering, self.evidence)
+    }
+}
