@@ -4,8 +4,10 @@
 //! that are worth it are divided into shares. A share waits for those before it that touch the same
 //! memory, if one of the two writes; where all it waits for is one job, it continues that job.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
+use crate::passes::ancestors::Ancestors;
+use crate::passes::last_access::LastAccess;
 use crate::passes::plan_memory::Memory;
 use crate::targets::rk3588::program::{Layer, Mode, Program, Rect, Side};
 
@@ -24,17 +26,15 @@ struct Share {
     accesses: Vec<Access>,
 }
 
-/// Memory that a share touches: lines of consecutive surfaces.
-#[derive(Clone, Copy, Debug)]
+/// Memory that a share touches: the same bytes of each of several surfaces.
+#[derive(Clone, Debug)]
 struct Access {
     write: bool,
-    /// First byte and end, of everything from the first line in the first surface to the last line
-    /// in the last surface.
-    bytes: (usize, usize),
-    /// Bytes from surface to surface, and the lines' first byte and end within a surface.
+    /// In the first surface.
+    bytes: Range<usize>,
+    surfaces: usize,
+    /// Bytes from surface to surface.
     pitch: usize,
-    lines: (usize, usize),
-    base: usize,
 }
 
 /// Plans the jobs of one submission.
@@ -51,35 +51,38 @@ pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) 
         .enumerate()
         .flat_map(|(index, layer)| shares(program, memory, index, layer))
         .collect();
-    let waits = direct_waits(&shares);
+    let waits = waits(&shares);
     let mut followers = vec![0; shares.len()];
-    for &other in waits.iter().flatten() {
-        followers[other] += 1;
+    for share in 0..shares.len() {
+        for &other in waits.direct(share) {
+            followers[other] += 1;
+        }
     }
     let mut jobs: Vec<JobPlan> = Vec::new();
-    // All jobs that a job waits for, directly or not, itself included.
-    let mut reach: Vec<BTreeSet<usize>> = Vec::new();
+    let mut order = Ancestors::default();
     let mut job_of: Vec<usize> = Vec::new();
     let mut last_share: Vec<usize> = Vec::new();
     for (index, share) in shares.iter().enumerate() {
-        let needs: BTreeSet<usize> = waits[index].iter().map(|&other| job_of[other]).collect();
-        // Continue a job if nobody else waits for its end, and nothing else holds this share back.
+        let direct = waits.direct(index);
+        let mut needs: Vec<usize> = direct.iter().map(|&other| job_of[other]).collect();
+        needs.sort_unstable();
+        needs.dedup();
+        // Continue a job if nothing else waits for its end, and nothing else holds this share back.
         let home = needs.iter().copied().rev().find(|&job| {
             let end = last_share[job];
-            waits[index].contains(&end) && followers[end] == 1 && needs.is_subset(&reach[job])
+            direct.contains(&end)
+                && followers[end] == 1
+                && needs.iter().all(|&need| order.is_after(job, need))
         });
         let job = home.unwrap_or_else(|| {
+            order.push(needs);
             let job = jobs.len();
-            let mut all: BTreeSet<usize> = BTreeSet::from([job]);
-            for &need in &needs {
-                all.extend(&reach[need]);
-            }
-            let named = |n: &usize| !needs.iter().any(|m| m != n && reach[*m].contains(n));
+            let mut after = order.direct(job).to_vec();
+            after.reverse();
             jobs.push(JobPlan {
                 tasks: Vec::new(),
-                after: needs.iter().copied().filter(named).collect(),
+                after,
             });
-            reach.push(all);
             last_share.push(index);
             job
         });
@@ -90,23 +93,23 @@ pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) 
     jobs
 }
 
-/// For each share, the earlier ones it must wait for, but for those that these wait for anyway.
-fn direct_waits(shares: &[Share]) -> Vec<Vec<usize>> {
-    let mut reach: Vec<BTreeSet<usize>> = Vec::with_capacity(shares.len());
-    let mut waits = Vec::with_capacity(shares.len());
+/// For each share, the earlier ones it must wait for.
+fn waits(shares: &[Share]) -> Ancestors {
+    let (mut memory, mut waits) = (LastAccess::default(), Ancestors::default());
     for (index, share) in shares.iter().enumerate() {
-        let mut direct = Vec::new();
-        let mut all = BTreeSet::new();
-        // From the latest back: what a later one waits for is covered.
-        for other in (0..index).rev() {
-            if !all.contains(&other) && conflict(&shares[other], share) {
-                direct.push(other);
-                all.insert(other);
-                all.extend(&reach[other]);
+        let mut before = Vec::new();
+        for access in &share.accesses {
+            for surface in 0..access.surfaces {
+                let Range { start, end } = access.bytes;
+                let first = surface * access.pitch;
+                let bytes = first + start..first + end;
+                match access.write {
+                    true => memory.write(index, bytes, &mut before),
+                    false => memory.read(index, bytes, &mut before),
+                }
             }
         }
-        reach.push(all);
-        waits.push(direct);
+        waits.push(before);
     }
     waits
 }
@@ -156,32 +159,24 @@ fn access(
     let pitch = 16 * cube.surface_pitch;
     let first = surface + side.surface + first_channel / cube.atom_channels();
     let count = channels.div_ceil(cube.atom_channels());
+    let start = memory.offset(root) + first * pitch;
     let row = side.rect.y + rect.y;
-    let lines = (16 * row * side.grid.w, 16 * (row + rect.h) * side.grid.w);
-    let base = memory.offset(root);
-    Access {
-        write,
-        bytes: (
-            base + first * pitch + lines.0,
-            base + (first + count - 1) * pitch + lines.1,
-        ),
-        pitch,
-        lines,
-        base,
+    let (from, to) = (16 * row * side.grid.w, 16 * (row + rect.h) * side.grid.w);
+    // Whole surfaces are one piece.
+    match from == 0 && to == pitch {
+        true => Access {
+            write,
+            bytes: start..start + count * pitch,
+            surfaces: 1,
+            pitch,
+        },
+        false => Access {
+            write,
+            bytes: start + from..start + to,
+            surfaces: count,
+            pitch,
+        },
     }
-}
-
-fn conflict(earlier: &Share, later: &Share) -> bool {
-    let overlap = |a: (usize, usize), b: (usize, usize)| a.0 < b.1 && b.0 < a.1;
-    earlier.accesses.iter().any(|a| {
-        later.accesses.iter().any(|b| {
-            // Lines tell more only where both lie in the same grid of surfaces.
-            let same = a.base == b.base && a.pitch == b.pitch;
-            (a.write || b.write)
-                && overlap(a.bytes, b.bytes)
-                && (!same || overlap(a.lines, b.lines))
-        })
-    })
 }
 
 #[cfg(test)]
