@@ -53,8 +53,7 @@ impl<F: Family> Lowering<F> {
     pub fn boxed(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, CompileError> {
         let form = pipeline::form(index, &F::RULES);
         let mut builder = F::Builder::new(index.clone(), options, F::Maps::default());
-        let steps = pipeline::layers::<F>(&form, &mut builder);
-        let schedule = pipeline::schedule::<F>(&builder, &steps)?;
+        let (steps, schedule) = pipeline::layers::<F>(&form, &mut builder)?;
         Ok(Box::new(Lowering::<F> {
             maps: builder.into_maps(),
             steps,

@@ -7,6 +7,7 @@ use crate::lowered::{Event, Legal};
 use crate::npu::Form;
 use crate::passes::{
     drop_idle::drop_idle,
+    drop_worthless::drop_worthless,
     find_views::find_views,
     fold_clamp::fold_clamp,
     fold_pad::fold_pad,
@@ -35,11 +36,20 @@ pub fn form(index: &Index, rules: &Rules) -> Form {
     form
 }
 
-/// From the NPU form to a family's layers.
-pub fn layers<F: Family>(form: &Form, builder: &mut F::Builder<'_>) -> Vec<Legal<F::Layer>> {
+/// From the NPU form to a family's layers, and their order.
+pub fn layers<F: Family>(
+    form: &Form,
+    builder: &mut F::Builder<'_>,
+) -> Result<(Vec<Legal<F::Layer>>, Schedule), CompileError> {
     let mut steps = legalise::<F>(form, builder);
-    drop_idle(builder, &mut steps);
-    steps
+    loop {
+        drop_idle(builder, &mut steps);
+        let schedule = schedule::<F>(builder, &steps)?;
+        let seconds = |layer: &F::Layer| builder.seconds(layer);
+        if !drop_worthless(builder, &F::TIMING, &schedule, &mut steps, seconds) {
+            return Ok((steps, schedule));
+        }
+    }
 }
 
 /// The order of a family's layers.

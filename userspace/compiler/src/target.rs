@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use ferrite_hw::Timing;
 use ferrite_ir::TensorId;
 
 use crate::error::{CompileError, Unsupported};
@@ -42,6 +43,8 @@ impl Rules {
 pub trait Family: fmt::Debug + Sized + 'static {
     /// What passes over the NPU form ask.
     const RULES: Rules;
+    /// Prices of the work.
+    const TIMING: Timing;
     /// A task or job.
     type Layer: Layer;
     /// Feature maps on the device.
@@ -60,6 +63,8 @@ pub trait Builder<'g, F: Family>: Deref<Target = Index<'g>> + Maps {
     fn alias(&mut self, alias: TensorId, tensor: TensorId);
     /// Layers for an item of work.
     fn legalise(&mut self, item: &Item) -> Result<Lowered<F::Layer>, Unsupported>;
+    /// Estimated seconds of a layer, beside what its submission costs.
+    fn seconds(&self, layer: &F::Layer) -> f64;
     /// Divides layers, when their order is known.
     fn divide(&self, _events: &mut [Event<F::Layer>]) {}
     /// Checks layers in their order, and what is wrong with them.

@@ -1,7 +1,7 @@
 //! Parts of a plan against plans of parts.
 
 use ferrite_compiler::executable::{BufferId, Role, Step};
-use ferrite_compiler::{Executable, Options, Plan, Target, compile};
+use ferrite_compiler::{Executable, Options, Plan, Target};
 use ferrite_ir::{Graph, OpId, TensorId, tflite};
 use ferrite_testing::models;
 
@@ -52,8 +52,13 @@ fn parts_compile_like_graphs_of_their_own() {
                 continue;
             };
             assert_eq!(**part.graph(), own, "{}", model.name);
+            let alone = Plan::new(&own, &options).expect("plans");
+            // What is not worth a submission depends on the rest of the model.
+            if alone.placements != part.placements {
+                continue;
+            }
             let ours = unplaced(part.compile().expect("compiles"));
-            let expected = unplaced(compile(&own, &options).expect("compiles"));
+            let expected = unplaced(alone.compile().expect("compiles"));
             assert!(ours == expected, "{}, {} operators", model.name, ops.len());
             parts += 1;
         }
@@ -64,5 +69,5 @@ fn parts_compile_like_graphs_of_their_own() {
         }
     }
     println!("{parts} parts");
-    assert!(parts > 0 || models::public().is_empty());
+    assert!(parts >= models::public().len() || models::public().is_empty());
 }

@@ -3,6 +3,8 @@
 
 pub mod grade;
 pub mod rk3588;
+pub mod timing;
 pub mod vivante;
 
 pub use grade::Grade;
+pub use timing::Timing;

@@ -1,30 +1,23 @@
 //! What a model is allowed to do.
 
 use super::fault::FaultKind;
-use ferrite_hw::Grade;
+use ferrite_hw::{Grade, Timing, timing};
 
 /// Settings of a core.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Config {
     /// Weakest grade of evidence that a behaviour may rest on; a weaker one is a fault.
     pub evidence: Grade,
-    /// NPU clock in Hz, for the time estimate only.
-    pub clock_hz: f64,
-    /// Memory bandwidth in bytes per second, for the time estimate only.
-    pub bandwidth: f64,
-    /// Cost of a kick (submission and interrupt) in seconds, for the time estimate only.
-    pub kick_seconds: f64,
+    /// Prices of the time estimate.
+    pub timing: Timing,
 }
 
 impl Default for Config {
-    /// Silicon evidence only; the clock of vendor tables, LPDDR4X bandwidth and the submission
-    /// cost measured with mainline's driver.
+    /// Silicon evidence only.
     fn default() -> Self {
         Config {
             evidence: Grade::Silicon,
-            clock_hz: 1e9,
-            bandwidth: 33.8e9,
-            kick_seconds: 54e-6,
+            timing: timing::RK3588,
         }
     }
 }

@@ -105,7 +105,7 @@ impl Core {
             fault: None,
             counters: Counters {
                 kicks: 1,
-                estimated_ns: (self.config.kick_seconds * 1e9) as u64,
+                estimated_ns: (self.config.timing.kick * 1e9) as u64,
                 ..Counters::default()
             },
         };

@@ -54,8 +54,8 @@ impl Counters {
 
     /// Adds the estimate of a task whose counts (and nothing else) are in `self`.
     pub(crate) fn estimate_task(&mut self, config: &Config) {
-        let compute = self.mac_cycles as f64 / config.clock_hz;
-        let transfer = self.bytes() as f64 / config.bandwidth;
+        let compute = self.mac_cycles as f64 / config.timing.clock_hz;
+        let transfer = self.bytes() as f64 / config.timing.core_bandwidth;
         self.estimated_ns += (compute.max(transfer) * 1e9) as u64;
     }
 }

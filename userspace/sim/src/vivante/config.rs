@@ -1,8 +1,8 @@
 //! What the model is allowed to do, and the chip it is.
 
 use super::fault::FaultKind;
-use ferrite_hw::Grade;
 use ferrite_hw::vivante::chip::{A311D_PARAMETERS, Parameters};
+use ferrite_hw::{Grade, Timing, timing};
 
 /// Settings of the model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,21 +11,17 @@ pub struct Config {
     pub evidence: Grade,
     /// Sizes of the units.
     pub chip: Parameters,
-    /// Memory bandwidth in bytes per second, for the time estimate only.
-    pub bandwidth: f64,
-    /// Cost of a job in seconds, for the time estimate only.
-    pub job_seconds: f64,
+    /// Prices of the time estimate.
+    pub timing: Timing,
 }
 
 impl Default for Config {
-    /// Silicon evidence only, an A311D. Bandwidth and job cost are assumptions: no board has
-    /// published either.
+    /// Silicon evidence only, an A311D.
     fn default() -> Self {
         Config {
             evidence: Grade::Silicon,
             chip: A311D_PARAMETERS,
-            bandwidth: 8e9,
-            job_seconds: 50e-6,
+            timing: timing::A311D,
         }
     }
 }

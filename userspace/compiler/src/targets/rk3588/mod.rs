@@ -4,6 +4,7 @@
 mod captures;
 pub mod cbuf;
 mod context;
+mod cost;
 mod encode;
 mod legalise;
 pub mod numbers;
@@ -12,6 +13,7 @@ mod verify;
 
 use std::fmt::Write;
 
+use ferrite_hw::{Timing, timing};
 use ferrite_ir::TensorId;
 
 use crate::error::{CompileError, Unsupported};
@@ -33,6 +35,7 @@ impl Family for Rk3588 {
         chip: "the RK3588",
         planes: false,
     };
+    const TIMING: Timing = timing::RK3588;
     type Layer = Layer;
     type Maps = Cubes;
     type Builder<'g> = Context<'g>;
@@ -63,6 +66,10 @@ impl<'g> Builder<'g, Rk3588> for Context<'g> {
 
     fn legalise(&mut self, item: &Item) -> Result<Lowered<Layer>, Unsupported> {
         legalise::legalise(self, item)
+    }
+
+    fn seconds(&self, layer: &Layer) -> f64 {
+        cost::seconds(layer)
     }
 
     fn encode(

@@ -6,6 +6,7 @@
 
 pub mod chip;
 mod context;
+mod cost;
 pub mod encode;
 pub mod kernels;
 mod legalise;
@@ -14,6 +15,7 @@ mod split_channels;
 
 use std::fmt::Write;
 
+use ferrite_hw::{Timing, timing};
 use ferrite_ir::TensorId;
 
 use crate::error::{CompileError, Unsupported};
@@ -35,6 +37,7 @@ impl Family for Vivante {
         chip: "the A311D",
         planes: true,
     };
+    const TIMING: Timing = timing::A311D;
     type Layer = Layer;
     type Maps = TensorMaps;
     type Builder<'g> = Context<'g>;
@@ -69,6 +72,10 @@ impl<'g> Builder<'g, Vivante> for Context<'g> {
 
     fn legalise(&mut self, item: &Item) -> Result<Lowered<Layer>, Unsupported> {
         legalise::legalise(self, item)
+    }
+
+    fn seconds(&self, layer: &Layer) -> f64 {
+        cost::seconds(layer)
     }
 
     fn divide(&self, events: &mut [Event<Layer>]) {

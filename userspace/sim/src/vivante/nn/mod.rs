@@ -133,7 +133,7 @@ fn count(layer: &Layer, coefficients: &Coefficients, config: &Config) -> Counter
     };
     let cycles = counters.mac_cycles.max(counters.symbols) as f64;
     let compute = cycles / f64::from(config.chip.clock_hz);
-    let transfer = counters.bytes() as f64 / config.bandwidth;
-    counters.estimated_ns = ((compute.max(transfer) + config.job_seconds) * 1e9) as u64;
+    let transfer = counters.bytes() as f64 / config.timing.core_bandwidth;
+    counters.estimated_ns = ((compute.max(transfer) + config.timing.task) * 1e9) as u64;
     counters
 }

@@ -43,8 +43,8 @@ pub(crate) fn run(memory: &dyn Memory, words: &Words, config: &Config) -> Check<
             .map_err(FaultKind::memory(Unit::TpOutput))?;
     }
     let compute = output.written as f64 / f64::from(config.chip.clock_hz);
-    let transfer = counters.bytes() as f64 / config.bandwidth;
-    counters.estimated_ns = ((compute.max(transfer) + config.job_seconds) * 1e9) as u64;
+    let transfer = counters.bytes() as f64 / config.timing.core_bandwidth;
+    counters.estimated_ns = ((compute.max(transfer) + config.timing.task) * 1e9) as u64;
     Ok(counters)
 }
 

@@ -6,11 +6,8 @@ use super::tiles::Shape;
 use crate::error::Unsupported;
 use crate::executable::Evidence;
 use crate::targets::rk3588::context::Context;
+use crate::targets::rk3588::cost::worth_dividing;
 use crate::targets::rk3588::program::{CubeId, Layer};
-
-/// Cycles from which a layer is divided over cores: a job costs the kernel and the interrupt 30 to
-/// 55 us, some 50000 cycles at 1 GHz, so each of two halves should take twice that.
-const WORTH_DIVIDING: usize = 200_000;
 
 /// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
 /// touches beyond the real channels.
@@ -25,7 +22,7 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
     }
     align_columns(ctx, layer)?;
     let mut shape = Shape::of(layer, ctx.options.cores);
-    if shape.cycles() < WORTH_DIVIDING {
+    if !worth_dividing(&shape, shape.cores) {
         shape.cores = 1;
     }
     layer.cores = shape.cores;

@@ -231,16 +231,20 @@ impl Shape {
         Some(tiles)
     }
 
-    /// Rough time of the whole layer in cycles: of the MAC array, or of memory at ten bytes a cycle.
-    pub fn cycles(&self) -> usize {
+    /// Steps of the MAC array for the whole layer.
+    pub fn steps(&self) -> usize {
         let pixels = self.output[0] * self.output[1];
         let groups = self.outputs.div_ceil(self.mode.group());
-        let steps = match self.mode {
+        match self.mode {
             Mode::Direct => pixels * self.taps * self.inputs.div_ceil(32) * groups,
             Mode::Depthwise => pixels * self.taps * groups,
-        };
+        }
+    }
+
+    /// Bytes that the whole layer reads and writes, each once.
+    pub fn bytes(&self) -> usize {
         let read = self.input[0] * self.input[1] * self.inputs + self.weight_bytes(self.outputs);
-        steps.max((read + pixels * self.outputs) / 10)
+        read + self.output[0] * self.output[1] * self.outputs
     }
 
     /// Memory traffic of a tiling and the price of its tasks, in bytes.

@@ -1,0 +1,28 @@
+//! What layers take, by the cost model.
+
+use ferrite_hw::timing::RK3588;
+
+use super::legalise::tiles::Shape;
+use super::program::Layer;
+
+/// Seconds of a layer's tasks.
+pub fn seconds(layer: &Layer) -> f64 {
+    RK3588.task * layer.tiles.len() as f64 + work_seconds(&Shape::of(layer, 1))
+}
+
+/// Seconds of the work itself on one core: of the MAC array, or of memory.
+fn work_seconds(shape: &Shape) -> f64 {
+    let compute = shape.steps() as f64 / RK3588.clock_hz;
+    compute.max(shape.bytes() as f64 / RK3588.core_bandwidth)
+}
+
+/// Whether a layer is done sooner in parts on several cores. Each part is a job, and so is what follows
+/// them: two kicks more than when everything is one job.
+pub fn worth_dividing(shape: &Shape, cores: usize) -> bool {
+    let cores = cores as f64;
+    let whole = work_seconds(shape);
+    let compute = shape.steps() as f64 / RK3588.clock_hz / cores;
+    let bandwidth = RK3588.shared_bandwidth.min(cores * RK3588.core_bandwidth);
+    let divided = compute.max(shape.bytes() as f64 / bandwidth);
+    divided + 2.0 * RK3588.kick < whole
+}
