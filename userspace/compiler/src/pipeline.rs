@@ -36,11 +36,14 @@ pub fn form(index: &Index, rules: &Rules) -> Form {
     form
 }
 
+/// Steps of a family, and their order.
+pub type Ordered<F> = (Vec<Legal<<F as Family>::Layer>>, Schedule);
+
 /// From the NPU form to a family's layers, and their order.
 pub fn layers<F: Family>(
     form: &Form,
     builder: &mut F::Builder<'_>,
-) -> Result<(Vec<Legal<F::Layer>>, Schedule), CompileError> {
+) -> Result<Ordered<F>, CompileError> {
     let mut steps = legalise::<F>(form, builder);
     loop {
         drop_idle(builder, &mut steps);

@@ -14,11 +14,6 @@ pub struct Ancestors {
 }
 
 impl Ancestors {
-    /// Steps so far.
-    pub fn len(&self) -> usize {
-        self.direct.len()
-    }
-
     /// What a step waits for itself, in descending order.
     pub fn direct(&self, step: usize) -> &[usize] {
         &self.direct[step]
