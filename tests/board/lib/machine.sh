@@ -98,6 +98,7 @@ machine_run() {
     options="soc=$soc,cores=$cores,log=$(escape "$work/npu.log"),stats=$(escape "$work/stats.json")"
     [ -n "$trace" ] && options+=",trace=$(escape "$work/trace")"
     [ -n "$dma_errors" ] && options+=",dma-errors=$dma_errors"
+    [ -n "$iommu_errors" ] && options+=",iommu-errors=$iommu_errors"
     [ -n "$hang" ] && options+=",hang=$hang"
     [ -n "$evidence" ] && options+=",evidence=$evidence"
     local arguments=(

@@ -73,6 +73,24 @@ fn reuse_of_something_else_is_a_fault() {
     }
 }
 
+#[test]
+fn the_buffer_may_outlive_a_reset() {
+    let memory = FlatMemory::new();
+    let at = filled(&memory, &layer());
+    let mut core = Core::new(Config {
+        buffer_outlives_reset: true,
+        ..Config::default()
+    });
+    assert_eq!(core.run(&memory, start(&memory, at, 0)).fault, None);
+    core.reset();
+    memory.write(u64::from(at.weights), &[3; 512]).unwrap();
+    let reused = core.run(&memory, start(&memory, at, WEIGHT_REUSE));
+    assert_eq!((reused.fault, reused.counters.weight_bytes), (None, 0));
+    let mut byte = [0];
+    memory.read(u64::from(at.output), &mut byte).unwrap();
+    assert_eq!(byte, [32], "of the weights before the reset");
+}
+
 /// Threads share the memory and the cores; counts add up.
 #[test]
 fn cores_run_jobs_at_the_same_time() {

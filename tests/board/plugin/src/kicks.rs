@@ -1,4 +1,4 @@
-//! Some of a board's kicks.
+//! Some of a board's kicks, or of other things that are counted.
 
 use std::str::FromStr;
 

@@ -108,7 +108,10 @@ impl Npus {
 fn build(bql: &Bql, options: &Options, trace: Option<Arc<Trace>>) -> Result<Npus, BoardError> {
     match options.soc {
         Soc::Rk3588 => {
-            let shared = Arc::new(Shared::new(options.dma_errors).hanging(options.hang));
+            let shared = Shared::new(options.dma_errors)
+                .hanging(options.hang)
+                .without_iommu_resets(options.iommu_errors);
+            let shared = Arc::new(shared);
             let cores = build_rk3588(bql, options, trace, &shared)?;
             Ok(Npus::Rk3588(cores, shared))
         }

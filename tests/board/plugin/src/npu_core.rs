@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ferrite_sim::rk3588::iommu::register;
 use ferrite_sim::rk3588::mmio::Finished;
 use ferrite_sim::rk3588::{Config, Counters, Device, Iommu, Kick};
 use ferrite_sim::trace::{self, Event, Recorder};
@@ -95,6 +96,7 @@ impl NpuCore {
             place,
             device: Mutex::new(Device::new(Config {
                 evidence: options.evidence,
+                buffer_outlives_reset: true,
                 ..Config::default()
             })),
             iommus: place.iommus.iter().map(|_| Iommu::new()).collect(),
@@ -262,6 +264,11 @@ impl Registers for Arc<NpuCore> {
 
     fn write(&self, bql: &Bql, offset: u64, value: u32) {
         match self.iommu_at(offset) {
+            Some((_, register::COMMAND))
+                if value == register::FORCE_RESET && !self.shared.iommu_resets() =>
+            {
+                log::error!("an IOMMU of core {} fails on purpose", self.place.index);
+            }
             Some((iommu, offset)) => iommu.mmio_write(offset, value),
             None => {
                 self.record(&Event::Write {

@@ -24,6 +24,8 @@ pub struct Options {
     pub dma_errors: Option<NonZeroU64>,
     /// Kicks that never end.
     pub hang: Kicks,
+    /// Resets of IOMMUs, by command, that do not happen.
+    pub iommu_errors: Kicks,
     /// Weakest evidence that the RK3588 model accepts.
     pub evidence: Grade,
     /// Guest time counts instructions, so jobs have to take a fixed number of them too.
@@ -82,6 +84,9 @@ impl Options {
                 Some(("evidence", "sibling")) => options.evidence = Grade::Sibling,
                 Some(("evidence", "inferred")) => options.evidence = Grade::Inferred,
                 Some(("hang", kicks)) => options.hang = kicks.parse().map_err(|_| bad())?,
+                Some(("iommu-errors", resets)) => {
+                    options.iommu_errors = resets.parse().map_err(|_| bad())?;
+                }
                 Some(("icount", "on")) => options.icount = true,
                 Some(("icount", "off")) => options.icount = false,
                 Some(("soc" | "icount" | "evidence", _)) => return Err(bad()),
@@ -123,6 +128,7 @@ mod tests {
             "soc=rk3399",
             "icount=maybe",
             "hang=0",
+            "iommu-errors=0",
             "dma-errors=0",
             "evidence=rumour",
         ] {

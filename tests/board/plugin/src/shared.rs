@@ -15,6 +15,8 @@ pub struct Shared {
     injected: AtomicU64,
     dma_errors: Option<NonZeroU64>,
     hang: Kicks,
+    iommu_resets: AtomicU64,
+    iommu_errors: Kicks,
 }
 
 impl Shared {
@@ -29,6 +31,20 @@ impl Shared {
     /// With kicks that hang.
     pub fn hanging(self, hang: Kicks) -> Self {
         Self { hang, ..self }
+    }
+
+    /// With resets of IOMMUs that do not happen.
+    pub fn without_iommu_resets(self, iommu_errors: Kicks) -> Self {
+        Self {
+            iommu_errors,
+            ..self
+        }
+    }
+
+    /// An IOMMU is told to reset itself: whether it does.
+    pub fn iommu_resets(&self) -> bool {
+        let reset = self.iommu_resets.fetch_add(1, Ordering::Relaxed) + 1;
+        !self.iommu_errors.contains(reset)
     }
 
     /// A kick starts: whether it is to hang, or memory is to fail it, reads and writes by turns.
@@ -100,6 +116,13 @@ mod tests {
         let shared = Shared::new(None).hanging(hang);
         let broken = [(); 3].map(|()| shared.start());
         assert_eq!(broken, [None, Some(Broken::Core), None]);
+    }
+
+    #[test]
+    fn iommus_fail_by_number() {
+        let shared = Shared::new(None).without_iommu_resets("2-3".parse().unwrap_or_default());
+        let done = [(); 4].map(|()| shared.iommu_resets());
+        assert_eq!(done, [true, false, false, true]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use ferrite_hw::{Grade, Timing, timing};
 pub struct Config {
     /// Weakest grade of evidence that a behaviour may rest on; a weaker one is a fault.
     pub evidence: Grade,
+    /// Whether the convolution buffer keeps its contents over a reset, as memory does: nothing is known
+    /// of it. A command list that uses them then gets them; otherwise that is a fault.
+    pub buffer_outlives_reset: bool,
     /// Prices of the time estimate.
     pub timing: Timing,
 }
@@ -17,6 +20,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             evidence: Grade::Silicon,
+            buffer_outlives_reset: false,
             timing: timing::RK3588,
         }
     }

@@ -74,12 +74,23 @@ impl Core {
         }
     }
 
-    /// The reset input: registers, tables and retained buffer contents are lost, counts stay.
+    /// The reset input: registers, tables and, unless they are to outlive it, contents of the buffer
+    /// are lost, counts stay.
     pub fn reset(&mut self) {
-        *self = Core {
+        *self = self.after_reset();
+    }
+
+    /// A core as this one is after a reset.
+    pub(super) fn after_reset(&mut self) -> Core {
+        let retained = std::mem::take(&mut self.retained);
+        Core {
             counters: self.counters,
+            retained: match self.config.buffer_outlives_reset {
+                true => retained,
+                false => Retained::default(),
+            },
             ..Core::new(self.config)
-        };
+        }
     }
 
     /// A flag that ends a running kick at the next task when set.

@@ -14,6 +14,8 @@ pub mod register {
     pub const STATUS: u32 = 0x04;
     /// Commands, write only.
     pub const COMMAND: u32 = 0x08;
+    /// Value of [`COMMAND`]: back to the state after power-up.
+    pub const FORCE_RESET: u32 = 6;
     /// Address of the fault.
     pub const PAGE_FAULT_ADDR: u32 = 0x0c;
     /// Invalidates one page.
@@ -240,7 +242,7 @@ impl State {
             3 => self.stalled = false,
             4 => self.zap(),
             5 => self.fault = false,
-            6 => self.force_reset(),
+            register::FORCE_RESET => self.force_reset(),
             _ => {}
         }
     }

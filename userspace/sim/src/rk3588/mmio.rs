@@ -97,7 +97,14 @@ impl Device {
     /// The reset input. A running job is abandoned: its outcome will be ignored.
     pub fn reset(&mut self) {
         self.abort.store(true, Ordering::Relaxed);
+        // One that works has the lock: what it leaves is not known.
+        let core = match self.core.try_lock() {
+            Ok(mut core) => core.after_reset(),
+            Err(_) => Core::new(self.config),
+        };
         *self = Device {
+            abort: core.abort_flag(),
+            core: Arc::new(Mutex::new(core)),
             generation: self.generation + 1,
             counters: self.counters,
             last_fault: self.last_fault.take(),
