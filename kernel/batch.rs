@@ -12,16 +12,22 @@ use crate::client::Client;
 use crate::npu::{Ferrite, Npu, State};
 use crate::policy::{
     depend::Edges,
+    quota::Kind,
     schedule::JobId,
-    validate::Commands, //
+    validate::{
+        self,
+        Commands, //
+    }, //
 };
 use crate::release::Release;
 use crate::request::Request;
 use crate::space::Mapping;
 use core::{
+    mem::size_of,
     ops::Range,
     sync::atomic::{
         AtomicU32,
+        AtomicU64,
         Ordering, //
     }, //
 };
@@ -48,6 +54,8 @@ pub(crate) struct Job {
     first: usize,
     /// Number of its tasks.
     pub(crate) tasks: u32,
+    /// Whether one start runs them all.
+    pub(crate) chained: bool,
     /// Signalled when the job ends, if something else than the batch waits for it.
     pub(crate) fence: Option<OwnFence>,
     /// What it writes: a range of `Batch::writes`.
@@ -58,10 +66,11 @@ pub(crate) struct Job {
 
 impl Job {
     /// A job whose tasks begin at `first` of its batch's.
-    pub(crate) fn new(first: usize, tasks: u32) -> Self {
+    pub(crate) fn new(first: usize, tasks: u32, chained: bool) -> Self {
         Job {
             first,
             tasks,
+            chained,
             fence: None,
             writes: 0..0,
             id: AtomicU32::new(u32::MAX),
@@ -79,18 +88,44 @@ impl Job {
     }
 }
 
+/// What a core is started with.
+pub(crate) struct Start {
+    /// The first commands, and the interrupts that end it all.
+    pub(crate) commands: Commands,
+    /// Tasks that the core runs from there.
+    pub(crate) tasks: u32,
+}
+
+/// The first failure of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Failure {
+    /// The job.
+    pub(crate) job: u32,
+    /// The task that it had reached.
+    pub(crate) task: u32,
+    /// Its error.
+    pub(crate) error: Error,
+}
+
+/// How a submission ended.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct End {
+    /// The submission's number.
+    pub(crate) number: u64,
+    /// The first failure.
+    pub(crate) failure: Option<Failure>,
+    /// Time on cores, in nanoseconds.
+    pub(crate) busy_ns: u64,
+}
+
 /// What changes while the jobs run.
 pub(crate) struct Progress {
-    /// The submission's number in its file.
-    pub(crate) number: u64,
+    /// The submission's number in its file, and how it has ended so far.
+    pub(crate) end: End,
     /// Jobs that have not ended.
     pub(crate) unfinished: u32,
     /// Jobs whose end has not been announced: as many references are held by `JobRef`s.
     pub(crate) unsettled: u32,
-    /// First failure: the job and its error.
-    pub(crate) error: Option<(u32, Error)>,
-    /// Time on cores, in nanoseconds.
-    pub(crate) busy_ns: u64,
     /// Next in the list of batches to be dropped.
     pub(crate) next: Option<Arc<Batch>>,
 }
@@ -112,6 +147,8 @@ pub(crate) struct Batch {
     pub(crate) done: OwnFence,
     /// Waits for jobs of others.
     pub(crate) waits: SetOnce<KVVec<Wait<Release>>>,
+    /// Bytes that are charged to the client's owner for all this; 0 if its share was not taken.
+    charged: AtomicU64,
     /// What changes.
     pub(crate) progress: LockedBy<Progress, State>,
     /// Whose jobs. Dropped last: it keeps the NPU.
@@ -129,11 +166,9 @@ impl Batch {
     ) -> Result<Arc<Self>> {
         let count = request.jobs.len() as u32;
         let progress = Progress {
-            number: 0,
+            end: End::default(),
             unfinished: count,
             unsettled: count,
-            error: None,
-            busy_ns: 0,
             next: None,
         };
         let batch = Batch {
@@ -144,10 +179,53 @@ impl Batch {
             edges,
             done: OwnFence::new()?,
             waits: SetOnce::new(),
+            charged: AtomicU64::new(0),
             progress: LockedBy::new(npu.state(), progress),
             client,
         };
-        Ok(Arc::new(batch, GFP_KERNEL)?)
+        Ok(Arc::new(batch, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Bytes that it takes, without its waits.
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.jobs.len() * size_of::<Job>()
+            + self.tasks.len() * size_of::<Commands>()
+            + self.buffers.len() * size_of::<Used>()
+    }
+
+    /// Takes its memory and its jobs from the client's owner's share; false if that would be too much
+    /// now.
+    pub(crate) fn take_share(&self, state: &mut State) -> Result<bool> {
+        let (owner, jobs) = (self.client.owner(), self.jobs.len() as u64);
+        if !state.shares.take(owner, Kind::Jobs, jobs) {
+            return Ok(false);
+        }
+        if let Err(error) = self.charge(state, self.bytes()) {
+            state.shares.give(owner, Kind::Jobs, jobs);
+            return Err(error);
+        }
+        Ok(true)
+    }
+
+    /// Takes `bytes` more, once its share was taken.
+    pub(crate) fn charge(&self, state: &mut State, bytes: usize) -> Result {
+        let bytes = bytes as u64;
+        if !state.shares.take(self.client.owner(), Kind::Bytes, bytes) {
+            return Err(ENOMEM);
+        }
+        self.charged.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives its share back: its jobs have ended, or will not be submitted. Its memory goes soon.
+    pub(crate) fn give_back(&self, state: &mut State) {
+        let bytes = self.charged.swap(0, Ordering::Relaxed);
+        if bytes > 0 {
+            let owner = self.client.owner();
+            state.shares.give(owner, Kind::Bytes, bytes);
+            state.shares.give(owner, Kind::Jobs, self.jobs.len() as u64);
+        }
     }
 }
 
@@ -171,9 +249,48 @@ impl JobRef {
         &self.batch.tasks[self.job().first + task as usize]
     }
 
+    /// The interrupts that say that a task has ended, or the chain of all tasks.
+    #[inline]
+    pub(crate) fn done(&self, task: u32) -> u32 {
+        let job = self.job();
+        let last = if job.chained { job.tasks - 1 } else { task };
+        self.commands(last).done
+    }
+
+    /// What runs a task, or a chain of all tasks.
+    #[inline]
+    pub(crate) fn start(&self, task: u32) -> Start {
+        let job = self.job();
+        Start {
+            commands: Commands {
+                done: self.done(task),
+                ..*self.commands(task)
+            },
+            tasks: if job.chained { job.tasks } else { 1 },
+        }
+    }
+
+    /// Whether a task needs nothing of what the tasks before it left in the core, as far as its
+    /// commands can be read. Any context.
+    pub(crate) fn stands_alone(&self, task: u32) -> bool {
+        let commands = self.commands(task);
+        let address = u64::from(commands.address);
+        let found = self.batch.buffers.iter().find(|used| {
+            let range = used.mapping.range();
+            (range.start..range.end()).contains(&address)
+        });
+        let Some(used) = found else { return false };
+        let first = address - used.mapping.range().start;
+        let words = (u64::from(commands.amount) + 1) * 2;
+        validate::stands_alone(
+            (0..words.min(validate::MAX_LOOK))
+                .map_while(|word| used.buffer.peek(first + word * validate::COMMAND_BYTES)),
+        )
+    }
+
     /// The number of its submission.
     pub(crate) fn number(&self, npu: &Npu) -> u64 {
-        self.batch.progress.access(&npu.state().lock()).number
+        self.batch.progress.access(&npu.state().lock()).end.number
     }
 
     /// What the job writes.

@@ -2,9 +2,13 @@
 //! What the driver knows of a buffer besides its memory.
 
 use crate::policy::{
-    quota::Memory,
+    quota::{
+        Kind,
+        OwnerId, //
+    },
     schedule::ClientId, //
 };
+use crate::npu::Npu;
 use crate::space::Mapping;
 use core::sync::atomic::{AtomicI32, Ordering};
 use kernel::{
@@ -24,19 +28,8 @@ pub(crate) struct Buffer {
     homes: Homes,
     /// Error of the last job that wrote it, or 0.
     error: AtomicI32,
-    charge: SetOnce<Charge>,
-}
-
-/// Memory that is given back when the buffer goes.
-struct Charge {
-    memory: Arc<Memory>,
-    bytes: u64,
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.memory.release(self.bytes);
-    }
+    /// Whose memory it is, and how much.
+    charge: SetOnce<(OwnerId, u64)>,
 }
 
 impl Buffer {
@@ -49,14 +42,20 @@ impl Buffer {
         }? Error)
     }
 
-    /// Charges `memory` for a new buffer of `bytes`, before they are allocated.
-    pub(crate) fn charge(&self, memory: &Arc<Memory>, bytes: u64) -> Result {
-        if !memory.charge(bytes) {
+    /// Charges a new buffer of `bytes` to its owner, before they are allocated.
+    pub(crate) fn charge(&self, npu: &Npu, owner: OwnerId, bytes: u64) -> Result {
+        if !npu.state().lock().shares.take(owner, Kind::Bytes, bytes) {
             return Err(ENOMEM);
         }
-        let memory = memory.clone();
-        self.charge.populate(Charge { memory, bytes });
+        self.charge.populate((owner, bytes));
         Ok(())
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn discharge(&self, npu: &Npu) {
+        if let Some(&(owner, bytes)) = self.charge.as_ref() {
+            npu.state().lock().shares.give(owner, Kind::Bytes, bytes);
+        }
     }
 
     /// Where the buffer is mapped.
@@ -106,20 +105,14 @@ impl Homes {
         })
     }
 
-    /// Makes room for one more.
-    pub(crate) fn reserve(&self) -> Result {
-        Ok(self.list.lock().reserve(1, GFP_KERNEL)?)
-    }
-
     /// Adds a client's mapping.
-    pub(crate) fn insert(&self, client: ClientId, mapping: Arc<Mapping>) {
-        // Growth may only be needed if another client came after `reserve`.
+    pub(crate) fn insert(&self, client: ClientId, mapping: Arc<Mapping>) -> Result {
         let home = Home {
             client,
             mapping,
             mark: (0, 0),
         };
-        let _ = self.list.lock().push(home, GFP_KERNEL);
+        Ok(self.list.lock().push(home, GFP_KERNEL_ACCOUNT)?)
     }
 
     /// Takes a client's mapping away.

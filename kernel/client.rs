@@ -6,15 +6,21 @@ use crate::abstractions::{
         GemRef,
         Object, //
     },
-    task,
     work, //
 };
+use crate::abstractions::task;
+use crate::batch::{Batch, End};
 use crate::npu::{Ferrite, Npu, State};
-use crate::policy::schedule::ClientId;
+use crate::policy::{
+    quota::{
+        Kind,
+        OwnerId, //
+    },
+    schedule::ClientId, //
+};
 use crate::space::{AddressSpace, Mapping};
 use crate::submit::Scratch;
 use crate::uapi::ferrite::RESULTS;
-use core::cmp::Ordering;
 use kernel::{
     impl_has_work,
     new_mutex,
@@ -48,6 +54,7 @@ struct Span {
 pub(crate) struct Client {
     npu: ARef<Npu>,
     id: ClientId,
+    owner: OwnerId,
     /// The number that DRM gave the file.
     number: u64,
     space: Arc<AddressSpace>,
@@ -74,54 +81,71 @@ impl WorkItem<0> for Client {
     }
 }
 
-/// How submissions ended.
+/// The last submissions, by number modulo the length.
 pub(crate) struct Results {
     /// Number of the last submission.
     last: u64,
-    /// By number, modulo the length.
+    /// Those that have not ended.
+    pending: [Option<Arc<Batch>>; RESULTS],
+    /// How the others ended.
     ends: [End; RESULTS],
 }
 
-/// How a submission ended.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct End {
-    /// The submission's number.
-    pub(crate) number: u64,
-    /// The first job that failed, and its error.
-    pub(crate) error: Option<(u32, Error)>,
-    /// Time on cores, in nanoseconds.
-    pub(crate) busy_ns: u64,
+/// What is known of a submission.
+pub(crate) enum Outcome {
+    /// It has ended.
+    Ended(End),
+    /// It has not.
+    Pending(Arc<Batch>),
 }
 
 impl Client {
     /// A client for a new file.
     pub(crate) fn new(npu: &Npu, number: u64) -> Result<Arc<Self>> {
         let core = npu.any_core().ok_or(ENODEV)?;
-        let space = AddressSpace::new(npu, core.device(), number)?;
-        let id = npu.state().lock().sched.add_client().ok_or(EMFILE)?;
-        // If this fails, the client number must go back; afterwards dropping the client does it.
-        Arc::pin_init(
-            pin_init!(Client {
-                npu: npu.into(),
-                id,
-                number,
-                space,
-                spans <- new_mutex!(KVVec::new(), "Client::spans"),
-                scratch <- new_mutex!(Scratch::default(), "Client::scratch"),
-                results: LockedBy::new(
-                    npu.state(),
-                    Results {
-                        last: 0,
-                        ends: [End::default(); RESULTS],
-                    },
-                ),
-                tidying <- new_work!("Client::tidying"),
-            }),
-            GFP_KERNEL,
-        )
-        .inspect_err(|_| {
-            npu.state().lock().sched.remove_client(id);
-        })
+        let mut state = npu.state().lock();
+        let owner = state.shares.open(task::owner()).ok_or(EMFILE)?;
+        let Some(id) = state.sched.add_client() else {
+            state.shares.give(owner, Kind::Files, 1);
+            return Err(EMFILE);
+        };
+        drop(state);
+        // If anything fails, the numbers must go back; afterwards dropping the client does it.
+        let client = AddressSpace::new(npu, core.device(), number, owner).and_then(|space| {
+            Arc::pin_init(
+                pin_init!(Client {
+                    npu: npu.into(),
+                    id,
+                    owner,
+                    number,
+                    space,
+                    spans <- new_mutex!(KVVec::new(), "Client::spans"),
+                    scratch <- new_mutex!(Scratch::default(), "Client::scratch"),
+                    results: LockedBy::new(
+                        npu.state(),
+                        Results {
+                            last: 0,
+                            pending: [const { None }; RESULTS],
+                            ends: [End::default(); RESULTS],
+                        },
+                    ),
+                    tidying <- new_work!("Client::tidying"),
+                }),
+                GFP_KERNEL_ACCOUNT,
+            )
+        });
+        client.inspect_err(|_| Self::forget(npu, id, owner))
+    }
+
+    fn forget(npu: &Npu, id: ClientId, owner: OwnerId) {
+        let mut state = npu.state().lock();
+        state.sched.remove_client(id);
+        state.shares.give(owner, Kind::Files, 1);
+    }
+
+    /// Whose it is, for its share of what all have.
+    pub(crate) fn owner(&self) -> OwnerId {
+        self.owner
     }
 
     /// The NPU.
@@ -156,35 +180,54 @@ impl Client {
         &self.scratch
     }
 
-    /// The number of a new submission.
-    pub(crate) fn number_submission(&self, state: &mut State) -> u64 {
+    /// Numbers a new submission. The caller drops what this gives back without the lock.
+    pub(crate) fn number_submission(
+        &self,
+        state: &mut State,
+        batch: &Arc<Batch>,
+    ) -> (u64, Option<Arc<Batch>>) {
         let results = self.results.access_mut(state);
         results.last += 1;
-        results.last
+        let number = results.last;
+        let before = results.pending[number as usize % RESULTS].replace(batch.clone());
+        batch.progress.access_mut(state).end.number = number;
+        (number, before)
     }
 
-    /// A submission has ended.
+    /// A submission has ended: one of its jobs still keeps it.
     pub(crate) fn note_end(&self, state: &mut State, end: End) {
-        let place = &mut self.results.access_mut(state).ends[end.number as usize % RESULTS];
-        // Later submissions may have ended before.
-        if place.number < end.number {
-            *place = end;
+        let results = self.results.access_mut(state);
+        let place = end.number as usize % RESULTS;
+        // Later submissions may have ended before, or taken the place.
+        if results.ends[place].number < end.number {
+            results.ends[place] = end;
+        }
+        if end.number + RESULTS as u64 > results.last {
+            results.pending[place] = None;
         }
     }
 
-    /// How a submission ended; `None` if it has not. `ENOENT` if it was never made, or its end is
-    /// forgotten.
-    pub(crate) fn end_of(&self, state: &State, number: u64) -> Result<Option<End>> {
+    /// What is known of a submission. `ENOENT` if it was never made, or has ended and is forgotten.
+    pub(crate) fn outcome(&self, state: &State, number: u64) -> Result<Outcome> {
         let results = self.results.access(state);
         if number == 0 || number > results.last {
             return Err(ENOENT);
         }
-        let end = results.ends[number as usize % RESULTS];
-        match end.number.cmp(&number) {
-            Ordering::Less => Ok(None),
-            Ordering::Equal => Ok(Some(end)),
-            Ordering::Greater => Err(ENOENT),
+        let place = number as usize % RESULTS;
+        if results.ends[place].number == number {
+            return Ok(Outcome::Ended(results.ends[place]));
         }
+        if number + RESULTS as u64 > results.last {
+            if let Some(batch) = &results.pending[place] {
+                return Ok(Outcome::Pending(batch.clone()));
+            }
+        }
+        // A later one has its place, but that does not mean that it has ended.
+        let job = state.sched.each_job().map(|(job, ..)| job).find(|job| {
+            job.batch.client.id == self.id && job.batch.progress.access(state).end.number == number
+        });
+        job.map(|job| Outcome::Pending(job.batch.clone()))
+            .ok_or(ENOENT)
     }
 
     /// A handle for the buffer was made: maps the buffer if it is the first.
@@ -197,12 +240,11 @@ impl Client {
             span.handles += 1;
             return Ok(());
         }
-        spans.reserve(1, GFP_KERNEL)?;
-        buffer.homes().reserve()?;
+        spans.reserve(1, GFP_KERNEL_ACCOUNT)?;
         let mapping = Mapping::new(self.space.clone(), buffer)?;
         let start = mapping.range().start;
         let at = spans.partition_point(|span| span.mapping.range().start < start);
-        buffer.homes().insert(self.id, mapping.clone());
+        buffer.homes().insert(self.id, mapping.clone())?;
         let span = Span {
             mapping,
             buffer: buffer.into(),
@@ -243,16 +285,14 @@ impl Client {
     /// being killed.
     pub(crate) fn close(self: &Arc<Self>) {
         let npu = &self.npu;
-        if !task::is_killed() {
-            npu.wait_for(Some(msecs_to_jiffies(LINGER_MS)), |state| {
-                state.sched.jobs_of(self.id) == 0
-            });
-        }
+        npu.linger(msecs_to_jiffies(LINGER_MS), |state| {
+            state.sched.jobs_of(self.id) == 0
+        });
         crate::dispatch::cancel_client(npu, self.id);
-        // What is left is on a core, and ends within its budget.
-        npu.wait_for(None, |state| state.sched.jobs_of(self.id) == 0);
+        // What is left is on a core, and ends with its task, or is taken away.
+        npu.wait_for(|state| state.sched.jobs_of(self.id) == 0);
         // The work has a reference, which must not be the last: it keeps the queue that it is on.
-        work::cancel(self);
+        work::cancel::<_, 0>(self);
         // It may have been there for jobs of others.
         crate::dispatch::end_cancelled(npu);
         crate::dispatch::reap(npu);
@@ -263,6 +303,6 @@ impl Client {
 #[pinned_drop]
 impl PinnedDrop for Client {
     fn drop(self: Pin<&mut Self>) {
-        self.npu.state().lock().sched.remove_client(self.id);
+        Self::forget(&self.npu, self.id, self.owner);
     }
 }

@@ -13,11 +13,14 @@ use crate::abstractions::{
         Clocks,
         Resets, //
     },
-    task, //
+    task,
+    work, //
 };
 use crate::hw::Hardware;
 use crate::npu::{Npu, NpuData};
-use crate::policy::schedule::MAX_CORES;
+use crate::policy::schedule::{ClientId, MAX_CORES};
+use crate::policy::validate::DMA_ERRORS;
+use crate::scrub::Scrub;
 use crate::space::AddressSpace;
 use ::core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use kernel::{
@@ -43,6 +46,9 @@ use kernel::{
 };
 
 const COMPATIBLE: &CStr = c"rockchip,rk3588-rknn-core";
+/// Microseconds for which the resets are held: at least 32 cycles of the slowest clock, of which none
+/// is below 24 MHz.
+const RESET_US: usize = 2;
 /// Width of the addresses that the IOMMU translates to.
 const DMA_BITS: u32 = 40;
 
@@ -55,7 +61,17 @@ kernel::of_device_table!(OF_TABLE, MODULE_OF_TABLE, (), [(of::DeviceId::new(COMP
 pub(crate) struct Registry {
     /// The device that stands for the NPU as a whole.
     pub(crate) facade: Option<platform::Device>,
-    npu: Option<ARef<Npu>>,
+    npu: Option<Shared>,
+}
+
+/// The NPU, while cores belong to it.
+struct Shared {
+    npu: ARef<Npu>,
+    scrub: Arc<Scrub>,
+    /// Cores that belong to it, those included that are not ready yet.
+    members: usize,
+    /// Whether its node has appeared.
+    registered: bool,
 }
 
 global_lock! {
@@ -82,12 +98,21 @@ pub(crate) struct Core {
     port: Mutex<Port<AddressSpace>>,
     /// The IOMMU may have lost its state together with the core's.
     stale: AtomicBool,
+    /// The resets are held.
+    held: AtomicBool,
+    /// Its buffer holds what a client left there.
+    dirty: AtomicBool,
+    scrub: Arc<Scrub>,
+    /// It is out of the scheduler for good.
+    gone: AtomicBool,
     #[pin]
     irq: Mutex<Option<interrupt::Registration<Core>>>,
     #[pin]
     work: Work<Core, 0>,
     #[pin]
     watchdog: DelayedWork<Core, 1>,
+    #[pin]
+    chore: Work<Core, 2>,
 }
 
 impl_has_work! {
@@ -96,6 +121,19 @@ impl_has_work! {
 
 impl_has_delayed_work! {
     impl HasDelayedWork<Self, 1> for Core { self.watchdog }
+}
+
+impl_has_work! {
+    impl HasWork<Self, 2> for Core { self.chore }
+}
+
+impl WorkItem<2> for Core {
+    type Pointer = Arc<Core>;
+
+    fn run(this: Arc<Core>) {
+        this.tell();
+        crate::dispatch::reap(&this.npu);
+    }
 }
 
 impl WorkItem<0> for Core {
@@ -135,9 +173,36 @@ impl Core {
         &self.hw
     }
 
-    /// The resets.
-    pub(crate) fn resets(&self) -> &Resets<2> {
-        &self.resets
+    /// Pulses the resets, which ends all that the core does, and clears its registers and tables.
+    /// Only for who has the core.
+    pub(crate) fn reset(&self) -> Result {
+        {
+            // Interrupt handlers look at the registers with the lock held: now they see that they
+            // must not.
+            let _state = self.npu.state().lock();
+            self.held.store(true, Ordering::Relaxed);
+        }
+        self.resets.pulse(RESET_US).inspect_err(|error| {
+            dev_err!(self.device.as_ref(), "reset failed: {error:?}\n");
+        })?;
+        self.held.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Keeps the core in reset.
+    fn hold(&self) {
+        {
+            let _state = self.npu.state().lock();
+            self.held.store(true, Ordering::Relaxed);
+        }
+        if let Err(error) = self.resets.hold() {
+            dev_err!(self.device.as_ref(), "cannot hold the reset: {error:?}\n");
+        }
+    }
+
+    /// Whether the core is held in reset, where its registers must not be touched.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// The version that the hardware reports.
@@ -150,12 +215,68 @@ impl Core {
         self.iommu
     }
 
-    /// Attaches the IOMMU. Only for who has the core.
-    pub(crate) fn attach(&self, space: Arc<AddressSpace>) -> Result {
-        self.port.lock().attach(space)
+    /// Hands the core to another client: nothing is left of what the one before did or is still
+    /// doing, and then its IOMMU is attached. If that fails the core stays in reset: its IOMMU may
+    /// let it address physical memory. Only for who has the core.
+    pub(crate) fn hand_over(&self, to: ClientId, space: Arc<AddressSpace>) -> Result {
+        let npu = &self.npu;
+        self.stale.store(true, Ordering::Relaxed);
+        npu.state().lock().sched.set_attached(self.index, None);
+        self.clean()
+            .and_then(|()| self.port.lock().attach(space))
+            .inspect_err(|_| self.hold())?;
+        self.dirty.store(true, Ordering::Relaxed);
+        self.stale.store(false, Ordering::Relaxed);
+        npu.state().lock().sched.set_attached(self.index, Some(to));
+        Ok(())
     }
 
-    /// Detaches the IOMMU. Only for who has the core.
+    /// Resets the core, which ends what it does, and overwrites what clients left in its buffer. Only
+    /// for who has the core.
+    fn clean(&self) -> Result {
+        self.reset()?;
+        if self.dirty.load(Ordering::Relaxed) && crate::params::scrub() {
+            let space = self.scrub.space().clone();
+            self.port.lock().attach(space)?;
+            self.overwrite()?;
+            // Of the scrubbing no register is left either.
+            self.reset()?;
+            self.dirty.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Overwrites the buffer, in the driver's own address space.
+    fn overwrite(&self) -> Result {
+        let start = self.scrub.start();
+        self.hw.start_muted(start);
+        let limit = task::now_ns() + u64::from(crate::params::timeout_ms()) * 1_000_000;
+        let mut polls = 0;
+        loop {
+            let raised = self.hw.interrupts();
+            if raised & DMA_ERRORS != 0 {
+                return Err(EIO);
+            }
+            if raised & start.commands.done != 0 {
+                self.hw.stop();
+                self.hw.mute();
+                return Ok(());
+            }
+            if task::now_ns() > limit {
+                return Err(ETIMEDOUT);
+            }
+            // It takes as long as 384 KiB take to load: some 40 us at 10 GB/s.
+            polls += 1;
+            if polls < 100 {
+                task::delay_us(1);
+            } else {
+                task::sleep_us(100);
+            }
+        }
+    }
+
+    /// Detaches the IOMMU. Only for who has the core, which does nothing: it was reset, or has no
+    /// power.
     pub(crate) fn detach(&self) {
         self.port.lock().detach();
         self.npu
@@ -165,9 +286,36 @@ impl Core {
             .set_attached(self.index, None);
     }
 
+    /// Ends all that the core may still do, and detaches the IOMMU. Only for who has the core.
+    pub(crate) fn clear(&self) {
+        let powered = self.npu.state().lock().lanes[self.index].powered;
+        if powered {
+            // It has said what there is to say.
+            let _ = self.reset();
+        }
+        self.detach();
+    }
+
+    /// Leaves nothing of any client in the core. Only for who has the core.
+    fn vacate(&self) {
+        self.clear();
+        if !self.dirty.load(Ordering::Relaxed) || power::get(&self.device).is_err() {
+            return;
+        }
+        if let Err(error) = self.clean() {
+            dev_err!(
+                self.device.as_ref(),
+                "what clients left in the core is still there: {error:?}\n"
+            );
+            self.hold();
+        }
+        self.port.lock().detach();
+        power::put(&self.device);
+    }
+
     /// Whether the IOMMU must be attached anew.
-    pub(crate) fn take_stale(&self) -> bool {
-        self.stale.swap(false, Ordering::Relaxed)
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
     }
 
     /// Gives back a core that was reserved, and starts what has come meanwhile.
@@ -197,21 +345,48 @@ impl Core {
     fn take_over(&self) {
         let npu = &self.npu;
         npu.state().lock().sched.accept(self.index, false);
-        npu.wait_for(None, |state| state.sched.reserve(self.index));
+        npu.wait_for(|state| state.sched.reserve(self.index));
     }
 }
 
-/// The NPU that a new core joins.
-fn join() -> Result<ARef<Npu>> {
+/// The NPU that a new core joins. Undo with [`part`].
+fn join(device: &platform::Device) -> Result<(ARef<Npu>, Arc<Scrub>)> {
     let mut registry = REGISTRY.lock();
-    if let Some(npu) = &registry.npu {
-        return Ok(npu.clone());
+    if let Some(shared) = &mut registry.npu {
+        shared.members += 1;
+        return Ok((shared.npu.clone(), shared.scrub.clone()));
     }
     let facade = registry.facade.as_ref().ok_or(ENODEV)?;
     facade.set_dma(DMA_BITS)?;
     let npu = Npu::new(facade, NpuData::new())?;
-    registry.npu = Some(npu.clone());
-    Ok(npu)
+    let scrub = Scrub::new(&npu, device)?;
+    registry.npu = Some(Shared {
+        npu: npu.clone(),
+        scrub: scrub.clone(),
+        members: 1,
+        registered: false,
+    });
+    Ok((npu, scrub))
+}
+
+/// A core has left. With the last one goes the NPU: from then on system calls fail, and the jobs that
+/// wait for others are cancelled when those have ended.
+fn part() {
+    let mut registry = REGISTRY.lock();
+    let Some(shared) = &mut registry.npu else {
+        return;
+    };
+    shared.members -= 1;
+    if shared.members > 0 {
+        return;
+    }
+    if let Some(shared) = registry.npu.take() {
+        // A core that comes meanwhile makes another NPU.
+        drop(registry);
+        if shared.registered {
+            shared.npu.unplug();
+        }
+    }
 }
 
 impl platform::Driver for Core {
@@ -234,8 +409,8 @@ impl platform::Driver for Core {
         let hw = Hardware::new(&device, index)?;
         let port = Port::new(&device)?;
         let iommu = port.iommu();
-        let npu = join()?;
-        Arc::pin_init(
+        let (npu, scrub) = join(&device)?;
+        let core = Arc::pin_init(
             pin_init!(Core {
                 npu,
                 index,
@@ -247,62 +422,39 @@ impl platform::Driver for Core {
                 version: AtomicU32::new(0),
                 port <- new_mutex!(port, "Core::port"),
                 stale: AtomicBool::new(false),
+                held: AtomicBool::new(false),
+                dirty: AtomicBool::new(false),
+                scrub,
+                gone: AtomicBool::new(false),
                 irq <- new_mutex!(None, "Core::irq"),
                 work <- new_work!("Core::work"),
                 watchdog <- new_delayed_work!("Core::watchdog"),
+                chore <- new_work!("Core::chore"),
             }),
             GFP_KERNEL,
-        )
+        );
+        core.inspect_err(|_| part())
     }
 
     fn start(this: &Arc<Self>) -> Result {
-        this.first_contact()?;
-        let irq = interrupt::Registration::new(&this.device, this.clone())?;
-        *this.irq.lock() = Some(irq);
-        let mut registry = REGISTRY.lock();
-        let first = {
-            let mut state = this.npu.state().lock();
-            let first = state.sched.present() == 0;
-            state.lanes[this.index].core = Some(this.clone());
-            state.sched.add_core(this.index);
-            first
-        };
-        if !first {
-            drop(registry);
-            // There may be jobs that were waiting for a core.
-            this.launch();
-            return Ok(());
-        }
-        let registered = this.npu.register();
-        if registered.is_err() {
-            registry.npu = None;
-            drop(registry);
-            this.leave();
-        }
-        registered
+        this.appear().inspect_err(|_| part())?;
+        // There may be jobs that were waiting for a core.
+        this.launch();
+        Ok(())
     }
 
     fn remove(this: &Arc<Self>) {
-        this.leave();
-        let mut registry = REGISTRY.lock();
-        let last = {
-            let state = this.npu.state().lock();
-            state.sched.present() == 0
-        };
-        if last {
-            registry.npu = None;
-        }
-        drop(registry);
-        if last {
-            // From now on system calls fail; the jobs that wait for others are cancelled when those
-            // have ended.
-            this.npu.unplug();
-        }
-        crate::dispatch::end_cancelled(&this.npu);
-        crate::dispatch::reap(&this.npu);
+        this.disappear();
         // Fence callbacks and interrupts that saw this core are over.
         task::wait_for_rcu();
         this.npu.queue().flush();
+    }
+
+    fn lost(this: &Arc<Self>) {
+        dev_err!(this.device.as_ref(), "does not wake up: the core is lost\n");
+        // It was kept when the system went to sleep.
+        this.npu.state().lock().sched.release(this.index);
+        this.disappear();
     }
 
     fn power_off(&self) -> Result {
@@ -312,16 +464,17 @@ impl platform::Driver for Core {
 
     fn power_on(&self) -> Result {
         self.clocks.enable()?;
-        if self.hw.needs_reset() {
-            self.resets
-                .pulse(10)
-                .inspect_err(|_| self.clocks.disable())?;
+        if self.is_held() || self.hw.needs_reset() {
+            self.reset().inspect_err(|_| self.clocks.disable())?;
             self.stale.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
 
     fn suspend(&self) -> Result {
+        if self.gone.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.take_over();
         if ::core::mem::take(&mut self.npu.state().lock().lanes[self.index].powered) {
             power::put(&self.device);
@@ -330,27 +483,64 @@ impl platform::Driver for Core {
     }
 
     fn resume(this: &Arc<Self>) {
-        this.npu.state().lock().sched.accept(this.index, true);
-        this.give_back();
+        if !this.gone.load(Ordering::Relaxed) {
+            this.npu.state().lock().sched.accept(this.index, true);
+            this.give_back();
+        }
     }
-
 }
 
 impl Core {
+    /// Shows the core to the scheduler, and the NPU to everybody if it is its first.
+    fn appear(self: &Arc<Self>) -> Result {
+        self.first_contact()?;
+        let irq = interrupt::Registration::new(&self.device, self.clone())?;
+        *self.irq.lock() = Some(irq);
+        {
+            let mut state = self.npu.state().lock();
+            state.lanes[self.index].core = Some(self.clone());
+            state.sched.add_core(self.index);
+        }
+        let mut registry = REGISTRY.lock();
+        // As long as this core belongs to it, the NPU is the one of the registry.
+        let Some(shared) = registry.npu.as_mut().filter(|shared| !shared.registered) else {
+            return Ok(());
+        };
+        let registered = self.npu.register();
+        shared.registered = registered.is_ok();
+        drop(registry);
+        registered.inspect_err(|_| self.leave())
+    }
+
+    /// Takes the core from the scheduler, unless that was done, and the NPU away if it was its last.
+    fn disappear(self: &Arc<Self>) {
+        if self.gone.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.leave();
+        part();
+        crate::dispatch::end_cancelled(&self.npu);
+        crate::dispatch::reap(&self.npu);
+    }
+
     /// Ends all work on the core, for good.
     fn leave(self: &Arc<Self>) {
         self.take_over();
         self.stop_watching();
         self.irq.lock().take();
-        self.detach();
-        let powered = {
+        self.vacate();
+        let lane = {
             let mut state = self.npu.state().lock();
             state.sched.remove_core(self.index);
             state.sched.cancel_stranded();
-            let lane = ::core::mem::take(&mut state.lanes[self.index]);
-            lane.powered
-            // The caller has a reference to the core too.
+            ::core::mem::take(&mut state.lanes[self.index])
         };
+        // What it has to drop is not for under the lock; the caller has a reference to the core too.
+        let powered = lane.powered;
+        drop(lane);
+        // What was queued before, and what that queued: nothing does any more.
+        work::cancel::<_, 0>(self);
+        work::cancel::<_, 2>(self);
         if powered {
             power::put(&self.device);
         }

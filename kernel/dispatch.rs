@@ -11,8 +11,7 @@ use crate::abstractions::{
     task,
     work, //
 };
-use crate::batch::JobRef;
-use crate::client::End;
+use crate::batch::{Failure, JobRef};
 use crate::core::Core;
 use crate::npu::{Cause, Npu, State};
 use crate::policy::schedule::{
@@ -41,8 +40,13 @@ pub(crate) struct Ended {
 }
 
 impl State {
-    /// Books the end of a job that has left the scheduler.
-    pub(crate) fn end(&mut self, finished: Finished<JobRef>, error: Option<Error>) -> Ended {
+    /// Books the end of a job that has left the scheduler, and the task that it had reached.
+    pub(crate) fn end(
+        &mut self,
+        finished: Finished<JobRef>,
+        error: Option<Error>,
+        task: u32,
+    ) -> Ended {
         let job = finished.token;
         let batch = &job.batch;
         for buffer in job.outputs() {
@@ -54,20 +58,21 @@ impl State {
         }
         let progress = batch.progress.access_mut(self);
         progress.unfinished -= 1;
-        progress.busy_ns += finished.busy_ns;
-        if let (None, Some(error)) = (progress.error, error) {
-            progress.error = Some((job.index, error));
+        progress.end.busy_ns += finished.busy_ns;
+        if let (None, Some(error)) = (progress.end.failure, error) {
+            progress.end.failure = Some(Failure {
+                job: job.index,
+                task,
+                error,
+            });
         }
         let mut batch_error = None;
         let last = progress.unfinished == 0;
         if last {
-            let end = End {
-                number: progress.number,
-                error: progress.error,
-                busy_ns: progress.busy_ns,
-            };
-            batch_error = end.error.map(|(_, error)| error);
+            let end = progress.end;
+            batch_error = end.failure.map(|failure| failure.error);
             batch.client.note_end(self, end);
+            batch.give_back(self);
         }
         Ended {
             job,
@@ -120,7 +125,7 @@ pub(crate) fn end_cancelled(npu: &Npu) {
         let Some(finished) = state.sched.next_cancelled() else {
             return;
         };
-        let ended = state.end(finished, Some(task::cancelled()));
+        let ended = state.end(finished, Some(task::cancelled()), 0);
         drop(state);
         ended.announce(npu);
     }
@@ -199,7 +204,9 @@ pub(crate) fn cancel_client(npu: &Npu, client: ClientId) {
         drop(job);
         // The rest are released by jobs that end.
         end_cancelled(npu);
-        npu.wait_for(Some(1), |state| state.sched.waiting_of(client).is_none());
+        if npu.state().lock().sched.waiting_of(client).is_some() {
+            task::sleep_jiffy();
+        }
     }
     end_cancelled(npu);
 }
@@ -214,7 +221,7 @@ pub(crate) fn detach_client(npu: &Npu, client: ClientId) {
                 continue;
             }
         }
-        core.detach();
+        core.clear();
         core.give_back();
     }
 }
@@ -234,20 +241,24 @@ impl Core {
         let index = self.index();
         let prepared = self.prepare(claim);
         let mut state = npu.state().lock();
-        if let Err(error) = prepared {
-            let ended = state
-                .sched
-                .finish(index, task::now_ns())
-                .map(|finished| state.end(finished, Some(error)));
-            drop(state);
-            dev_err!(self.device().as_ref(), "cannot start a job: {error:?}\n");
-            if let Some(ended) = ended {
-                ended.announce(npu);
-            }
-            self.go_on(&mut npu.state().lock());
+        let Err(error) = prepared else {
+            self.start(&mut state);
             return;
+        };
+        let ended = state
+            .sched
+            .finish(index, task::now_ns())
+            .map(|finished| state.end(finished, Some(error), 0));
+        // It may have got power.
+        self.keep_watch(&mut state);
+        drop(state);
+        if task::may_log() {
+            dev_err!(self.device().as_ref(), "cannot start a job: {error:?}\n");
         }
-        self.start(&mut state);
+        if let Some(ended) = ended {
+            ended.announce(npu);
+        }
+        self.go_on(&mut npu.state().lock());
     }
 
     /// Power and address space for a claimed job. The claim makes this the only one.
@@ -259,17 +270,13 @@ impl Core {
             npu.state().lock().lanes[index].powered = true;
         }
         // Powering up may have found that the core needs another attachment.
-        if self.take_stale() || claim.switch {
+        if claim.switch || self.is_stale() {
             let space = {
                 let state = npu.state().lock();
                 let job = state.sched.on_core(index).ok_or(EINVAL)?;
                 job.batch.client.space().clone()
             };
-            self.attach(space)?;
-            npu.state()
-                .lock()
-                .sched
-                .set_attached(index, Some(claim.client));
+            self.hand_over(claim.client, space)?;
         }
         Ok(())
     }
@@ -277,12 +284,24 @@ impl Core {
     /// Starts a claimed job on the prepared core.
     fn start(self: &Arc<Self>, state: &mut State) {
         let index = self.index();
-        state.sched.started(index, task::now_ns());
-        if let Some((job, task)) = state.sched.running(index) {
-            self.hw().start(job.commands(task));
+        let now = task::now_ns();
+        if !state.sched.started(index, now) {
+            // It cannot be: `prepare` has attached the job's address space, or the core had it.
+            state.sched.revoke(index, now);
+            state.lanes[index].cause = Some(Cause::Taken);
+            self.serve();
+            return;
         }
-        let lane = &mut state.lanes[index];
-        if !lane.watched {
+        if let Some((job, task)) = state.sched.running(index) {
+            self.hw().start(&job.start(task));
+        }
+        self.keep_watch(state);
+    }
+
+    /// Has the watchdog look after the core, while it has power.
+    fn keep_watch(self: &Arc<Self>, state: &mut State) {
+        let lane = &mut state.lanes[self.index()];
+        if lane.powered && !lane.watched {
             lane.watched = true;
             let period = crate::params::timeout_ms().min(crate::params::autosuspend_ms());
             self.watch_after(period);
@@ -326,19 +345,36 @@ impl Core {
         }
         end_cancelled(npu);
         self.launch();
-        reap(npu);
+        self.tidy_later();
+    }
+
+    /// Has that done which nobody waits for, if there is something.
+    pub(crate) fn tidy_later(self: &Arc<Self>) {
+        let npu = self.npu();
+        let todo = {
+            let state = npu.state().lock();
+            state.retired.is_some() || state.lanes[self.index()].report.is_some()
+        };
+        if todo {
+            // It is queued already: then it will see what is new.
+            let _ = npu.chores().queue().enqueue::<_, 2>(self.clone());
+        }
     }
 
     /// The core's watchdog.
     pub(crate) fn watch(self: &Arc<Self>) {
         let npu = self.npu();
         let index = self.index();
-        let budget_ms = crate::params::timeout_ms();
+        let patience = crate::params::patience();
         let mut state = npu.state().lock();
-        match state
+        let counter = match state.sched.running(index) {
+            Some(_) => self.hw().counter(),
+            None => 0,
+        };
+        let overdue = state
             .sched
-            .overdue(index, task::now_ns(), u64::from(budget_ms) * 1_000_000)
-        {
+            .overdue(index, task::now_ns(), patience, counter);
+        match overdue {
             Overdue::Idle if !state.lanes[index].powered || !state.sched.is_idle(index) => {
                 // Whoever has the core starts the watchdog again with the next job.
                 state.lanes[index].watched = false;
@@ -350,7 +386,7 @@ impl Core {
                     drop(state);
                     // A job that is claimed just now powers the core up again.
                     power::put(self.device());
-                    reap(npu);
+                    self.tidy_later();
                     return;
                 }
                 ms => self.watch_after(ms as u32),
@@ -359,30 +395,33 @@ impl Core {
                 let ms = ns.div_ceil(1_000_000) as u32;
                 self.watch_after(ms.min(crate::params::autosuspend_ms()));
             }
-            Overdue::Now(_) => {
-                self.watch_after(budget_ms);
+            Overdue::Now(_) | Overdue::Taken(_) => {
+                self.watch_after(crate::params::timeout_ms());
                 // The task may have ended just now, and its interrupt be on the way.
                 if let Some(ended) = self.progress(&mut state) {
                     self.settle(state, ended);
                 } else if state.sched.recover(index) {
                     self.hw().mute();
                     drop(state);
-                    self.recover(Cause::Timeout);
+                    self.recover(match overdue {
+                        Overdue::Taken(_) => Cause::Taken,
+                        _ => Cause::Timeout,
+                    });
                     self.launch();
                 }
-                reap(npu);
+                self.tidy_later();
                 return;
             }
         }
         drop(state);
-        reap(npu);
+        self.tidy_later();
     }
 
     /// Looks whether the running task has ended, and goes on from there. `None` if it has not.
     fn progress(self: &Arc<Self>, state: &mut State) -> Option<Progress> {
         let index = self.index();
         let (job, task) = state.sched.running(index)?;
-        let done = job.commands(task).done;
+        let done = job.done(task);
         let raised = self.hw().interrupts();
         if raised & DMA_ERRORS != 0 {
             self.hw().mute();
@@ -394,25 +433,60 @@ impl Core {
         if raised & done == 0 {
             return None;
         }
-        self.hw().acknowledge();
+        self.hw().stop();
         let now = task::now_ns();
-        match state.sched.task_done(index, now) {
-            Step::Spurious => Some(Progress::default()),
-            Step::Task(next) => {
-                if let Some((job, _)) = state.sched.running(index) {
-                    self.hw().start(job.commands(next));
-                }
-                Some(Progress::default())
+        let step = state.sched.task_done(index, now, crate::params::patience, |job, task| {
+            job.stands_alone(task)
+        });
+        if let Step::Task(next) = step {
+            if let Some((job, _)) = state.sched.running(index) {
+                self.hw().start(&job.start(next));
             }
-            Step::Done => {
-                let ended = state
-                    .sched
-                    .finish(index, now)
-                    .map(|finished| state.end(finished, None));
-                self.go_on(state);
-                Some(Progress { ended })
-            }
+            return Some(Progress::default());
         }
+        Some(self.conclude(state, step, now))
+    }
+
+    /// The running job has ended, or gives up the core.
+    #[inline(never)]
+    fn conclude(self: &Arc<Self>, state: &mut State, step: Step, now: u64) -> Progress {
+        let index = self.index();
+        self.hw().disarm();
+        let error = match step {
+            Step::Task(_) | Step::Spurious => return Progress::default(),
+            Step::Yield => {
+                self.go_on(state);
+                // Another core may have the job, or somebody this core.
+                kick_later(state);
+                self.npu().announce(state);
+                return Progress::default();
+            }
+            Step::Done => None,
+            Step::Stop => Some(task::cancelled()),
+        };
+        let reached = state.sched.task_of(index);
+        let ended = state
+            .sched
+            .finish(index, now)
+            .map(|finished| state.end(finished, error, reached));
+        self.go_on(state);
+        Progress { ended }
+    }
+
+    /// Takes care of an interrupt that is the core's own, and that no task has asked for: a command
+    /// list may have enabled it. Returns whether it was one.
+    fn quiet(&self, state: &mut State) -> bool {
+        let index = self.index();
+        // Without power its registers must not be touched, and it has no say.
+        if !state.lanes[index].powered || self.is_held() || !self.hw().holds_line() {
+            return false;
+        }
+        match state.sched.running(index) {
+            Some((job, task)) => self.hw().rearm(&job.start(task)),
+            None => self.hw().mute(),
+        }
+        state.lanes[index].spurious += 1;
+        true
     }
 
     /// The core is free: starts the next job if that needs no sleep. The watchdog takes the power
@@ -459,7 +533,7 @@ impl interrupt::Handler for Core {
         // The registers may only be touched while a job keeps the core powered; the line is shared
         // with the IOMMU.
         match this.progress(&mut state) {
-            None => false,
+            None => this.quiet(&mut state),
             Some(progress) => {
                 this.settle(state, progress);
                 true

@@ -11,7 +11,7 @@
 //! | `core`, `hw` | cores: probing, power, registers |
 //! | `client`, `space`, `buffer` | open files, their address spaces and buffers |
 //! | `ioctl`, `request`, `submit`, `batch`, `release` | from system calls to jobs |
-//! | `dispatch`, `recovery` | from jobs to cores and back, well or not |
+//! | `dispatch`, `recovery`, `scrub` | from jobs to cores and back, well or not, and from client to client |
 //! | `observe` | fdinfo and debugfs |
 //! | `policy` | decisions: scheduling, dependencies, addresses, validation |
 //! | `abstractions` | safe types over C interfaces: all unsafe code but that of `release` |
@@ -32,6 +32,7 @@ mod policy;
 mod recovery;
 mod release;
 mod request;
+mod scrub;
 mod space;
 mod submit;
 mod uapi;
@@ -58,6 +59,10 @@ module! {
             default: 50,
             description: "Share of the machine's memory that buffers may take, in percent",
         },
+        scrub: u32 {
+            default: 1,
+            description: "Whether a core's buffer is overwritten between clients (1), or not (0)",
+        },
     },
 }
 
@@ -80,8 +85,8 @@ impl kernel::Module for Module {
     fn init(module: &'static ThisModule) -> Result<Self> {
         // SAFETY: Once, before anything uses it.
         unsafe { core::REGISTRY.init() };
-        // As mainline's driver calls it.
-        let facade = Facade(platform::Facade::new(c"rknn")?);
+        // Mainline's driver has another name for it, so that both can be loaded.
+        let facade = Facade(platform::Facade::new(c"ferrite-npu")?);
         core::REGISTRY.lock().facade = Some(facade.0.device());
         Ok(Module {
             _driver: platform::Registration::new(module)?,

@@ -2,14 +2,18 @@
 /*
  * Wrappers for inline functions and macros that Rust cannot call. Nothing is decided here.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/devcoredump.h>
 #include <linux/dma-fence.h>
+#include <linux/dma-fence-chain.h>
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/of_address.h>
 #include <linux/pm_runtime.h>
+#include <linux/ratelimit.h>
 #include <linux/reset.h>
 #include <linux/sched/signal.h>
 #include <linux/spinlock.h>
@@ -58,6 +62,22 @@ bool ferrite_fence_is_signaled(struct dma_fence *fence)
 	return dma_fence_is_signaled(fence);
 }
 
+/* Of a fence that is signalled. A link of a timeline has none of its own. */
+int ferrite_fence_error(struct dma_fence *fence)
+{
+	return dma_fence_chain_contained(fence)->error;
+}
+
+struct dma_fence_chain *ferrite_fence_chain_alloc(void)
+{
+	return dma_fence_chain_alloc();
+}
+
+void ferrite_fence_chain_free(struct dma_fence_chain *chain)
+{
+	dma_fence_chain_free(chain);
+}
+
 void ferrite_gem_get(struct drm_gem_object *obj)
 {
 	drm_gem_object_get(obj);
@@ -83,14 +103,34 @@ bool ferrite_gem_is_imported(struct drm_gem_object *obj)
 	return drm_gem_is_imported(obj);
 }
 
-void ferrite_sync_for_cpu(struct device *dev, struct sg_table *sgt)
+/* The parts of a table that are within a range, one after the other. */
+#define ferrite_sync_range(how, dev, sgt, offset, len)				\
+do {										\
+	u64 __at = 0, __end = (offset) + (len);					\
+	struct scatterlist *__sg;						\
+	int __i;								\
+										\
+	for_each_sgtable_dma_sg(sgt, __sg, __i) {				\
+		u64 __from = max_t(u64, __at, offset);				\
+		u64 __to = min_t(u64, __at + sg_dma_len(__sg), __end);		\
+										\
+		if (__from < __to)						\
+			how(dev, sg_dma_address(__sg) + (__from - __at),	\
+			    __to - __from, DMA_BIDIRECTIONAL);			\
+		__at += sg_dma_len(__sg);					\
+		if (__at >= __end)						\
+			break;							\
+	}									\
+} while (0)
+
+void ferrite_sync_for_cpu(struct device *dev, struct sg_table *sgt, u64 offset, u64 len)
 {
-	dma_sync_sgtable_for_cpu(dev, sgt, DMA_BIDIRECTIONAL);
+	ferrite_sync_range(dma_sync_single_for_cpu, dev, sgt, offset, len);
 }
 
-void ferrite_sync_for_device(struct device *dev, struct sg_table *sgt)
+void ferrite_sync_for_device(struct device *dev, struct sg_table *sgt, u64 offset, u64 len)
 {
-	dma_sync_sgtable_for_device(dev, sgt, DMA_BIDIRECTIONAL);
+	ferrite_sync_range(dma_sync_single_for_device, dev, sgt, offset, len);
 }
 
 unsigned long ferrite_page_frame(struct page *page)
@@ -110,6 +150,11 @@ u64 ferrite_page_read64(struct page *page, u32 offset)
 
 	memcpy_from_page((char *)&value, page, offset, sizeof(value));
 	return value;
+}
+
+void ferrite_page_write64(struct page *page, u32 offset, u64 value)
+{
+	memcpy_to_page(page, offset, (const char *)&value, sizeof(value));
 }
 
 /* Maps by DMA address: an imported table need not have pages. */
@@ -166,6 +211,24 @@ void ferrite_syncobj_put(struct drm_syncobj *syncobj)
 	drm_syncobj_put(syncobj);
 }
 
+u32 ferrite_current_user(void)
+{
+	return __kuid_val(current_euid());
+}
+
+bool ferrite_may_log(void)
+{
+	static DEFINE_RATELIMIT_STATE(messages, DEFAULT_RATELIMIT_INTERVAL,
+				      DEFAULT_RATELIMIT_BURST);
+
+	return __ratelimit(&messages);
+}
+
+bool ferrite_may_watch(void)
+{
+	return perfmon_capable();
+}
+
 bool ferrite_task_is_killed(void)
 {
 	return fatal_signal_pending(current) ||
@@ -177,7 +240,9 @@ u64 ferrite_ram_bytes(void)
 	return (u64)totalram_pages() << PAGE_SHIFT;
 }
 
-struct workqueue_struct *ferrite_workqueue(const char *name)
+struct workqueue_struct *ferrite_workqueue(const char *name, bool urgent)
 {
-	return alloc_workqueue("%s", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0, name);
+	unsigned int flags = urgent ? WQ_HIGHPRI | WQ_MEM_RECLAIM : 0;
+
+	return alloc_workqueue("%s", WQ_UNBOUND | flags, 0, name);
 }

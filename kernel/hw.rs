@@ -8,7 +8,8 @@ use crate::abstractions::{
     mmio::Mmio,
     platform::Device, //
 };
-use crate::policy::validate::{Commands, DMA_ERRORS};
+use crate::batch::Start;
+use crate::policy::validate::DMA_ERRORS;
 use kernel::{
     fmt,
     prelude::*, //
@@ -28,6 +29,8 @@ mod pc {
     pub(super) const REGISTER_AMOUNTS: usize = 0x14;
     pub(super) const INTERRUPT_MASK: usize = 0x20;
     pub(super) const INTERRUPT_CLEAR: usize = 0x24;
+    /// Raw bits that the mask lets through.
+    pub(super) const INTERRUPT_STATUS: usize = 0x28;
     pub(super) const INTERRUPT_RAW_STATUS: usize = 0x2c;
     pub(super) const TASK_CON: usize = 0x30;
     pub(super) const TASK_DMA_BASE_ADDR: usize = 0x34;
@@ -40,8 +43,11 @@ const S_POINTER: usize = 0x04;
 const PING_PONG: u32 = 0xe;
 /// All interrupts of the PC.
 const ALL_INTERRUPTS: u32 = 0x1ffff;
-/// One task; ping-pong; clear the count; bit 14 is always written as one.
-const ONE_TASK: u32 = 0x7001;
+/// Of `TASK_CON`, beside the number of tasks: ping-pong; clear the count; bit 14 is always written
+/// as one.
+const TASKS: u32 = 0x7000;
+/// Of `TASK_STATUS`: tasks that have ended.
+const ENDED: u32 = 0xfff;
 /// After power-up these may be set, and only a reset clears them.
 const STUCK: u32 = 0xc000_0000;
 
@@ -64,6 +70,13 @@ pub(crate) struct Snapshot {
     pub(crate) amount: u32,
     /// Task counters.
     pub(crate) status: u32,
+}
+
+impl Snapshot {
+    /// Tasks of a chain that have ended, as far as the counter tells.
+    pub(crate) fn ended(&self) -> u32 {
+        self.status & ENDED
+    }
 }
 
 impl fmt::Display for Snapshot {
@@ -95,17 +108,28 @@ impl Hardware {
             .wrapping_add(self.pc.read::<{ pc::VERSION_NUM }>() & 0xffff)
     }
 
-    /// Starts a task.
+    /// Starts a task, or a chain of tasks.
     #[inline]
-    pub(crate) fn start(&self, commands: &Commands) {
+    pub(crate) fn start(&self, start: &Start) {
+        self.launch(start, start.commands.done | DMA_ERRORS);
+    }
+
+    /// Starts a task whose end is asked for: it raises no interrupt.
+    pub(crate) fn start_muted(&self, start: &Start) {
+        self.launch(start, 0);
+    }
+
+    #[inline]
+    fn launch(&self, start: &Start, mask: u32) {
+        let commands = &start.commands;
         self.pc.write::<{ pc::BASE_ADDRESS }>(1);
         self.cna.write::<S_POINTER>(self.pointer);
         self.core.write::<S_POINTER>(self.pointer);
         self.pc.write::<{ pc::BASE_ADDRESS }>(commands.address);
         self.pc.write::<{ pc::REGISTER_AMOUNTS }>(commands.amount);
         self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS);
-        self.pc.write::<{ pc::INTERRUPT_MASK }>(commands.done | DMA_ERRORS);
-        self.pc.write::<{ pc::TASK_CON }>(ONE_TASK);
+        self.pc.write::<{ pc::INTERRUPT_MASK }>(mask);
+        self.pc.write::<{ pc::TASK_CON }>(TASKS | start.tasks);
         self.pc.write::<{ pc::TASK_DMA_BASE_ADDR }>(0);
         self.pc.write::<{ pc::OPERATION_ENABLE }>(1);
     }
@@ -116,16 +140,39 @@ impl Hardware {
         self.pc.read::<{ pc::INTERRUPT_RAW_STATUS }>()
     }
 
-    /// Ends a task that has completed, and releases the interrupt line.
-    #[inline]
-    pub(crate) fn acknowledge(&self) {
-        self.pc.write::<{ pc::OPERATION_ENABLE }>(0);
-        self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS);
+    /// Whether the core holds its interrupt line.
+    pub(crate) fn holds_line(&self) -> bool {
+        self.pc.read::<{ pc::INTERRUPT_STATUS }>() != 0
     }
 
-    /// Keeps the core from raising interrupts.
-    pub(crate) fn mute(&self) {
+    /// Ends a task that has completed. What follows is a [`start`](Self::start) or
+    /// [`disarm`](Self::disarm).
+    #[inline]
+    pub(crate) fn stop(&self) {
+        self.pc.write::<{ pc::OPERATION_ENABLE }>(0);
+    }
+
+    /// Keeps the core from raising interrupts until the next start, and releases its line.
+    #[inline]
+    pub(crate) fn disarm(&self) {
         self.pc.write::<{ pc::INTERRUPT_MASK }>(0);
+    }
+
+    /// Drops interrupts that the running task did not ask for, and waits for those that it did.
+    pub(crate) fn rearm(&self, start: &Start) {
+        let expected = start.commands.done | DMA_ERRORS;
+        self.pc.write::<{ pc::INTERRUPT_MASK }>(expected);
+        self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS & !expected);
+    }
+
+    /// The task counter.
+    pub(crate) fn counter(&self) -> u32 {
+        self.pc.read::<{ pc::TASK_STATUS }>()
+    }
+
+    /// [`disarm`](Self::disarm)s, and forgets what interrupts there were.
+    pub(crate) fn mute(&self) {
+        self.disarm();
         self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS);
     }
 

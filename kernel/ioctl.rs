@@ -13,6 +13,7 @@ use crate::abstractions::{
     },
     task, //
 };
+use crate::client::Outcome;
 use crate::npu::{Ferrite, Npu};
 use crate::policy::validate;
 use crate::submit::{
@@ -42,7 +43,7 @@ const SUBMIT: u32 = drm_iow::<rocket::Submit>(DRM_COMMAND_BASE + rocket::SUBMIT 
 const PREP_BO: u32 = drm_iow::<rocket::PrepBo>(DRM_COMMAND_BASE + rocket::PREP_BO as u32);
 const FINI_BO: u32 = drm_iow::<rocket::FiniBo>(DRM_COMMAND_BASE + rocket::FINI_BO as u32);
 
-const SIZE: usize = ferrite::FIRST as usize + 6;
+const SIZE: usize = ferrite::FIRST as usize + 7;
 
 /// The system calls by number.
 pub(crate) const TABLE: &[kernel::bindings::drm_ioctl_desc] = &ENTRIES;
@@ -58,6 +59,7 @@ const ENTRIES: [kernel::bindings::drm_ioctl_desc; SIZE] = drm::ioctls![Ferrite, 
     (ferrite::IOCTL_SUBMIT, ferrite::Submit => submit_extended),
     (ferrite::IOCTL_WAIT, ferrite::Wait => wait),
     (ferrite::IOCTL_PREPARE, ferrite::Prepare => prepare),
+    (ferrite::IOCTL_FINISH, ferrite::Finish => finish),
 ];
 
 fn create_bo(npu: &Npu, arg: &mut rocket::CreateBo, file: &File<Ferrite>) -> Result {
@@ -73,13 +75,14 @@ fn create_bo(npu: &Npu, arg: &mut rocket::CreateBo, file: &File<Ferrite>) -> Res
 }
 
 fn create_buffer(npu: &Npu, arg: &mut ferrite::CreateBuffer, file: &File<Ferrite>) -> Result {
-    if arg.size == 0 || arg.flags & !ferrite::BUFFER_WRITE_COMBINED != 0 {
+    validate::flags(arg.flags, ferrite::BUFFER_WRITE_COMBINED)?;
+    if arg.size == 0 {
         return Err(EINVAL);
     }
     let size = usize::try_from(arg.size).map_err(|_| ENOSPC)?;
     let combined = arg.flags & ferrite::BUFFER_WRITE_COMBINED != 0;
     let buffer = GemRef::new(npu, size, combined)?;
-    buffer.charge(npu.memory(), buffer.size())?;
+    buffer.charge(npu, file.data().owner(), buffer.size())?;
     // Making the handle maps the buffer.
     arg.handle = buffer.create_handle(file)?;
     // Another thread may have guessed and closed the handle already.
@@ -90,6 +93,7 @@ fn create_buffer(npu: &Npu, arg: &mut ferrite::CreateBuffer, file: &File<Ferrite
 }
 
 fn buffer_info(_npu: &Npu, arg: &mut ferrite::BufferInfo, file: &File<Ferrite>) -> Result {
+    validate::flags(arg.flags, 0)?;
     let buffer = GemRef::lookup(file, arg.handle)?;
     let mapping = buffer.homes().get(file.data().id()).ok_or(ENOENT)?;
     arg.flags = 0;
@@ -105,79 +109,103 @@ fn buffer_info(_npu: &Npu, arg: &mut ferrite::BufferInfo, file: &File<Ferrite>) 
     Ok(())
 }
 
-/// Waits for the users of a buffer, and hands it to the CPU.
+/// Waits for the users of a buffer, and hands a part of it to the CPU.
 fn hand_over(
     npu: &Npu,
     file: &File<Ferrite>,
     handle: u32,
     usage: Usage,
     deadline_ns: i64,
+    (offset, size): (u64, u64),
 ) -> Result {
     let buffer = GemRef::lookup(file, handle)?;
+    let part = validate::part(offset, size, buffer.size())?;
     crate::dispatch::reap(npu);
     let jiffies = task::jiffies_until(deadline_ns);
     if !resv::wait(&buffer, usage, jiffies)? {
-        return Err(if jiffies == 0 { EBUSY } else { ETIMEDOUT });
+        return Err(late(jiffies));
     }
-    buffer.sync_for_cpu()?;
+    buffer.sync_for_cpu(part)?;
     if buffer.has_failed() {
         return Err(EIO);
     }
     Ok(())
 }
 
-fn prep_bo(npu: &Npu, arg: &mut rocket::PrepBo, file: &File<Ferrite>) -> Result {
-    if arg.reserved != 0 {
-        return Err(EINVAL);
+/// What it is when something has not ended in time: like mainline, another error for those who only
+/// ask.
+fn late(jiffies: usize) -> Error {
+    if jiffies == 0 {
+        EBUSY
+    } else {
+        ETIMEDOUT
     }
+}
+
+fn prep_bo(npu: &Npu, arg: &mut rocket::PrepBo, file: &File<Ferrite>) -> Result {
+    validate::flags(arg.reserved, 0)?;
     // The CPU may be going to write, so readers count too.
-    hand_over(npu, file, arg.handle, Usage::Read, arg.timeout_ns)
+    hand_over(npu, file, arg.handle, Usage::Read, arg.timeout_ns, (0, 0))
 }
 
 fn prepare(npu: &Npu, arg: &mut ferrite::Prepare, file: &File<Ferrite>) -> Result {
+    validate::flags(arg.flags, ferrite::PREPARE_READ | ferrite::PREPARE_WRITE)?;
     let usage = match arg.flags {
+        0 => return Err(EINVAL),
         ferrite::PREPARE_READ => Usage::Write,
-        flags if flags & !(ferrite::PREPARE_READ | ferrite::PREPARE_WRITE) == 0 && flags != 0 => {
-            Usage::Read
-        }
-        _ => return Err(EINVAL),
+        _ => Usage::Read,
     };
-    hand_over(npu, file, arg.handle, usage, arg.timeout_ns)
+    let part = (arg.offset, arg.size);
+    hand_over(npu, file, arg.handle, usage, arg.timeout_ns, part)
 }
 
 fn fini_bo(_npu: &Npu, arg: &mut rocket::FiniBo, file: &File<Ferrite>) -> Result {
-    if arg.reserved != 0 {
-        return Err(EINVAL);
-    }
-    GemRef::lookup(file, arg.handle)?.sync_for_device()
+    validate::flags(arg.reserved, 0)?;
+    let buffer = GemRef::lookup(file, arg.handle)?;
+    buffer.sync_for_device((0, buffer.size()))
+}
+
+fn finish(_npu: &Npu, arg: &mut ferrite::Finish, file: &File<Ferrite>) -> Result {
+    validate::flags(arg.flags, 0)?;
+    let buffer = GemRef::lookup(file, arg.handle)?;
+    buffer.sync_for_device(validate::part(arg.offset, arg.size, buffer.size())?)
 }
 
 fn wait(npu: &Npu, arg: &mut ferrite::Wait, file: &File<Ferrite>) -> Result {
+    validate::flags(arg.flags, 0)?;
     let jiffies = task::jiffies_until(arg.timeout_ns);
-    let client = file.data();
-    let end = npu.wait_until(jiffies, |state| client.end_of(state, arg.number))?;
-    crate::dispatch::reap(npu);
-    let end = end.ok_or(ETIMEDOUT)?;
-    (arg.failed_job, arg.error) = match end.error {
-        Some((job, error)) => (job, -error.to_errno() as u32),
-        None => (0, 0),
+    let outcome = file.data().outcome(&npu.state().lock(), arg.number)?;
+    let end = match outcome {
+        Outcome::Ended(end) => end,
+        // Whatever comes meanwhile, this one is not forgotten.
+        Outcome::Pending(batch) => npu
+            .wait_until(jiffies, |state| {
+                let progress = batch.progress.access(state);
+                Ok((progress.unfinished == 0).then_some(progress.end))
+            })?
+            .ok_or_else(|| late(jiffies))?,
     };
+    crate::dispatch::reap(npu);
+    if let Some(failure) = end.failure {
+        arg.error = -failure.error.to_errno() as u32;
+        (arg.failed_job, arg.failed_task) = (failure.job, failure.task);
+    } else {
+        (arg.error, arg.failed_job, arg.failed_task) = (0, 0, 0);
+    }
     arg.busy_ns = end.busy_ns;
     Ok(())
 }
 
 fn query(npu: &Npu, arg: &mut ferrite::Query, file: &File<Ferrite>) -> Result {
-    if arg.reserved != 0 {
-        return Err(EINVAL);
-    }
+    validate::flags(arg.reserved, 0)?;
     match arg.kind {
-        ferrite::QUERY_DEVICE => answer(arg, &device_info(npu, file)),
+        ferrite::QUERY_DEVICE if arg.index == 0 => answer(arg, &device_info(npu, file)),
         ferrite::QUERY_CORE => answer(arg, &core_info(npu, arg.index as usize)?),
         _ => Err(EINVAL),
     }
 }
 
-/// Stores as much of an answer as the caller has room for.
+/// Stores as much of an answer as the caller has room for, and says how long it is.
 fn answer<T: AsBytes>(arg: &mut ferrite::Query, info: &T) -> Result {
     let bytes = info.as_bytes();
     let len = bytes.len().min(arg.size as usize);
@@ -185,36 +213,52 @@ fn answer<T: AsBytes>(arg: &mut ferrite::Query, info: &T) -> Result {
     UserSlice::new(UserPtr::from_addr(address), len)
         .writer()
         .write_slice(&bytes[..len])?;
-    arg.size = len as u32;
+    arg.size = bytes.len() as u32;
     Ok(())
 }
 
 fn device_info(npu: &Npu, file: &File<Ferrite>) -> ferrite::DeviceInfo {
     let window = file.data().space().window();
+    let patience = crate::params::patience();
     ferrite::DeviceInfo {
         cores: npu.state().lock().sched.present(),
         features: ferrite::FEATURE_SUBMIT
             | ferrite::FEATURE_IMPORT
             | ferrite::FEATURE_SYNCOBJ
-            | ferrite::FEATURE_PPU,
+            | ferrite::FEATURE_PPU
+            | ferrite::FEATURE_CHAIN
+            | ferrite::FEATURE_TIMELINE
+            | ferrite::FEATURE_RANGE,
         max_jobs: validate::MAX_JOBS,
         max_tasks: validate::MAX_TASKS,
-        timeout_ns: u64::from(crate::params::timeout_ms()) * 1_000_000,
+        timeout_ns: patience.task_ns,
         address_start: window.start,
         address_end: window.end(),
+        max_chain: validate::MAX_CHAIN,
+        reserved: 0,
+        chain_timeout_ns: patience.chain_ns,
     }
 }
 
+/// What a core is and, for those who may know, what it does for whomever.
 fn core_info(npu: &Npu, index: usize) -> Result<ferrite::CoreInfo> {
+    let watch = task::may_watch();
     let state = npu.state().lock();
     let lane = state.lanes.get(index).ok_or(ENOENT)?;
     let core = lane.core.as_ref().ok_or(ENOENT)?;
-    let usage = state.sched.usage_of_core(index);
-    Ok(ferrite::CoreInfo {
+    let mut info = ferrite::CoreInfo {
         version: core.version(),
-        busy: state.sched.on_core(index).is_some().into(),
-        busy_ns: usage.busy_ns,
-        jobs: usage.jobs,
-        resets: lane.resets,
-    })
+        ..ferrite::CoreInfo::default()
+    };
+    if watch {
+        let usage = state.sched.usage_of_core(index, task::now_ns());
+        info.flags = ferrite::CORE_ACTIVITY;
+        if state.sched.on_core(index).is_some() {
+            info.flags |= ferrite::CORE_BUSY;
+        }
+        info.busy_ns = usage.busy_ns;
+        info.jobs = usage.jobs;
+        info.resets = lane.resets;
+    }
+    Ok(info)
 }

@@ -18,8 +18,9 @@ use crate::batch::{Batch, JobRef};
 use crate::buffer::Buffer;
 use crate::client::Client;
 use crate::core::Core;
+use crate::recovery::Report;
 use crate::policy::{
-    quota::Memory,
+    quota::Shares,
     schedule::{
         Claim,
         Scheduler,
@@ -59,6 +60,8 @@ pub(crate) enum Cause {
     Fault(Fault),
     /// The core reported failed DMA: the raw interrupt bits.
     Dma(u32),
+    /// The core is needed, and the job cannot be interrupted.
+    Taken,
 }
 
 /// A core and what only its owner in the scheduler's sense may change.
@@ -76,14 +79,20 @@ pub(crate) struct Lane {
     pub(crate) claim: Option<Claim>,
     /// A job that the service work is to end.
     pub(crate) cause: Option<Cause>,
+    /// What is to be told of the last of them.
+    pub(crate) report: Option<Report>,
     /// Jobs that were ended by force.
     pub(crate) resets: u64,
+    /// Interrupts of the core that no task had asked for.
+    pub(crate) spurious: u64,
 }
 
 /// What the scheduler's lock protects.
 pub(crate) struct State {
     /// The scheduler.
     pub(crate) sched: Scheduler<JobRef>,
+    /// Who has how much.
+    pub(crate) shares: Shares,
     /// The cores, by their place on the chip.
     pub(crate) lanes: [Lane; MAX_CORES],
     /// Batches to be dropped in process context.
@@ -96,7 +105,7 @@ pub(crate) struct State {
 #[pin_data]
 pub(crate) struct NpuData {
     queue: OwnQueue,
-    memory: Arc<Memory>,
+    chores: OwnQueue,
     #[pin]
     state: IrqLock<State>,
     #[pin]
@@ -107,11 +116,16 @@ impl NpuData {
     /// For a new device.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(NpuData {
-            queue: OwnQueue::new(c"ferrite")?,
-            memory: Arc::new(Memory::new(task::ram_bytes() / 100 * crate::params::memory_percent()), GFP_KERNEL)?,
+            queue: OwnQueue::urgent(c"ferrite")?,
+            chores: OwnQueue::ordinary(c"ferrite-chores")?,
             state <- new_irq_lock!(
                 State {
                     sched: Scheduler::new(MAX_JOBS, MAX_CLIENTS)?,
+                    shares: Shares::new(
+                        MAX_CLIENTS,
+                        MAX_JOBS,
+                        task::ram_bytes() / 100 * crate::params::memory_percent(),
+                    )?,
                     lanes: core::array::from_fn(|_| Lane::default()),
                     retired: None,
                     waiters: 0,
@@ -127,12 +141,13 @@ impl NpuData {
         &self.state
     }
 
-    /// The memory of all buffers: at most a share of the machine's.
-    pub(crate) fn memory(&self) -> &Arc<Memory> {
-        &self.memory
+    /// Where that is done which fences do not wait for, and which may wait for memory and for locks
+    /// of others.
+    pub(crate) fn chores(&self) -> &OwnQueue {
+        &self.chores
     }
 
-    /// Where the driver's work is done.
+    /// Where that is done which fences wait for.
     pub(crate) fn queue(&self) -> &OwnQueue {
         &self.queue
     }
@@ -155,34 +170,35 @@ impl NpuData {
         }
     }
 
-    /// Waits until `ready` says so, at most `timeout`; not interruptible. Returns whether it did.
-    pub(crate) fn wait_for(
-        &self,
-        timeout: Option<Jiffies>,
-        mut ready: impl FnMut(&mut State) -> bool,
-    ) -> bool {
-        let mut left = timeout;
+    /// Waits until `ready` says so. Not interruptible: of use where that takes some tasks' time.
+    pub(crate) fn wait_for(&self, mut ready: impl FnMut(&mut State) -> bool) {
         let mut state = self.state.lock();
-        loop {
-            if ready(&mut state) {
-                return true;
-            }
+        while !ready(&mut state) {
             state.waiters += 1;
-            match left {
-                Some(jiffies) => {
-                    match self.changed.wait_interruptible_timeout(&mut state, jiffies) {
-                        CondVarTimeoutResult::Woken { jiffies } => left = Some(jiffies),
-                        CondVarTimeoutResult::Signal { .. } | CondVarTimeoutResult::Timeout => {
-                            left = Some(0);
-                        }
-                    }
-                }
-                None => self.changed.wait(&mut state),
-            }
+            self.changed.wait(&mut state);
             state.waiters -= 1;
-            if left == Some(0) {
-                return ready(&mut state);
-            }
+        }
+    }
+
+    /// Waits until `ready` says so, at most `left` jiffies, and not while the task is being killed.
+    /// Other signals change nothing.
+    pub(crate) fn linger(&self, mut left: Jiffies, mut ready: impl FnMut(&mut State) -> bool) {
+        let mut state = self.state.lock();
+        while left > 0 && !task::is_killed() && !ready(&mut state) {
+            state.waiters += 1;
+            let woken = self.changed.wait_interruptible_timeout(&mut state, left);
+            state.waiters -= 1;
+            left = match woken {
+                CondVarTimeoutResult::Woken { jiffies } => jiffies,
+                CondVarTimeoutResult::Timeout => 0,
+                CondVarTimeoutResult::Signal { jiffies } => {
+                    // As long as it is pending, interruptible waits end at once.
+                    drop(state);
+                    task::sleep_jiffy();
+                    state = self.state.lock();
+                    jiffies.saturating_sub(1)
+                }
+            };
         }
     }
 
@@ -232,8 +248,9 @@ impl NpuData {
 pub(crate) type StateGuard<'a> = IrqGuard<'a, State>;
 
 impl drm::Driver for Ferrite {
+    /// The version is mainline's: others than ours go by it.
     const INFO: (&'static CStr, &'static CStr, [i32; 3]) =
-        (c"rocket", c"Rockchip NPU (Ferrite)", [1, 1, 0]);
+        (c"rocket", c"Rockchip NPU (Ferrite)", [0, 0, 0]);
     type Data = NpuData;
     type File = Client;
     type Buffer = Buffer;
@@ -250,6 +267,10 @@ impl drm::Driver for Ferrite {
 
     fn buffer() -> impl PinInit<Buffer, Error> {
         Buffer::new()
+    }
+
+    fn buffer_freed(device: &Npu, buffer: &Buffer) {
+        buffer.discharge(device);
     }
 
     fn handle_opened(file: &Client, object: &Object<Self>) -> Result {

@@ -3,7 +3,8 @@
 
 use crate::abstractions::{
     drm::DebugfsFile,
-    print::Printer, //
+    print::Printer,
+    task, //
 };
 use crate::client::Client;
 use crate::npu::{Ferrite, Npu};
@@ -21,7 +22,7 @@ pub(crate) fn fdinfo(client: &Client, printer: &Printer) {
     let (usage, cores) = {
         let state = client.npu().state().lock();
         (
-            state.sched.usage_of(client.id()),
+            state.sched.usage_of(client.id(), task::now_ns()),
             state.sched.present().count_ones(),
         )
     };
@@ -36,19 +37,21 @@ fn cores(npu: &Npu, file: &SeqFile) {
         if lane.core.is_none() {
             continue;
         }
-        let usage = state.sched.usage_of_core(index);
+        let usage = state.sched.usage_of_core(index, task::now_ns());
         let doing = match state.sched.on_core(index) {
             Some(_) => "busy",
             None => "idle",
         };
         seq_print!(
             file,
-            "core {index}: {doing}, powered {}, attached {}, jobs {}, busy {} ns, resets {}\n",
+            "core {index}: {doing}, powered {}, attached {}, jobs {}, busy {} ns, resets {}, \
+             spurious interrupts {}\n",
             u32::from(lane.powered),
             state.sched.attached(index).map_or(-1, |id| i64::from(id.0)),
             usage.jobs,
             usage.busy_ns,
-            lane.resets
+            lane.resets,
+            lane.spurious
         );
     }
 }

@@ -3,6 +3,10 @@
 
 use crate::abstractions::versions::parameter;
 use crate::module_parameters;
+use crate::policy::schedule::Patience;
+
+/// Budgets of tasks that a chain may take as a whole, on hardware that does not show its progress.
+const CHAIN_TASKS: u64 = 20;
 
 /// Milliseconds that a task may take.
 pub(crate) fn timeout_ms() -> u32 {
@@ -19,4 +23,18 @@ pub(crate) fn memory_percent() -> u64 {
     parameter(&module_parameters::memory_percent)
         .clamp(1, 100)
         .into()
+}
+
+/// Whether what a client left in a core's buffer is overwritten before the next one has the core.
+pub(crate) fn scrub() -> bool {
+    parameter(&module_parameters::scrub) != 0
+}
+
+/// How long cores wait for tasks.
+pub(crate) fn patience() -> Patience {
+    let task_ns = u64::from(timeout_ms()) * 1_000_000;
+    Patience {
+        task_ns,
+        chain_ns: task_ns * CHAIN_TASKS,
+    }
 }

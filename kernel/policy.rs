@@ -14,6 +14,8 @@ pub(crate) mod queue;
 pub(crate) mod quota;
 #[path = "policy/src/schedule.rs"]
 pub(crate) mod schedule;
+#[path = "policy/src/scrub.rs"]
+pub(crate) mod scrub;
 #[path = "store.rs"]
 pub(crate) mod store;
 #[path = "policy/src/seat.rs"]
@@ -28,14 +30,17 @@ use kernel::prelude::*;
 impl From<validate::Error> for Error {
     fn from(error: validate::Error) -> Self {
         match error {
-            validate::Error::TooMany { .. } => E2BIG,
+            validate::Error::TooMany { .. } | validate::Error::Unknown => E2BIG,
             validate::Error::OutOfBounds(_) => EFAULT,
             validate::Error::Empty
             | validate::Error::StructSize(_)
             | validate::Error::Misaligned(_)
             | validate::Error::TooLong(_)
             | validate::Error::Forward(_)
-            | validate::Error::NoSuchCore(_) => EINVAL,
+            | validate::Error::NoSuchCore(_)
+            | validate::Error::Completion(_)
+            | validate::Error::Flags(_)
+            | validate::Error::Part => EINVAL,
         }
     }
 }

@@ -19,8 +19,6 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Microseconds for which the resets are held: at least 32 cycles of the slowest clock.
-const RESET_US: usize = 10;
 /// Most commands in a dump.
 const MAX_DUMPED: u64 = 4096;
 
@@ -35,6 +33,7 @@ impl fmt::Display for Cause {
                 fault.address
             ),
             Cause::Dma(raised) => write!(f, "DMA failed: interrupts {raised:#x}"),
+            Cause::Taken => f.write_str("taken away"),
         }
     }
 }
@@ -46,6 +45,7 @@ impl Cause {
             Cause::Timeout => ETIMEDOUT,
             Cause::Fault(_) => EFAULT,
             Cause::Dma(_) => EIO,
+            Cause::Taken => task::cancelled(),
         }
     }
 }
@@ -70,6 +70,14 @@ pub(crate) fn fault(npu: &Npu, iommu: IommuId, client: u64, fault: Fault) {
     }
 }
 
+/// What is known of a job that went wrong.
+pub(crate) struct Report {
+    cause: Cause,
+    job: JobRef,
+    task: u32,
+    snapshot: Snapshot,
+}
+
 impl Core {
     /// Ends the core's job by force: resets the core, then takes its address space away, so that
     /// the next job starts from scratch. The core must have been taken from its job.
@@ -85,59 +93,85 @@ impl Core {
             )
         };
         let snapshot = self.hw().snapshot();
-        if let Some(job) = &job {
-            self.report(&cause, job, &snapshot);
-            // Without memory there is no dump; the job is over anyway.
-            let _ = self.dump(&cause, job, task, &snapshot);
+        let task = match &job {
+            Some(job) if job.job().chained => snapshot.ended().min(job.job().tasks - 1),
+            _ => task,
+        };
+        if let (Some(job), false) = (job, matches!(cause, Cause::Taken)) {
+            let report = Report {
+                cause,
+                job,
+                task,
+                snapshot,
+            };
+            self.report(&report);
+            // If there is another one to tell, that is the one to know. The job is still in the
+            // scheduler: what is dropped here is not the last reference to it.
+            let mut state = npu.state().lock();
+            state.lanes[index].report.get_or_insert(report);
         }
         // While DMA is under way the IOMMU does not stall, so the core's reset comes first.
-        if let Err(error) = self.resets().pulse(RESET_US) {
-            dev_err!(self.device().as_ref(), "reset failed: {error:?}\n");
-        }
+        let _ = self.reset();
         self.detach();
         let mut state = npu.state().lock();
-        state.sched.set_attached(index, None);
         let ended = state
             .sched
             .finish(index, task::now_ns())
-            .map(|finished| state.end(finished, Some(cause.error())));
-        drop(state);
+            .map(|finished| state.end(finished, Some(cause.error()), task));
         // The core is free again: another job may be started before this one is announced.
-        self.go_on(&mut npu.state().lock());
+        self.go_on(&mut state);
+        drop(state);
         if let Some(ended) = ended {
             ended.announce(npu);
-        }
-        if let Some(job) = job {
-            // The batch may have been retired meanwhile; this context may drop it.
-            drop(job);
         }
         crate::dispatch::end_cancelled(npu);
     }
 
-    fn report(&self, cause: &Cause, job: &JobRef, snapshot: &Snapshot) {
-        let client = job.batch.client.number();
+    /// One line for the log.
+    fn report(&self, report: &Report) {
+        if !task::may_log() {
+            return;
+        }
+        let job = &report.job;
+        let (client, task, snapshot) = (job.batch.client.number(), report.task, &report.snapshot);
         let dev = self.device().as_ref();
         let (number, index) = (job.index, self.index());
-        match cause {
+        match report.cause {
             Cause::Timeout => dev_err!(
                 dev,
-                "client {client}, job {number}: timed out on core {index} ({snapshot})\n"
+                "client {client}, job {number}, task {task}: timed out on core {index} ({snapshot})\n"
             ),
             Cause::Fault(fault) => dev_err!(
                 dev,
-                "client {client}, job {number}: {} of {:#x} on core {index} refused by the IOMMU\n",
+                "client {client}, job {number}, task {task}: {} of {:#x} on core {index} refused by the IOMMU\n",
                 if fault.write { "write" } else { "read" },
                 fault.address
             ),
             Cause::Dma(_) => dev_err!(
                 dev,
-                "client {client}, job {number}: DMA failed on core {index} ({snapshot})\n"
+                "client {client}, job {number}, task {task}: DMA failed on core {index} ({snapshot})\n"
             ),
+            Cause::Taken => {}
         }
     }
 
-    /// Keeps the hanging job's commands and the core's registers for whoever wants to know why.
-    fn dump(&self, cause: &Cause, job: &JobRef, task: u32, snapshot: &Snapshot) -> Result {
+    /// Makes a dump of the last job that went wrong, if there is one.
+    pub(crate) fn tell(&self) {
+        let report = self.npu().state().lock().lanes[self.index()].report.take();
+        if let Some(report) = report {
+            // Without memory there is no dump; the job is over anyway.
+            let _ = self.dump(&report);
+        }
+    }
+
+    /// Keeps the hanging job's commands and the core's registers for those who want to know why.
+    fn dump(&self, report: &Report) -> Result {
+        let Report {
+            cause,
+            job,
+            task,
+            snapshot,
+        } = report;
         let mut dump = Dump::new()?;
         dump.line(fmt!(
             "ferrite: core {}, {cause}\n{snapshot}\nclient {}, submission {}, job {}, task {task}\n",
@@ -146,7 +180,7 @@ impl Core {
             job.number(self.npu()),
             job.index
         ))?;
-        let commands = job.commands(task);
+        let commands = job.commands(*task);
         let address = u64::from(commands.address);
         for used in &job.batch.buffers {
             let range = used.mapping.range();

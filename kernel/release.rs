@@ -15,7 +15,7 @@ pub(crate) struct Release {
     /// The job's number, set before the wait is armed.
     job: AtomicU32,
     /// Whether the job needs what the fence stands for: if that fails, so does the job.
-    needed: bool,
+    pub(crate) needed: bool,
 }
 
 impl Release {

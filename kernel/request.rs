@@ -45,7 +45,7 @@ pub(crate) struct Use {
 /// What a job asks of the scheduler.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish {
-    /// Cores, as a bit mask; 0 = any.
+    /// Cores, as a bit mask.
     pub(crate) cores: u32,
     /// Affinity.
     pub(crate) affinity: u32,
@@ -56,8 +56,10 @@ pub(crate) struct Wish {
 pub(crate) struct Lists {
     /// Tells this submission from others in the buffers' marks.
     pub(crate) stamp: u64,
-    /// Uses in order of jobs; of each job, reads first.
+    /// Uses in order of jobs, each once; of each job, reads first.
     pub(crate) uses: KVVec<Use>,
+    /// For each buffer, the last job that reads it and the last that writes it.
+    last: KVVec<[Option<u32>; 2]>,
     /// Explicit dependencies: earlier job, later job.
     pub(crate) after: KVVec<(u32, u32)>,
     /// One for each job.
@@ -113,21 +115,44 @@ pub(crate) fn numbers(pointer: u64, count: u32, mut each: impl FnMut(u32) -> Res
 }
 
 /// Reads the next element of which the caller knows `stride` bytes: what it does not know is zero,
-/// and what we do not know is skipped.
+/// and what we do not know must be.
 fn element<T: FromBytes + Default>(reader: &mut UserSliceReader, stride: usize) -> Result<T> {
-    if stride >= size_of::<T>() {
-        let value = reader.read::<T>()?;
-        reader.skip(stride - size_of::<T>())?;
-        return Ok(value);
-    }
     let mut bytes = [0u8; 64];
     const { assert!(size_of::<T>() <= 64) };
-    reader.read_slice(&mut bytes[..stride])?;
-    T::from_bytes_copy(&bytes[..size_of::<T>()]).ok_or(EINVAL)
+    let Some(mut left) = stride.checked_sub(size_of::<T>()) else {
+        reader.read_slice(&mut bytes[..stride])?;
+        return T::from_bytes_copy(&bytes[..size_of::<T>()]).ok_or(EINVAL);
+    };
+    let value = reader.read::<T>()?;
+    while left > 0 {
+        let part = &mut bytes[..left.min(64)];
+        reader.read_slice(part)?;
+        if part.iter().any(|&byte| byte != 0) {
+            return Err(validate::Error::Unknown.into());
+        }
+        left -= part.len();
+    }
+    Ok(value)
 }
 
-/// Reads all of a submission. Unless it is `extended`, its jobs are mainline's: whatever follows
-/// them in a longer struct is not ours.
+/// Reads an array of structs whose first version had `first` bytes.
+pub(crate) fn elements<T: FromBytes + Default>(
+    array: &Array,
+    first: usize,
+    mut each: impl FnMut(T) -> Result,
+) -> Result {
+    if array.count == 0 {
+        return Ok(());
+    }
+    let stride = validate::element_size(array.stride, first)?;
+    let mut reader = array.reader()?;
+    for _ in 0..array.count {
+        each(element(&mut reader, stride)?)?;
+    }
+    Ok(())
+}
+
+/// Reads all of a submission. Unless it is `extended`, its jobs and tasks are mainline's.
 pub(crate) fn read(
     file: &File<Ferrite>,
     jobs: &Array,
@@ -135,30 +160,34 @@ pub(crate) fn read(
     lists: &mut Lists,
 ) -> Result<Request> {
     Quota::new(validate::MAX_JOBS).take(jobs.count)?;
-    let stride = validate::element_size(jobs.stride, size_of::<rocket::Job>())?;
-    let mut reader = jobs.reader()?;
     lists.stamp += 1;
     lists.uses.clear();
+    lists.last.clear();
     lists.after.clear();
     lists.wishes.clear();
     let mut intake = Intake {
         file,
         lists,
         request: Request {
-            jobs: KVVec::with_capacity(jobs.count as usize, GFP_KERNEL)?,
+            jobs: KVVec::with_capacity(jobs.count as usize, GFP_KERNEL_ACCOUNT)?,
             ..Request::default()
         },
+        extended,
         tasks: Quota::new(validate::MAX_TASKS),
         uses: Quota::new(validate::MAX_USES),
         commands: None,
     };
-    for index in 0..jobs.count {
-        let job = if extended {
-            element::<ferrite::Job>(&mut reader, stride)?
-        } else {
-            plain(element::<rocket::Job>(&mut reader, stride)?)
-        };
-        intake.job(index, &job)?;
+    let mut index = 0;
+    let mut take = |job: &ferrite::Job| {
+        intake.job(index, job)?;
+        index += 1;
+        Ok(())
+    };
+    let first = size_of::<rocket::Job>();
+    if extended {
+        elements(jobs, first, |job: ferrite::Job| take(&job))?;
+    } else {
+        elements(jobs, first, |job: rocket::Job| take(&plain(job)))?;
     }
     Ok(intake.request)
 }
@@ -181,6 +210,7 @@ struct Intake<'a> {
     file: &'a File<Ferrite>,
     lists: &'a mut Lists,
     request: Request,
+    extended: bool,
     tasks: Quota,
     uses: Quota,
     /// Where the last task's commands were found: the next ones are mostly there too.
@@ -193,8 +223,13 @@ impl Intake<'_> {
         self.uses.take(job.in_bo_handle_count)?;
         self.uses.take(job.out_bo_handle_count)?;
         self.uses.take(job.after_count)?;
-        if job.task_count == 0 || job.reserved != 0 {
-            return Err(EINVAL);
+        validate::flags(job.flags, ferrite::JOB_CHAINED)?;
+        if job.task_count == 0 {
+            return Err(validate::Error::Empty.into());
+        }
+        let chained = job.flags & ferrite::JOB_CHAINED != 0;
+        if chained {
+            Quota::new(validate::MAX_CHAIN).take(job.task_count)?;
         }
         let first = self.request.tasks.len();
         numbers(job.in_bo_handles, job.in_bo_handle_count, |handle| {
@@ -208,16 +243,16 @@ impl Intake<'_> {
             if earlier >= index {
                 return Err(validate::Error::Forward(earlier).into());
             }
-            Ok(self.lists.after.push((earlier, index), GFP_KERNEL)?)
+            Ok(self.lists.after.push((earlier, index), GFP_KERNEL_ACCOUNT)?)
         })?;
         let wish = Wish {
-            cores: job.cores,
+            cores: validate::cores(job.cores)?,
             affinity: job.affinity,
         };
-        self.lists.wishes.push(wish, GFP_KERNEL)?;
+        self.lists.wishes.push(wish, GFP_KERNEL_ACCOUNT)?;
         self.request
             .jobs
-            .push(Job::new(first, job.task_count), GFP_KERNEL)?;
+            .push(Job::new(first, job.task_count, chained), GFP_KERNEL_ACCOUNT)?;
         Ok(())
     }
 
@@ -239,61 +274,81 @@ impl Intake<'_> {
                 next
             }
         };
-        let used = Use {
-            job,
-            buffer: number,
-            write,
-        };
-        self.lists.uses.push(used, GFP_KERNEL)?;
+        let last = &mut self.lists.last[number as usize][usize::from(write)];
+        if last.replace(job) != Some(job) {
+            let used = Use {
+                job,
+                buffer: number,
+                write,
+            };
+            self.lists.uses.push(used, GFP_KERNEL_ACCOUNT)?;
+        }
         Ok(number)
     }
 
     fn add_buffer(&mut self, buffer: GemRef<Ferrite>, mapping: Arc<Mapping>) -> Result {
+        self.lists.last.push([None; 2], GFP_KERNEL_ACCOUNT)?;
         Ok(self
             .request
             .buffers
-            .push(Used { mapping, buffer }, GFP_KERNEL)?)
+            .push(Used { mapping, buffer }, GFP_KERNEL_ACCOUNT)?)
     }
 
     fn read_tasks(&mut self, index: u32, job: &ferrite::Job) -> Result {
-        let stride = validate::element_size(job.task_struct_size, size_of::<rocket::Task>())?;
-        let mut reader = Array {
+        let array = Array {
             pointer: job.tasks,
             count: job.task_count,
             stride: job.task_struct_size,
-        }
-        .reader()?;
+        };
         self.request
             .tasks
-            .reserve(job.task_count as usize, GFP_KERNEL)?;
+            .reserve(job.task_count as usize, GFP_KERNEL_ACCOUNT)?;
+        let first = size_of::<rocket::Task>();
         let mut used = None;
-        for _ in 0..job.task_count {
-            let task = element::<rocket::Task>(&mut reader, stride)?;
-            let mut commands = validate::commands(task.regcmd, task.regcmd_count)?;
-            let known = self.commands.filter(|(range, number)| {
-                used == Some(*number)
-                    && (range.start..range.end()).contains(&u64::from(task.regcmd))
-            });
-            let (range, number) = match known {
-                Some(known) => known,
-                None => {
-                    let found = self.file.data().find(task.regcmd).ok_or(EFAULT)?;
-                    // The job reads its commands: that keeps them in place while it runs.
-                    let number = self.add(index, found, false)?;
-                    let range = self.request.buffers[number as usize].mapping.range();
-                    (range, number)
-                }
-            };
-            self.commands = Some((range, number));
-            used = Some(number);
-            let last =
-                validate::last_command(task.regcmd, task.regcmd_count, range.start, range.len)?;
-            let buffer = &self.request.buffers[number as usize].buffer;
-            if let Some(word) = buffer.peek(last) {
-                commands.done = validate::done_bits(word);
-            }
-            self.request.tasks.push(commands, GFP_KERNEL)?;
+        if self.extended {
+            elements(&array, first, |task: ferrite::Task| {
+                validate::flags(task.flags, 0)?;
+                let done = validate::completion(task.int_mask)?;
+                self.task(index, task.regcmd, task.regcmd_count, Some(done), &mut used)
+            })
+        } else {
+            elements(&array, first, |task: rocket::Task| {
+                self.task(index, task.regcmd, task.regcmd_count, None, &mut used)
+            })
         }
-        Ok(())
+    }
+
+    /// Takes a task in. Mainline's do not say what completes them: their last command tells.
+    fn task(
+        &mut self,
+        job: u32,
+        address: u32,
+        count: u32,
+        done: Option<u32>,
+        used: &mut Option<u32>,
+    ) -> Result {
+        let mut commands = validate::commands(address, count)?;
+        let known = self.commands.filter(|(range, number)| {
+            *used == Some(*number) && (range.start..range.end()).contains(&u64::from(address))
+        });
+        let (range, number) = match known {
+            Some(known) => known,
+            None => {
+                let found = self.file.data().find(address).ok_or(EFAULT)?;
+                // The job reads its commands: that keeps them in place while it runs.
+                let number = self.add(job, found, false)?;
+                let range = self.request.buffers[number as usize].mapping.range();
+                (range, number)
+            }
+        };
+        self.commands = Some((range, number));
+        *used = Some(number);
+        let last = validate::last_command(address, count, range.start, range.len)?;
+        if let Some(done) = done {
+            commands.done = done;
+        } else if let Some(word) = self.request.buffers[number as usize].buffer.peek(last) {
+            commands.done = validate::done_bits(word);
+        }
+        Ok(self.request.tasks.push(commands, GFP_KERNEL_ACCOUNT)?)
     }
 }

@@ -14,6 +14,7 @@ use crate::abstractions::{
 };
 use crate::npu::{Ferrite, Npu};
 use crate::policy::iova::{self, Allocator, Range};
+use crate::policy::quota::{Kind, OwnerId};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -40,6 +41,8 @@ impl FaultSink for Sink {
 #[pin_data]
 pub(crate) struct AddressSpace {
     domain: Domain<Sink>,
+    npu: ARef<Npu>,
+    owner: OwnerId,
     window: Range,
     #[pin]
     ranges: Mutex<Allocator>,
@@ -55,7 +58,12 @@ impl HasDomain for AddressSpace {
 
 impl AddressSpace {
     /// A space for cores like `device`.
-    pub(crate) fn new(npu: &Npu, device: &Device, client: u64) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        npu: &Npu,
+        device: &Device,
+        client: u64,
+        owner: OwnerId,
+    ) -> Result<Arc<Self>> {
         let domain = Domain::new(
             device,
             Sink {
@@ -76,6 +84,8 @@ impl AddressSpace {
         Arc::pin_init(
             pin_init!(AddressSpace {
                 domain,
+                npu: npu.into(),
+                owner,
                 window,
                 ranges <- new_mutex!(ranges, "AddressSpace::ranges"),
             }),
@@ -83,10 +93,30 @@ impl AddressSpace {
         )
     }
 
+    /// Charges what it takes to map `len` bytes, tables above all.
+    fn charge(&self, len: u64) -> Result {
+        let bytes = mapping_bytes(len);
+        if !self.npu.state().lock().shares.take(self.owner, Kind::Bytes, bytes) {
+            return Err(ENOMEM);
+        }
+        Ok(())
+    }
+
+    fn discharge(&self, len: u64) {
+        let bytes = mapping_bytes(len);
+        self.npu.state().lock().shares.give(self.owner, Kind::Bytes, bytes);
+    }
+
     /// The addresses that buffers can have.
     pub(crate) fn window(&self) -> Range {
         self.window
     }
+}
+
+/// Bytes of kernel memory that it takes to map `len` bytes: a table of a page for each 4 MiB, and
+/// some for the rest.
+fn mapping_bytes(len: u64) -> u64 {
+    (len.div_ceil(4 << 20) + 1) * iova::PAGE
 }
 
 /// A buffer's place in an address space.
@@ -99,18 +129,24 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// Maps all of a buffer.
     pub(crate) fn new(space: Arc<AddressSpace>, buffer: &Object<Ferrite>) -> Result<Arc<Self>> {
-        let range = space.ranges.lock().allocate(buffer.size())?;
-        if let Err(error) = space.domain.map(range.start, range.len, buffer) {
-            space.ranges.lock().free(range);
-            return Err(error);
-        }
+        let len = buffer.size();
+        space.charge(len)?;
+        let made = (|| {
+            let range = space.ranges.lock().allocate(len)?;
+            space
+                .domain
+                .map(range.start, range.len, buffer)
+                .inspect_err(|_| space.ranges.lock().free(range))?;
+            Ok::<_, Error>(range)
+        })();
+        let range = made.inspect_err(|_| space.discharge(len))?;
         // From here on, dropping the mapping undoes it.
         let mapping = Mapping {
             space,
             range,
             object: buffer.id(),
         };
-        Ok(Arc::new(mapping, GFP_KERNEL)?)
+        Ok(Arc::new(mapping, GFP_KERNEL_ACCOUNT)?)
     }
 
     /// The addresses.
@@ -135,5 +171,6 @@ impl Drop for Mapping {
             );
         }
         self.space.ranges.lock().free(self.range);
+        self.space.discharge(self.range.len);
     }
 }

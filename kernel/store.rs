@@ -35,7 +35,7 @@ impl<T> Store<T> {
     /// Makes room for `additional` more elements.
     pub(crate) fn reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
         self.0
-            .reserve(additional, GFP_KERNEL)
+            .reserve(additional, GFP_KERNEL_ACCOUNT)
             .map_err(|_| OutOfMemory)
     }
 
@@ -46,7 +46,7 @@ impl<T> Store<T> {
 
     /// Appends, growing if needed.
     pub(crate) fn push(&mut self, value: T) -> Result<(), OutOfMemory> {
-        self.0.push(value, GFP_KERNEL).map_err(|_| OutOfMemory)
+        self.0.push(value, GFP_KERNEL_ACCOUNT).map_err(|_| OutOfMemory)
     }
 
     /// Appends if there is room.

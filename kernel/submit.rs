@@ -7,6 +7,7 @@
 use crate::abstractions::{
     drm::File,
     fence::{
+        Fence,
         OwnFence,
         Wait, //
     },
@@ -14,7 +15,10 @@ use crate::abstractions::{
         Locker,
         Usage, //
     },
-    syncobj::Syncobj,
+    syncobj::{
+        self,
+        Signal, //
+    },
     task, //
 };
 use crate::batch::{Batch, JobRef};
@@ -22,13 +26,13 @@ use crate::npu::{Ferrite, Npu, MAX_JOBS_PER_CLIENT};
 use crate::policy::{
     depend::{
         Graph,
-        Outside, //
+        Outside,
+        Pairs, //
     },
     schedule::{
         ClientId,
         Priority,
-        Spec,
-        ANY_CORE, //
+        Spec, //
     },
     validate::{
         self,
@@ -46,6 +50,7 @@ use crate::uapi::{
     ferrite,
     rocket, //
 };
+use core::mem::size_of;
 use kernel::{
     prelude::*,
     sync::Arc, //
@@ -58,6 +63,7 @@ pub(crate) struct Scratch {
     graph: Graph,
     outside: KVVec<(u32, u32, Outside)>,
     specs: KVVec<Spec>,
+    pairs: Pairs,
     locker: Locker<Ferrite>,
 }
 
@@ -66,8 +72,8 @@ pub(crate) struct Scratch {
 struct Terms {
     explicit: bool,
     priority: i32,
-    wait_for: KVec<crate::abstractions::fence::Fence>,
-    signal: KVec<Syncobj>,
+    wait_for: KVec<Fence>,
+    signal: KVec<Signal>,
 }
 
 /// `DRM_IOCTL_ROCKET_SUBMIT`.
@@ -78,13 +84,12 @@ pub(crate) fn submit(npu: &Npu, arg: &mut rocket::Submit, file: &File<Ferrite>) 
     if arg.job_count == 0 {
         return Ok(());
     }
-    // What we know and mainline does not is not in its struct, whatever a caller has there.
     let jobs = Array {
         pointer: arg.jobs,
         count: arg.job_count,
         stride: arg.job_struct_size,
     };
-    take(npu, file, &jobs, false, Terms::default()).map(|_| ())
+    take(npu, file, &jobs, false, &mut Terms::default()).map(|_| ())
 }
 
 /// `IOCTL_SUBMIT` of the extensions.
@@ -93,34 +98,51 @@ pub(crate) fn submit_extended(
     arg: &mut ferrite::Submit,
     file: &File<Ferrite>,
 ) -> Result {
-    if arg.job_count == 0 || arg.flags & !ferrite::SUBMIT_EXPLICIT != 0 {
-        return Err(EINVAL);
+    validate::flags(arg.flags, ferrite::SUBMIT_EXPLICIT)?;
+    validate::flags(arg.reserved, 0)?;
+    if arg.job_count == 0 {
+        return Err(validate::Error::Empty.into());
     }
-    let mut syncobjs = Quota::new(validate::MAX_SYNCOBJS);
-    syncobjs.take(arg.in_syncobj_count)?;
-    syncobjs.take(arg.out_syncobj_count)?;
+    let mut syncs = Quota::new(validate::MAX_SYNCOBJS);
+    syncs.take(arg.in_sync_count)?;
+    syncs.take(arg.out_sync_count)?;
     let mut terms = Terms {
         explicit: arg.flags & ferrite::SUBMIT_EXPLICIT != 0,
         priority: arg.priority,
         ..Terms::default()
     };
-    request::numbers(arg.in_syncobjs, arg.in_syncobj_count, |handle| {
-        Ok(terms
-            .wait_for
-            .push(Syncobj::fence(file, handle)?, GFP_KERNEL)?)
+    let array = |pointer, count| Array {
+        pointer,
+        count,
+        stride: arg.sync_struct_size,
+    };
+    each_sync(&array(arg.in_syncs, arg.in_sync_count), |handle, point| {
+        let fence = syncobj::fence(file, handle, point)?;
+        Ok(terms.wait_for.push(fence, GFP_KERNEL_ACCOUNT)?)
     })?;
-    request::numbers(arg.out_syncobjs, arg.out_syncobj_count, |handle| {
-        Ok(terms
-            .signal
-            .push(Syncobj::lookup(file, handle)?, GFP_KERNEL)?)
+    each_sync(&array(arg.out_syncs, arg.out_sync_count), |handle, point| {
+        let signal = Signal::new(file, handle, point)?;
+        Ok(terms.signal.push(signal, GFP_KERNEL_ACCOUNT)?)
     })?;
     let jobs = Array {
         pointer: arg.jobs,
         count: arg.job_count,
         stride: arg.job_struct_size,
     };
-    arg.number = take(npu, file, &jobs, true, terms)?;
+    arg.number = take(npu, file, &jobs, true, &mut terms)?;
     Ok(())
+}
+
+/// Calls `each` with handle and point of each synchronisation object; point 0 is its only fence.
+fn each_sync(array: &Array, mut each: impl FnMut(u32, u64) -> Result) -> Result {
+    request::elements(array, size_of::<ferrite::Sync>(), |sync: ferrite::Sync| {
+        validate::flags(sync.flags, ferrite::SYNC_TIMELINE)?;
+        // A timeline's points begin with 1; an object's only fence has none.
+        if (sync.flags & ferrite::SYNC_TIMELINE != 0) != (sync.point != 0) {
+            return Err(EINVAL);
+        }
+        each(sync.handle, sync.point)
+    })
 }
 
 fn priority(value: i32) -> Result<Priority> {
@@ -138,13 +160,13 @@ fn take(
     file: &File<Ferrite>,
     jobs: &Array,
     extended: bool,
-    terms: Terms,
+    terms: &mut Terms,
 ) -> Result<u64> {
     let priority = priority(terms.priority)?;
     let client = file.data();
     let mut scratch = client.scratch().lock();
     let request = request::read(file, jobs, extended, &mut scratch.lists)?;
-    let number = queue(npu, file, request, &mut scratch, priority, &terms)?;
+    let number = queue(npu, file, request, &mut scratch, priority, terms)?;
     drop(scratch);
     // The hardware works while we clean up.
     crate::dispatch::kick(npu);
@@ -166,7 +188,7 @@ impl Scratch {
                 if job.writes.is_empty() {
                     job.writes.start = writes.len();
                 }
-                writes.push(used.buffer, GFP_KERNEL)?;
+                writes.push(used.buffer, GFP_KERNEL_ACCOUNT)?;
                 job.writes.end = writes.len();
                 self.graph.write(used.job, buffer)?
             } else {
@@ -180,7 +202,7 @@ impl Scratch {
             };
             if wait != Outside::Nothing {
                 self.outside
-                    .push((used.job, used.buffer, wait), GFP_KERNEL)?;
+                    .push((used.job, used.buffer, wait), GFP_KERNEL_ACCOUNT)?;
             }
         }
         if explicit {
@@ -196,19 +218,16 @@ impl Scratch {
     fn specify(&mut self, request: &Request, client: ClientId, priority: Priority) -> Result {
         self.specs.clear();
         for (index, (job, wish)) in request.jobs.iter().zip(&self.lists.wishes).enumerate() {
-            let cores = match wish.cores {
-                0 => ANY_CORE,
-                mask => mask & ANY_CORE,
-            };
             let spec = Spec {
                 client,
                 priority,
-                cores,
+                cores: wish.cores,
                 affinity: wish.affinity,
                 waits: self.graph.waits(index),
                 tasks: job.tasks,
+                chained: job.chained,
             };
-            self.specs.push(spec, GFP_KERNEL)?;
+            self.specs.push(spec, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
     }
@@ -220,7 +239,7 @@ fn queue(
     mut request: Request,
     scratch: &mut Scratch,
     priority: Priority,
-    terms: &Terms,
+    terms: &mut Terms,
 ) -> Result<u64> {
     let client = file.data().id();
     let count = request.jobs.len() as u32;
@@ -250,14 +269,38 @@ fn queue(
         if present == 0 || scratch.specs.iter().any(|spec| spec.cores & present == 0) {
             return Err(ENODEV);
         }
-        Ok(state.sched.promise(client, count, MAX_JOBS_PER_CLIENT))
+        if !batch.take_share(state)? {
+            return Ok(false);
+        }
+        let promised = state.sched.promise(client, count, MAX_JOBS_PER_CLIENT);
+        if !promised {
+            batch.give_back(state);
+        }
+        Ok(promised)
     })?;
-    let promise = Promise { npu, count };
+    let promise = Promise {
+        npu,
+        batch: &batch,
+        count,
+    };
 
     let reservations = scratch
         .locker
         .lock(batch.buffers.iter().map(|used| &used.buffer))?;
+    scratch.pairs.clear();
     let mut waits: KVVec<Wait<Release>> = KVVec::new();
+    let mut wait_for = |job: u32, fence: Fence, needed: bool| -> Result {
+        let place = scratch.pairs.insert(job, fence.id(), waits.len() as u32)?;
+        if let Some(known) = waits.get_mut(place as usize) {
+            known.target.needed |= needed;
+            return Ok(());
+        }
+        if waits.len() == validate::MAX_WAITS {
+            return Err(E2BIG);
+        }
+        let release = Release::new(npu, job as usize, needed);
+        Ok(waits.push(Wait::new(fence, release), GFP_KERNEL_ACCOUNT)?)
+    };
     for &(job, buffer, wait) in &scratch.outside {
         let (usage, needed) = match wait {
             Outside::Nothing => continue,
@@ -265,17 +308,17 @@ fn queue(
             // What was written before is overwritten: it need not have succeeded.
             Outside::Everyone => (Usage::Read, false),
         };
-        reservations.pending(buffer as usize, usage, |fence| {
-            let release = Release::new(npu, job as usize, needed);
-            Ok(waits.push(Wait::new(fence, release), GFP_KERNEL)?)
-        })?;
+        reservations.pending(buffer as usize, usage, |fence| wait_for(job, fence, needed))?;
     }
     for fence in &terms.wait_for {
         // The jobs that wait for none of the submission; the others come after these.
-        for index in (0..count as usize).filter(|&index| scratch.graph.waits(index) == 0) {
-            let release = Release::new(npu, index, true);
-            waits.push(Wait::new(fence.clone(), release), GFP_KERNEL)?;
+        for job in (0..count).filter(|&job| scratch.graph.waits(job as usize) == 0) {
+            wait_for(job, fence.clone(), true)?;
         }
+    }
+    if !waits.is_empty() {
+        let bytes = waits.len() * size_of::<Wait<Release>>();
+        batch.charge(&mut npu.state().lock(), bytes)?;
     }
     for wait in &waits {
         scratch.specs[wait.target.index].waits += 1;
@@ -295,8 +338,8 @@ fn queue(
             reservations.add(buffer, &batch.done, Usage::Read);
         }
     }
-    for syncobj in &terms.signal {
-        syncobj.replace(&batch.done);
+    for signal in terms.signal.drain_all() {
+        signal.give(&batch.done);
     }
     let number = promise.keep(&batch, &scratch.specs);
     drop(reservations);
@@ -314,6 +357,7 @@ fn queue(
 /// Room in the scheduler that was set aside.
 struct Promise<'a> {
     npu: &'a Npu,
+    batch: &'a Batch,
     count: u32,
 }
 
@@ -321,8 +365,7 @@ impl Promise<'_> {
     /// Puts the jobs into the scheduler, and returns the submission's number.
     fn keep(mut self, batch: &Arc<Batch>, specs: &[Spec]) -> u64 {
         let mut state = self.npu.state().lock();
-        let number = batch.client.number_submission(&mut state);
-        batch.progress.access_mut(&mut state).number = number;
+        let (number, before) = batch.client.number_submission(&mut state, batch);
         for (index, spec) in specs.iter().enumerate() {
             let job = JobRef {
                 batch: batch.clone(),
@@ -339,6 +382,9 @@ impl Promise<'_> {
             }
         }
         self.count = 0;
+        drop(state);
+        // It may be the last that had it.
+        drop(before);
         number
     }
 }
@@ -348,6 +394,7 @@ impl Drop for Promise<'_> {
         if self.count > 0 {
             let mut state = self.npu.state().lock();
             state.sched.renege(self.count);
+            self.batch.give_back(&mut state);
             self.npu.announce(&state);
         }
     }

@@ -35,7 +35,11 @@ use kernel::{
         },
         Arc, //
     },
-    types::Opaque, //
+    types::Opaque,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
 };
 
 /// A file in a device's debugfs folder: its name, and what prints it.
@@ -63,6 +67,8 @@ pub(crate) trait Driver: Sized + 'static {
     /// A buffer is being made. It must own nothing yet: if the C side cannot go on, it frees the
     /// memory and drops nothing.
     fn buffer() -> impl PinInit<Self::Buffer, Error>;
+    /// A buffer is about to be freed.
+    fn buffer_freed(device: &Device<Self>, buffer: &Self::Buffer);
     /// A file gets a handle for a buffer.
     fn handle_opened(file: &Self::File, object: &gem::Object<Self>) -> Result;
     /// A file loses a handle for a buffer.
@@ -198,27 +204,23 @@ impl<T: Driver> Device<T> {
         to_result(unsafe { bindings::drm_dev_register(self.as_raw(), 0) })
     }
 
-    /// Takes the node away. Waits for [`Access`]es; files stay open but do nothing any more.
+    /// Takes the node away. Files stay open but make no new calls; those that are under way go on.
     pub(crate) fn unplug(&self) {
         // SAFETY: The device was registered.
         unsafe { bindings::drm_dev_unplug(self.as_raw()) }
     }
 
-    /// Keeps the device from being unplugged; `None` if it is.
-    pub(crate) fn enter(&self) -> Option<Access> {
+    /// Whether the device has not been unplugged yet.
+    fn is_plugged(&self) -> bool {
         let mut index = 0;
-        // SAFETY: The device is valid.
-        unsafe { bindings::drm_dev_enter(self.as_raw(), &mut index) }.then_some(Access(index))
-    }
-}
-
-/// While this lives, the device is not unplugged.
-pub(crate) struct Access(i32);
-
-impl Drop for Access {
-    fn drop(&mut self) {
-        // SAFETY: Entered in `Device::enter`.
-        unsafe { bindings::drm_dev_exit(self.0) }
+        // SAFETY: The device is valid, and left when it was entered.
+        unsafe {
+            let entered = bindings::drm_dev_enter(self.as_raw(), &mut index);
+            if entered {
+                bindings::drm_dev_exit(index);
+            }
+            entered
+        }
     }
 }
 
@@ -269,10 +271,10 @@ static FOPS: Fops = {
     fops.owner = versions::THIS_MODULE;
     fops.open = Some(c::accel_open);
     fops.release = Some(bindings::drm_release);
-    fops.unlocked_ioctl = Some(bindings::drm_ioctl);
+    fops.unlocked_ioctl = Some(ioctl_strictly);
     #[cfg(CONFIG_COMPAT)]
     {
-        fops.compat_ioctl = Some(bindings::drm_compat_ioctl);
+        fops.compat_ioctl = Some(compat_ioctl_strictly);
     }
     fops.poll = Some(bindings::drm_poll);
     fops.read = Some(bindings::drm_read);
@@ -282,6 +284,62 @@ static FOPS: Fops = {
     fops.fop_flags = bindings::FOP_UNSIGNED_OFFSET;
     Fops(fops)
 };
+
+/// Refuses a driver's argument that is longer than the driver's struct, and not zero there. The DRM
+/// core would cut it off.
+///
+/// # Safety
+///
+/// `filp` must be an open file of a DRM device.
+unsafe fn check_tail(filp: *mut bindings::file, cmd: u32, arg: usize) -> Result {
+    const COMMAND_BASE: u32 = 0x40;
+    let size = |cmd: u32| (cmd >> 16 & 0x3fff) as usize;
+    // SAFETY: An open DRM file has a device, whose driver has a table of that length.
+    let known = unsafe {
+        let file = (*filp).private_data.cast::<bindings::drm_file>();
+        let driver = &*(*(*(*file).minor).dev).driver;
+        match (cmd & 0xff).checked_sub(COMMAND_BASE) {
+            Some(number) if (number as i32) < driver.num_ioctls => {
+                size((*driver.ioctls.add(number as usize)).cmd)
+            }
+            _ => return Ok(()),
+        }
+    };
+    let Some(mut left) = size(cmd).checked_sub(known).filter(|_| known > 0) else {
+        return Ok(());
+    };
+    let tail = UserPtr::from_addr(arg).wrapping_byte_add(known);
+    let mut reader = UserSlice::new(tail, left).reader();
+    let mut bytes = [0u8; 64];
+    while left > 0 {
+        let part = &mut bytes[..left.min(64)];
+        reader.read_slice(part)?;
+        if part.iter().any(|&byte| byte != 0) {
+            return Err(E2BIG);
+        }
+        left -= part.len();
+    }
+    Ok(())
+}
+
+extern "C" fn ioctl_strictly(filp: *mut bindings::file, cmd: u32, arg: usize) -> isize {
+    // SAFETY: Called with an open file of a DRM device.
+    match unsafe { check_tail(filp, cmd, arg) } {
+        // SAFETY: As above.
+        Ok(()) => unsafe { bindings::drm_ioctl(filp, cmd, arg) },
+        Err(error) => error.to_errno() as isize,
+    }
+}
+
+#[cfg(CONFIG_COMPAT)]
+extern "C" fn compat_ioctl_strictly(filp: *mut bindings::file, cmd: u32, arg: usize) -> isize {
+    // SAFETY: Called with an open file of a DRM device.
+    match unsafe { check_tail(filp, cmd, arg) } {
+        // SAFETY: As above.
+        Ok(()) => unsafe { bindings::drm_compat_ioctl(filp, cmd, arg) },
+        Err(error) => error.to_errno() as isize,
+    }
+}
 
 struct Callbacks<T>(PhantomData<T>);
 
@@ -354,7 +412,8 @@ pub(crate) const fn ioctl(
     }
 }
 
-/// Calls a handler with the device kept plugged.
+/// Calls a handler, unless the device is unplugged. It may be while the handler runs: that may wait
+/// for long, and all DRM devices of the system share what keeps them plugged.
 ///
 /// # Safety
 ///
@@ -377,7 +436,9 @@ pub(crate) unsafe fn dispatch<T: Driver, A: kernel::transmute::FromBytes>(
         )
     };
     let result = from_result(|| {
-        let _access = device.enter().ok_or(ENODEV)?;
+        if !device.is_plugged() {
+            return Err(ENODEV);
+        }
         handler(device, &mut arg, file).map(|()| 0)
     });
     // SAFETY: As above; the core copies it to the caller.

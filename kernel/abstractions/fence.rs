@@ -92,6 +92,11 @@ impl Fence {
         self.0.as_ptr()
     }
 
+    /// Identifies the fence while it lives.
+    pub(crate) fn id(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     /// Whether the fence is signalled.
     pub(crate) fn is_signaled(&self) -> bool {
         // SAFETY: By the type invariant the fence is valid.
@@ -101,7 +106,7 @@ impl Fence {
     /// Whether the fence is signalled with an error.
     pub(crate) fn has_failed(&self) -> bool {
         // SAFETY: By the type invariant the fence is valid.
-        unsafe { bindings::dma_fence_get_status(self.as_raw()) < 0 }
+        self.is_signaled() && unsafe { c::ferrite_fence_error(self.as_raw()) != 0 }
     }
 }
 
@@ -223,7 +228,10 @@ impl<T: OnSignal> Wait<T> {
     ) {
         // SAFETY: The callback is the first field of a wait, which is in place until `signaled` is
         // called for it. The fence is valid while it calls back.
-        let (this, failed) = unsafe { (&*callback.cast::<Self>(), (*fence).error != 0) };
+        let (this, failed) = unsafe {
+            let failed = c::ferrite_fence_error(fence) != 0;
+            (&*callback.cast::<Self>(), failed)
+        };
         this.target.signaled(failed);
     }
 }

@@ -118,22 +118,22 @@ impl<T: Driver> Object<T> {
         unsafe { (*(*self.as_raw()).dev).dev }
     }
 
-    /// Makes what the NPU wrote visible to the CPU. The pages must have been allocated.
-    pub(crate) fn sync_for_cpu(&self) -> Result {
+    /// Makes what the NPU wrote to a part visible to the CPU. The pages must have been allocated.
+    pub(crate) fn sync_for_cpu(&self, (offset, len): (u64, u64)) -> Result {
         if !self.is_imported() {
             let table = self.table()?;
             // SAFETY: The table is mapped for the device.
-            unsafe { c::ferrite_sync_for_cpu(self.dma_device(), table.as_ptr()) };
+            unsafe { c::ferrite_sync_for_cpu(self.dma_device(), table.as_ptr(), offset, len) };
         }
         Ok(())
     }
 
-    /// Makes what the CPU wrote visible to the NPU. The pages must have been allocated.
-    pub(crate) fn sync_for_device(&self) -> Result {
+    /// Makes what the CPU wrote to a part visible to the NPU. The pages must have been allocated.
+    pub(crate) fn sync_for_device(&self, (offset, len): (u64, u64)) -> Result {
         if !self.is_imported() {
             let table = self.table()?;
             // SAFETY: The table is mapped for the device.
-            unsafe { c::ferrite_sync_for_device(self.dma_device(), table.as_ptr()) };
+            unsafe { c::ferrite_sync_for_device(self.dma_device(), table.as_ptr(), offset, len) };
         }
         Ok(())
     }
@@ -154,6 +154,20 @@ impl<T: Driver> Object<T> {
                 return None;
             }
             Some(c::ferrite_page_read64(*pages.add(page), within))
+        }
+    }
+}
+
+impl<T: Driver> Object<T> {
+    /// Stores eight bytes at an aligned offset, if [`peek`](Self::peek) would read there.
+    pub(crate) fn poke(&self, offset: u64, value: u64) {
+        if self.peek(offset).is_some() {
+            let within = (offset & (bindings::PAGE_SIZE as u64 - 1)) as u32;
+            // SAFETY: As in `peek`, which has found the page.
+            unsafe {
+                let page = *(*self.shmem.get()).pages.add((offset >> bindings::PAGE_SHIFT) as usize);
+                c::ferrite_page_write64(page, within, value);
+            }
         }
     }
 }
@@ -296,9 +310,10 @@ impl<T: Driver> Functions<T> {
 
     extern "C" fn free(raw: *mut bindings::drm_gem_object) {
         let object = raw.cast::<Object<T>>();
-        // SAFETY: The last reference is gone. The C helper frees the memory, which came from
-        // `kmalloc`, after we dropped what it does not know.
+        // SAFETY: The last reference is gone; the object's device outlives it. The C helper frees the
+        // memory, which came from `kmalloc`, after we dropped what it does not know.
         unsafe {
+            T::buffer_freed(Device::from_raw((*raw).dev), &(*object).data);
             core::ptr::drop_in_place(&raw mut (*object).data);
             bindings::drm_gem_shmem_free(raw.cast());
         }

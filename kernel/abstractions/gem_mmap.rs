@@ -18,8 +18,24 @@ pub(super) const VM_OPS: &bindings::vm_operations_struct = &bindings::vm_operati
     ..pin_init::zeroed()
 };
 
-/// Maps what [`mmap`] has not, and what was taken away since, as unbinding the driver does.
+/// Maps what [`mmap`] has not, and what was taken away since, as unbinding the driver does. The helper
+/// counts pages from the area's beginning, which may be in the middle of the object.
 extern "C" fn fault(fault: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    // SAFETY: Called with a valid fault of an area that `mmap` has set up: the object's pages stay as
+    // long as the object, which the area keeps.
+    unsafe {
+        let area = (*fault).__bindgen_anon_1.vma;
+        let object = (*area).vm_private_data.cast::<bindings::drm_gem_object>();
+        if !c::ferrite_gem_is_imported(object) && first_page(object, area) != 0 {
+            let page = (*fault).__bindgen_anon_1.pgoff as usize - base_page(object);
+            let shmem: *mut bindings::drm_gem_shmem_object = object.cast();
+            if page >= (*object).size >> bindings::PAGE_SHIFT || (*shmem).pages.is_null() {
+                return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+            }
+            let frame = c::ferrite_page_frame(*(*shmem).pages.add(page));
+            return bindings::vmf_insert_pfn(area, (*fault).__bindgen_anon_1.address, frame);
+        }
+    }
     // SAFETY: The helper's operations are constant.
     match unsafe { bindings::drm_gem_shmem_vm_ops.fault } {
         // SAFETY: Called for an area that the helper has set up, with the caller's argument.
@@ -44,8 +60,31 @@ extern "C" fn close(area: *mut bindings::vm_area_struct) {
     }
 }
 
-/// `drm_gem_object_funcs::mmap`: called with a valid shmem object, and a new area that is to map it
-/// from its beginning.
+/// Where the object begins in the offsets of areas.
+///
+/// # Safety
+///
+/// The object must be valid.
+unsafe fn base_page(object: *mut bindings::drm_gem_object) -> usize {
+    // SAFETY: By the safety requirements.
+    (unsafe { c::ferrite_gem_mmap_offset(object) } >> bindings::PAGE_SHIFT) as usize
+}
+
+/// The page of the object with which an area begins.
+///
+/// # Safety
+///
+/// The area must be valid, and map the object.
+unsafe fn first_page(
+    object: *mut bindings::drm_gem_object,
+    area: *mut bindings::vm_area_struct,
+) -> usize {
+    // SAFETY: By the safety requirements.
+    unsafe { ((*area).vm_pgoff as usize).saturating_sub(base_page(object)) }
+}
+
+/// `drm_gem_object_funcs::mmap`: called with a valid shmem object, and a new area that is to map it,
+/// of an exported one perhaps from the middle.
 pub(super) extern "C" fn mmap(
     object: *mut bindings::drm_gem_object,
     area: *mut bindings::vm_area_struct,
@@ -56,8 +95,16 @@ pub(super) extern "C" fn mmap(
     // SAFETY: As above. An imported object belongs to its exporter, who maps it.
     if result == 0 && !unsafe { c::ferrite_gem_is_imported(object) } {
         // SAFETY: The helper has taken a reference to the object's pages for the area, so that
-        // there are as many as the object has, and the area is not larger than the object.
-        unsafe { map_pages((*shmem).pages, area) };
+        // there are as many as the object has. The area ends within the object, as those who call
+        // check, and as is checked here.
+        unsafe {
+            let bounds = &(*area).__bindgen_anon_1.__bindgen_anon_1;
+            let count = (bounds.vm_end - bounds.vm_start) >> bindings::PAGE_SHIFT;
+            let first = first_page(object, area);
+            if first + count <= (*object).size >> bindings::PAGE_SHIFT {
+                map_pages((*shmem).pages.add(first), area);
+            }
+        }
     }
     result
 }

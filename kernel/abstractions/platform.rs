@@ -150,6 +150,9 @@ pub(crate) trait Driver: Send + Sync + Sized + 'static {
     fn suspend(&self) -> Result;
     /// The system has woken up.
     fn resume(this: &Arc<Self>);
+    /// The system has woken up, but the device has not got power: nothing more is asked of it before
+    /// [`remove`](Self::remove).
+    fn lost(this: &Arc<Self>);
 }
 
 /// A registered driver.
@@ -190,9 +193,11 @@ impl<T: Driver> Callbacks<T> {
         from_result(|| {
             // SAFETY: The driver core probes valid devices.
             let dev = unsafe { &raw mut (*raw).dev };
+            // What `probe` did is undone by what comes later: nothing may fail in between.
+            let slot = KBox::<Arc<T>>::new_uninit(GFP_KERNEL)?;
             // SAFETY: As above.
             let this = T::probe(unsafe { Device::get(raw) })?;
-            let data = KBox::into_raw(KBox::new(this, GFP_KERNEL)?);
+            let data = KBox::into_raw(slot.write(this));
             // SAFETY: `dev` is valid and bound; power management starts when the data is set.
             unsafe {
                 bindings::dev_set_drvdata(dev, data.cast());
@@ -255,7 +260,8 @@ impl<T: Driver> Callbacks<T> {
     extern "C" fn resume(dev: *mut bindings::device) -> i32 {
         // SAFETY: The system resumes bound devices.
         from_result(|| unsafe {
-            to_result(bindings::pm_runtime_force_resume(dev))?;
+            to_result(bindings::pm_runtime_force_resume(dev))
+                .inspect_err(|_| T::lost(Self::data(dev)))?;
             T::resume(Self::data(dev));
             Ok(0)
         })

@@ -93,14 +93,21 @@ impl<const N: usize> Resets<N> {
         Ok(Resets(resets))
     }
 
-    /// Holds all resets for `us` microseconds. May sleep.
+    /// Holds all resets for `us` microseconds. Busy-waits. If one cannot be released, or all are
+    /// held already, they stay held.
     pub(crate) fn pulse(&self, us: usize) -> Result {
-        let raw = self.0.as_ptr().cast_mut();
-        // SAFETY: By the type invariant the resets are valid.
-        to_result(unsafe { c::reset_control_bulk_assert(N as i32, raw) })?;
+        self.hold()?;
         task::delay_us(us);
         // SAFETY: By the type invariant the resets are valid.
-        to_result(unsafe { c::reset_control_bulk_deassert(N as i32, raw) })
+        to_result(unsafe {
+            c::reset_control_bulk_deassert(N as i32, self.0.as_ptr().cast_mut())
+        })
+    }
+
+    /// Holds all resets, until they are pulsed.
+    pub(crate) fn hold(&self) -> Result {
+        // SAFETY: By the type invariant the resets are valid.
+        to_result(unsafe { c::reset_control_bulk_assert(N as i32, self.0.as_ptr().cast_mut()) })
     }
 }
 

@@ -19,6 +19,18 @@ pub(crate) fn may_prioritise() -> bool {
     unsafe { bindings::capable(bindings::CAP_SYS_NICE as i32) }
 }
 
+/// Whether the calling task may watch what others do (`CAP_PERFMON`).
+pub(crate) fn may_watch() -> bool {
+    // SAFETY: No requirements.
+    unsafe { c::ferrite_may_watch() }
+}
+
+/// Number of the calling task's user.
+pub(crate) fn owner() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { c::ferrite_current_user() }
+}
+
 /// Monotonic time in nanoseconds.
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: No requirements.
@@ -29,6 +41,24 @@ pub(crate) fn now_ns() -> u64 {
 pub(crate) fn delay_us(us: usize) {
     // SAFETY: No requirements.
     unsafe { bindings::udelay(us) }
+}
+
+/// Sleeps for about a jiffy, whatever signals are pending.
+pub(crate) fn sleep_jiffy() {
+    // SAFETY: Called in process context without spinlocks.
+    unsafe { bindings::schedule_timeout_uninterruptible(1) };
+}
+
+/// Whether one more message of a kind that clients can cause at will may go to the log now.
+pub(crate) fn may_log() -> bool {
+    // SAFETY: No requirements.
+    unsafe { c::ferrite_may_log() }
+}
+
+/// Sleeps for `us` to twice as many microseconds.
+pub(crate) fn sleep_us(us: usize) {
+    // SAFETY: Called in process context without spinlocks.
+    unsafe { bindings::usleep_range_state(us, 2 * us, bindings::TASK_UNINTERRUPTIBLE) }
 }
 
 /// Turns an absolute monotonic deadline in nanoseconds into jiffies from now.

@@ -28,8 +28,11 @@ plain!(
     ferrite::CoreInfo,
     ferrite::CreateBuffer,
     ferrite::BufferInfo,
+    ferrite::Task,
     ferrite::Job,
+    ferrite::Sync,
     ferrite::Submit,
     ferrite::Wait,
     ferrite::Prepare,
+    ferrite::Finish,
 );

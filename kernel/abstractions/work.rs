@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! A workqueue of one's own, for work that fences wait for.
+//! Workqueues of one's own: for work that fences wait for, and for the rest.
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
@@ -18,8 +18,7 @@ use kernel::{
     }, //
 };
 
-/// An unbound, high-priority workqueue that makes progress under memory pressure. Waits for its
-/// work when dropped.
+/// An unbound workqueue. Waits for its work when dropped.
 ///
 /// # Invariants
 ///
@@ -32,10 +31,20 @@ unsafe impl Send for OwnQueue {}
 unsafe impl Sync for OwnQueue {}
 
 impl OwnQueue {
-    /// Makes a workqueue.
-    pub(crate) fn new(name: &CStr) -> Result<Self> {
+    /// A workqueue of high priority that makes progress under memory pressure: its work must not
+    /// wait for memory.
+    pub(crate) fn urgent(name: &CStr) -> Result<Self> {
+        Self::new(name, true)
+    }
+
+    /// A workqueue for what nobody waits for.
+    pub(crate) fn ordinary(name: &CStr) -> Result<Self> {
+        Self::new(name, false)
+    }
+
+    fn new(name: &CStr, urgent: bool) -> Result<Self> {
         // SAFETY: The name is a C string, which is copied.
-        let queue = unsafe { c::ferrite_workqueue(name.as_char_ptr()) };
+        let queue = unsafe { c::ferrite_workqueue(name.as_char_ptr(), urgent) };
         // INVARIANT: Just made for us.
         NonNull::new(queue).map(OwnQueue).ok_or(ENOMEM)
     }

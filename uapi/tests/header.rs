@@ -38,21 +38,57 @@ fn the_c_header_agrees() {
     let mut checks = String::from("#include \"ferrite_accel.h\"\n");
     layout!(checks, ferrite::Query, "drm_ferrite_query": kind, index, size, reserved, data);
     layout!(checks, ferrite::DeviceInfo, "drm_ferrite_device_info":
-        cores, features, max_jobs, max_tasks, timeout_ns, address_start, address_end);
-    layout!(checks, ferrite::CoreInfo, "drm_ferrite_core_info": version, busy, busy_ns, jobs, resets);
+        cores, features, max_jobs, max_tasks, timeout_ns, address_start, address_end, max_chain,
+        reserved, chain_timeout_ns);
+    layout!(checks, ferrite::CoreInfo, "drm_ferrite_core_info":
+        version, flags, busy_ns, jobs, resets);
     layout!(checks, ferrite::CreateBuffer, "drm_ferrite_create_buffer":
         size, flags, handle, dma_address, offset);
     layout!(checks, ferrite::BufferInfo, "drm_ferrite_buffer_info":
         handle, flags, size, dma_address, offset);
+    layout!(checks, ferrite::Task, "drm_ferrite_task": regcmd, regcmd_count, int_mask, flags);
     layout!(checks, ferrite::Job, "drm_ferrite_job":
         tasks, in_bo_handles, out_bo_handles, task_count, task_struct_size, in_bo_handle_count,
-        out_bo_handle_count, after, after_count, cores, affinity, reserved);
+        out_bo_handle_count, after, after_count, cores, affinity, flags);
+    layout!(checks, ferrite::Sync, "drm_ferrite_sync": handle, flags, point);
     layout!(checks, ferrite::Submit, "drm_ferrite_submit":
-        jobs, job_count, job_struct_size, in_syncobjs, out_syncobjs, in_syncobj_count,
-        out_syncobj_count, flags, priority, number);
+        jobs, job_count, job_struct_size, in_syncs, out_syncs, in_sync_count, out_sync_count,
+        sync_struct_size, flags, priority, reserved, number);
     layout!(checks, ferrite::Wait, "drm_ferrite_wait":
-        number, timeout_ns, error, failed_job, busy_ns);
-    layout!(checks, ferrite::Prepare, "drm_ferrite_prepare": handle, flags, timeout_ns);
+        number, timeout_ns, error, failed_job, failed_task, flags, busy_ns);
+    layout!(checks, ferrite::Prepare, "drm_ferrite_prepare":
+        handle, flags, timeout_ns, offset, size);
+    layout!(checks, ferrite::Finish, "drm_ferrite_finish": handle, flags, offset, size);
+    macro_rules! same {
+        ($($name:ident),* $(,)?) => {
+            &[$((concat!("DRM_FERRITE_", stringify!($name)), ferrite::$name)),*]
+        };
+    }
+    values(
+        &mut checks,
+        same![
+            QUERY_DEVICE,
+            QUERY_CORE,
+            FEATURE_SUBMIT,
+            FEATURE_IMPORT,
+            FEATURE_SYNCOBJ,
+            FEATURE_PPU,
+            FEATURE_CHAIN,
+            FEATURE_TIMELINE,
+            FEATURE_RANGE,
+            CORE_ACTIVITY,
+            CORE_BUSY,
+            BUFFER_WRITE_COMBINED,
+            BUFFER_IMPORTED,
+            COMPLETION_DPU,
+            COMPLETION_PPU,
+            JOB_CHAINED,
+            SYNC_TIMELINE,
+            SUBMIT_EXPLICIT,
+            PREPARE_READ,
+            PREPARE_WRITE,
+        ],
+    );
     values(
         &mut checks,
         &[
@@ -65,15 +101,7 @@ fn the_c_header_agrees() {
             ("DRM_IOCTL_FERRITE_SUBMIT", ferrite::IOCTL_SUBMIT),
             ("DRM_IOCTL_FERRITE_WAIT", ferrite::IOCTL_WAIT),
             ("DRM_IOCTL_FERRITE_PREPARE", ferrite::IOCTL_PREPARE),
-            ("DRM_FERRITE_QUERY_CORE", ferrite::QUERY_CORE),
-            (
-                "DRM_FERRITE_BUFFER_WRITE_COMBINED",
-                ferrite::BUFFER_WRITE_COMBINED,
-            ),
-            ("DRM_FERRITE_BUFFER_IMPORTED", ferrite::BUFFER_IMPORTED),
-            ("DRM_FERRITE_SUBMIT_EXPLICIT", ferrite::SUBMIT_EXPLICIT),
-            ("DRM_FERRITE_PREPARE_READ", ferrite::PREPARE_READ),
-            ("DRM_FERRITE_PREPARE_WRITE", ferrite::PREPARE_WRITE),
+            ("DRM_IOCTL_FERRITE_FINISH", ferrite::IOCTL_FINISH),
         ],
     );
     compile(&checks, &["-Wpadded"]);

@@ -190,6 +190,81 @@ impl Graph {
     }
 }
 
+/// Which jobs wait for which fences from outside: each pair once, whatever buffers it is for.
+#[derive(Debug, Default)]
+pub struct Pairs {
+    /// Open addressing; at most half full. Keys are job and fence, values places in a list.
+    slots: Store<Option<(u32, usize, u32)>>,
+    used: usize,
+}
+
+impl Pairs {
+    /// Without memory.
+    pub const fn new() -> Self {
+        Pairs {
+            slots: Store::new(),
+            used: 0,
+        }
+    }
+
+    /// Forgets all pairs, and keeps the memory.
+    pub fn clear(&mut self) {
+        if self.used > 0 {
+            self.slots.fill(None);
+        }
+        self.used = 0;
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    fn place(&self, job: u32, fence: usize) -> usize {
+        // Fibonacci hashing; the mask takes the upper bits that it has mixed.
+        let key = (fence as u64 ^ u64::from(job) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mask = self.slots.len() - 1;
+        let mut at = (key >> 32) as usize & mask;
+        while self.slots[at].is_some_and(|(j, f, _)| (j, f) != (job, fence)) {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    /// The place of a pair: that which it was given first. `new` if it is a new one.
+    pub fn insert(&mut self, job: u32, fence: usize, new: u32) -> Result<u32, OutOfMemory> {
+        if (self.used + 1) * 2 > self.slots.len() {
+            self.grow()?;
+        }
+        let at = self.place(job, fence);
+        if let Some((.., place)) = self.slots[at] {
+            return Ok(place);
+        }
+        self.slots[at] = Some((job, fence, new));
+        self.used += 1;
+        Ok(new)
+    }
+
+    fn grow(&mut self) -> Result<(), OutOfMemory> {
+        let len = (self.slots.len() * 2).max(64);
+        let mut slots = Store::with_capacity(len)?;
+        for _ in 0..len {
+            slots.push_within(None)?;
+        }
+        let old = core::mem::replace(&mut self.slots, slots);
+        for &(job, fence, place) in old.iter().flatten() {
+            let at = self.place(job, fence);
+            self.slots[at] = Some((job, fence, place));
+        }
+        Ok(())
+    }
+}
+
 /// For each job, the jobs that wait for it.
 #[derive(Debug)]
 pub struct Edges {
@@ -238,6 +313,24 @@ mod tests {
         }
         assert!((0..3).all(|job| graph.waits(job) == 0));
         assert!((0..3).all(|job| graph.edges().unwrap().later(job).is_empty()));
+    }
+
+    #[test]
+    fn a_pair_counts_once() {
+        let mut pairs = Pairs::new();
+        for round in 0..3 {
+            for job in 0..50u32 {
+                for fence in 0..40usize {
+                    let new = job * 40 + fence as u32;
+                    let place = pairs.insert(job, 0x1000 + fence * 64, new + round * 10_000);
+                    assert_eq!(place, Ok(new));
+                }
+            }
+        }
+        assert_eq!(pairs.len(), 2000);
+        pairs.clear();
+        assert!(pairs.is_empty());
+        assert_eq!(pairs.insert(0, 0x1000, 9), Ok(9));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod iova;
 pub mod queue;
 pub mod quota;
 pub mod schedule;
+pub mod scrub;
 mod seat;
 pub mod store;
 pub mod terms;

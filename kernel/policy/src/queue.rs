@@ -133,6 +133,30 @@ impl<V> Slab<V> {
         list.tail = index;
     }
 
+    /// Puts a slot at the head of a list.
+    pub fn push_front(&mut self, list: &mut List, index: u32) {
+        self.slots[index as usize].next = list.head;
+        if list.tail == NONE {
+            list.tail = index;
+        }
+        list.head = index;
+    }
+
+    /// Moves the slots of a list whose value `wanted` picks to the end of another one, both in
+    /// their order. Calls `wanted` once for each.
+    pub fn sift(&mut self, from: &mut List, to: &mut List, mut wanted: impl FnMut(&mut V) -> bool) {
+        let mut at = core::mem::take(from).head;
+        while let Some(slot) = self.slots.get_mut(at as usize) {
+            let next = slot.next;
+            let list = match slot.value.as_mut().is_some_and(&mut wanted) {
+                true => &mut *to,
+                false => &mut *from,
+            };
+            self.push(list, at);
+            at = next;
+        }
+    }
+
     /// Takes a slot out of a list; false if it is not there.
     pub fn unlink(&mut self, list: &mut List, index: u32) -> bool {
         let mut previous = NONE;
@@ -171,6 +195,7 @@ impl<V> Slab<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
     use alloc::vec::Vec;
 
     #[test]
@@ -191,5 +216,30 @@ mod tests {
         let order: Vec<i32> = slab.walk(&list).map(|(_, &value)| value).collect();
         assert_eq!(order, [0, 2, 7]);
         assert_eq!(slab.available(), 0);
+        assert!(slab.unlink(&mut list, slot));
+        slab.push_front(&mut list, slot);
+        let mut even = List::new();
+        slab.sift(&mut list, &mut even, |value| *value % 2 == 0);
+        let values = |list| {
+            slab.walk(list)
+                .map(|(_, &value)| value)
+                .collect::<Vec<i32>>()
+        };
+        assert_eq!((values(&list), values(&even)), (vec![7], vec![0, 2]));
+    }
+
+    #[test]
+    fn a_list_of_one_from_the_front() {
+        let mut slab = Slab::new(2).unwrap();
+        let mut list = List::new();
+        for value in 0..2 {
+            let slot = slab.insert(value).unwrap();
+            slab.push_front(&mut list, slot);
+        }
+        let order: Vec<i32> = slab.walk(&list).map(|(_, &value)| value).collect();
+        assert_eq!(order, [1, 0]);
+        assert!(slab.unlink(&mut list, 0));
+        slab.push(&mut list, 0);
+        assert_eq!(slab.walk(&list).count(), 2);
     }
 }

@@ -22,6 +22,10 @@
 //! Clients share each priority level by time used: the one that has used least is served, except
 //! that a core stays with the client whose address space it holds until that client is
 //! [`SLICE_NS`] ahead.
+//!
+//! A job gives its core up between two tasks when its client is closed, the core is to go, or it is
+//! another's turn ([`task_done`](Scheduler::task_done)). If the next task can stand alone the job
+//! goes on later; otherwise it may keep the core for some time, and is then ended.
 
 use super::queue::{List, Slab};
 use super::seat::{Core, State};
@@ -49,6 +53,23 @@ struct Job<T> {
     waits: u32,
     stage: Stage,
     failed: bool,
+    /// The task to begin with.
+    next: u32,
+    /// Time on cores so far.
+    busy_ns: u64,
+}
+
+/// What else needs a core whose job has more tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contest {
+    /// Nothing.
+    None,
+    /// Another job.
+    Turn,
+    /// The core is to go.
+    Leaving,
+    /// Nothing, but the job's client is being closed.
+    Closing,
 }
 
 #[derive(Debug)]
@@ -132,11 +153,25 @@ impl<T> Scheduler<T> {
         self.clients.get(id.0).map_or(0, |client| client.jobs)
     }
 
-    /// What a client has used.
-    pub fn usage_of(&self, id: ClientId) -> Usage {
-        self.clients
+    /// What a client has used until `now`, running jobs included.
+    pub fn usage_of(&self, id: ClientId, now: u64) -> Usage {
+        let mut usage = self
+            .clients
             .get(id.0)
-            .map_or(Usage::default(), |client| client.usage)
+            .map_or(Usage::default(), |client| client.usage);
+        for core in &self.cores {
+            let State::Running(job) = core.state else {
+                continue;
+            };
+            if self
+                .jobs
+                .get(job.0)
+                .is_some_and(|job| job.spec.client == id)
+            {
+                usage.busy_ns += now.saturating_sub(core.job_started);
+            }
+        }
+        usage
     }
 
     /// Sets slots aside for `jobs` jobs of a client that may have `limit` at most; false if there
@@ -187,6 +222,8 @@ impl<T> Scheduler<T> {
             waits: spec.waits,
             stage: Stage::Waiting,
             failed: false,
+            next: 0,
+            busy_ns: 0,
         };
         let id = JobId(self.jobs.insert(job).map_err(|job| job.token)?);
         client.jobs += 1;
@@ -218,17 +255,22 @@ impl<T> Scheduler<T> {
         Release::Ready
     }
 
+    /// Puts a job into its client's queue: at the end, or if it has begun at the head.
     fn enqueue(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(id.0) else {
             return;
         };
         job.stage = Stage::Ready;
-        let spec = job.spec;
+        let (spec, begun) = (job.spec, job.next > 0);
         let Some(client) = self.clients.get_mut(spec.client.0) else {
             return;
         };
-        self.jobs
-            .push(&mut client.queues[spec.priority as usize], id.0);
+        let queue = &mut client.queues[spec.priority as usize];
+        if begun {
+            self.jobs.push_front(queue, id.0);
+        } else {
+            self.jobs.push(queue, id.0);
+        }
         if !client.active {
             client.active = true;
             // Whoever was idle has no claim to the time it did not use.
@@ -284,9 +326,14 @@ impl<T> Scheduler<T> {
         matches!(self.cores[core].state, State::Idle | State::Absent)
     }
 
-    /// What a core has done.
-    pub fn usage_of_core(&self, core: usize) -> Usage {
-        self.cores[core].usage
+    /// What a core has done until `now`.
+    pub fn usage_of_core(&self, core: usize, now: u64) -> Usage {
+        let this = &self.cores[core];
+        let mut usage = this.usage;
+        if let State::Running(_) = this.state {
+            usage.busy_ns += now.saturating_sub(this.job_started);
+        }
+        usage
     }
 
     /// The client whose address space the core's IOMMU holds.
@@ -315,14 +362,20 @@ impl<T> Scheduler<T> {
         }
     }
 
-    /// The best ready job for a core.
-    fn choose(&self, core: usize) -> Option<(Priority, ClientId, JobId)> {
+    /// The best ready job for a core, with its client's time used. Of the client of a job that the
+    /// core has, only more urgent ones count.
+    fn choose(
+        &self,
+        core: usize,
+        running: Option<Spec>,
+    ) -> Option<(Priority, u64, ClientId, JobId)> {
         let this = &self.cores[core];
         let mut best: Option<(Priority, u64, ClientId, JobId)> = None;
         for &id in self.active.iter() {
             let Some(client) = self.clients.get(id.0) else {
                 continue;
             };
+            let floor = running.filter(|spec| spec.client == id);
             let bonus = if this.attached == Some(id) {
                 SLICE_NS
             } else {
@@ -330,7 +383,9 @@ impl<T> Scheduler<T> {
             };
             let runtime = client.runtime.saturating_sub(bonus);
             for priority in [Priority::High, Priority::Normal, Priority::Low] {
-                if best.is_some_and(|(p, r, ..)| p > priority || p == priority && r <= runtime) {
+                if best.is_some_and(|(p, r, ..)| p > priority || p == priority && r <= runtime)
+                    || floor.is_some_and(|spec| spec.priority >= priority)
+                {
                     break;
                 }
                 let mut first = None;
@@ -356,7 +411,7 @@ impl<T> Scheduler<T> {
                 }
             }
         }
-        best.map(|(priority, _, client, job)| (priority, client, job))
+        best
     }
 
     /// Chooses a job for an idle core and takes both.
@@ -364,7 +419,7 @@ impl<T> Scheduler<T> {
         if self.cores[core].state != State::Idle || !self.cores[core].accepting {
             return None;
         }
-        let (priority, client, job) = self.choose(core)?;
+        let (priority, _, client, job) = self.choose(core, None)?;
         self.take_from_queue(client, priority, job);
         if let Some(job) = self.jobs.get_mut(job.0) {
             job.stage = Stage::OnCore;
@@ -421,62 +476,156 @@ impl<T> Scheduler<T> {
         self.cores[core].task
     }
 
-    /// The claimed job's first task was started at `now`.
-    pub fn started(&mut self, core: usize, now: u64) {
+    /// The claimed job is started at `now`. False if the core does not hold the job's address
+    /// space: then it must not be.
+    #[must_use]
+    pub fn started(&mut self, core: usize, now: u64) -> bool {
         let this = &mut self.cores[core];
-        if let State::Claimed(job) = this.state {
-            this.state = State::Running(job);
-            this.task = 0;
-            this.job_started = now;
-            this.task_started = now;
-            this.affinity = self.jobs.get(job.0).map_or(0, |job| job.spec.affinity);
+        let State::Claimed(id) = this.state else {
+            return false;
+        };
+        let Some(job) = self.jobs.get(id.0) else {
+            return false;
+        };
+        if this.attached != Some(job.spec.client) {
+            return false;
+        }
+        this.state = State::Running(id);
+        this.task = job.next;
+        this.job_started = now;
+        this.task_started = now;
+        this.contested = None;
+        this.counter = None;
+        this.counts = false;
+        this.affinity = job.spec.affinity;
+        true
+    }
+
+    /// What else needs the core of a job.
+    #[inline]
+    fn contest(&self, core: usize, spec: &Spec, now: u64) -> Contest {
+        let this = &self.cores[core];
+        match self.clients.get(spec.client.0) {
+            Some(client) if !client.closing => {}
+            _ => return Contest::Closing,
+        }
+        if !this.accepting {
+            return Contest::Leaving;
+        }
+        let ran = now.saturating_sub(this.job_started);
+        if ran < SLICE_NS || self.active.is_empty() {
+            return Contest::None;
+        }
+        self.turn(core, spec, ran)
+    }
+
+    /// Whether it is another job's turn on the core of a job that `ran` for some time.
+    #[inline(never)]
+    fn turn(&self, core: usize, spec: &Spec, ran: u64) -> Contest {
+        let this = &self.cores[core];
+        let Some(client) = self.clients.get(spec.client.0) else {
+            return Contest::Closing;
+        };
+        let used = (client.runtime + ran).saturating_sub(this.charged);
+        match self.choose(core, Some(*spec)) {
+            Some((priority, runtime, ..))
+                if priority > spec.priority
+                    || priority == spec.priority && runtime + SLICE_NS < used =>
+            {
+                Contest::Turn
+            }
+            _ => Contest::None,
         }
     }
 
-    /// The core's current task ended at `now`.
-    pub fn task_done(&mut self, core: usize, now: u64) -> Step {
-        let this = &mut self.cores[core];
-        let State::Running(job) = this.state else {
+    /// The core's current task, or its chain of tasks, ended at `now`. `alone` says whether a task
+    /// needs nothing that the tasks before it left in the core.
+    pub fn task_done(
+        &mut self,
+        core: usize,
+        now: u64,
+        patience: impl FnOnce() -> Patience,
+        alone: impl FnOnce(&T, u32) -> bool,
+    ) -> Step {
+        let State::Running(id) = self.cores[core].state else {
             return Step::Spurious;
         };
-        let tasks = self.jobs.get(job.0).map_or(0, |job| job.spec.tasks);
-        if this.task + 1 < tasks {
-            this.task += 1;
-            this.task_started = now;
-            Step::Task(this.task)
+        let Some(job) = self.jobs.get(id.0) else {
+            return Step::Spurious;
+        };
+        let next = self.cores[core].task + 1;
+        if job.spec.chained || next >= job.spec.tasks {
+            return Step::Done;
+        }
+        let contest = self.contest(core, &job.spec, now);
+        let this = &mut self.cores[core];
+        if contest == Contest::None {
+            this.contested = None;
+        } else if contest == Contest::Closing {
+            return Step::Stop;
         } else {
-            Step::Done
+            let since = *this.contested.get_or_insert(now);
+            if alone(&job.token, next) {
+                self.book(core, id, now);
+                if let Some(job) = self.jobs.get_mut(id.0) {
+                    job.next = next;
+                }
+                self.cores[core].state = State::Idle;
+                self.enqueue(id);
+                return Step::Yield;
+            }
+            let limit = match contest {
+                Contest::Leaving => patience().to_leave(),
+                _ => patience().to_share(),
+            };
+            if now.saturating_sub(since) >= limit {
+                return Step::Stop;
+            }
+        }
+        this.task = next;
+        this.task_started = now;
+        Step::Task(next)
+    }
+
+    /// Books the time that a job had a core.
+    fn book(&mut self, core: usize, id: JobId, now: u64) {
+        let this = &mut self.cores[core];
+        let busy_ns = match this.state {
+            State::Running(_) | State::Recovering(_) => now.saturating_sub(this.job_started),
+            _ => 0,
+        };
+        this.usage.busy_ns += busy_ns;
+        let charged = core::mem::take(&mut this.charged);
+        let Some(job) = self.jobs.get_mut(id.0) else {
+            return;
+        };
+        job.busy_ns += busy_ns;
+        if let Some(client) = self.clients.get_mut(job.spec.client.0) {
+            client.runtime = (client.runtime + busy_ns).saturating_sub(charged);
+            client.usage.busy_ns += busy_ns;
         }
     }
 
     /// The core's job has ended, well or not: frees both.
     pub fn finish(&mut self, core: usize, now: u64) -> Option<Finished<T>> {
-        let this = &mut self.cores[core];
-        let (job, ran) = match this.state {
+        let (id, ran) = match self.cores[core].state {
             State::Claimed(job) => (job, false),
             State::Running(job) | State::Recovering(job) => (job, true),
             State::Absent | State::Idle | State::Reserved => return None,
         };
+        self.book(core, id, now);
+        let this = &mut self.cores[core];
         this.state = State::Idle;
-        let busy_ns = if ran {
-            now.saturating_sub(this.job_started)
-        } else {
-            0
-        };
-        this.usage.busy_ns += busy_ns;
         this.usage.jobs += u64::from(ran);
-        let charged = this.charged;
-        let job = self.jobs.remove(job.0)?;
+        let job = self.jobs.remove(id.0)?;
         if let Some(client) = self.clients.get_mut(job.spec.client.0) {
             client.jobs -= 1;
-            client.runtime = (client.runtime + busy_ns).saturating_sub(charged);
-            client.estimate = (client.estimate * 7 + busy_ns) / 8;
-            client.usage.busy_ns += busy_ns;
+            client.estimate = (client.estimate * 7 + job.busy_ns) / 8;
             client.usage.jobs += 1;
         }
         Some(Finished {
             token: job.token,
-            busy_ns,
+            busy_ns: job.busy_ns,
         })
     }
 
@@ -521,18 +670,27 @@ impl<T> Scheduler<T> {
     }
 
     fn cancel_ready(&mut self, unwanted: impl Fn(&Spec) -> bool) {
-        loop {
-            let found = self
-                .jobs
-                .iter()
-                .find(|(_, job)| job.stage == Stage::Ready && unwanted(&job.spec))
-                .map(|(id, job)| (id, job.spec));
-            let Some((id, spec)) = found else { return };
-            self.take_from_queue(spec.client, spec.priority, JobId(id));
-            if let Some(job) = self.jobs.get_mut(id) {
-                job.stage = Stage::Cancelled;
+        let mut at = 0;
+        while let Some(&id) = self.active.get(at) {
+            let Some(client) = self.clients.get_mut(id.0) else {
+                at += 1;
+                continue;
+            };
+            for queue in &mut client.queues {
+                self.jobs.sift(queue, &mut self.cancelled, |job| {
+                    let cancel = unwanted(&job.spec);
+                    if cancel {
+                        job.stage = Stage::Cancelled;
+                    }
+                    cancel
+                });
             }
-            self.jobs.push(&mut self.cancelled, id);
+            if client.idle() {
+                client.active = false;
+                self.active.remove(at);
+            } else {
+                at += 1;
+            }
         }
     }
 
@@ -544,17 +702,57 @@ impl<T> Scheduler<T> {
             .map(|(_, job)| &job.token)
     }
 
-    /// How the core's current task stands against a budget of `budget_ns` for each task.
-    pub fn overdue(&self, core: usize, now: u64, budget_ns: u64) -> Overdue {
-        let this = &self.cores[core];
-        let State::Running(job) = this.state else {
+    /// How the core's current task stands against its budget, or its chain of tasks against theirs.
+    /// `counter` is what the hardware's task counter says: while it moves, each task of a chain has
+    /// a budget of its own; on hardware where it does not, there is one for the chain.
+    pub fn overdue(&mut self, core: usize, now: u64, patience: Patience, counter: u32) -> Overdue {
+        let State::Running(id) = self.cores[core].state else {
             return Overdue::Idle;
         };
+        let Some(job) = self.jobs.get(id.0) else {
+            return Overdue::Idle;
+        };
+        let chained = job.spec.chained;
+        let contest = match chained {
+            true => self.contest(core, &job.spec, now),
+            false => Contest::None,
+        };
+        let this = &mut self.cores[core];
+        let mut limit = patience.task_ns;
+        if chained {
+            match this.counter.replace(counter) {
+                Some(before) if before != counter => {
+                    this.counts = true;
+                    this.task_started = now;
+                }
+                _ => {}
+            }
+            if !this.counts {
+                limit = patience.chain_ns.max(patience.task_ns);
+            }
+        }
         let used = now.saturating_sub(this.task_started);
-        if used >= budget_ns {
-            Overdue::Now(job)
-        } else {
-            Overdue::After(budget_ns - used)
+        if used >= limit {
+            return Overdue::Now(id);
+        }
+        let mut left = limit - used;
+        // A chain has no place to stop: it is let go on for as long as a task.
+        if matches!(contest, Contest::Closing | Contest::Leaving) {
+            let waited = now.saturating_sub(*this.contested.get_or_insert(now));
+            if waited >= patience.to_leave() {
+                return Overdue::Taken(id);
+            }
+            left = left.min(patience.to_leave() - waited);
+        }
+        Overdue::After(left)
+    }
+
+    /// Takes a core from a job that was claimed and cannot be started at `now`.
+    pub fn revoke(&mut self, core: usize, now: u64) {
+        let this = &mut self.cores[core];
+        if let State::Claimed(job) = this.state {
+            this.job_started = now;
+            this.state = State::Recovering(job);
         }
     }
 

@@ -22,8 +22,15 @@ pub(super) struct Core {
     pub(super) attached: Option<ClientId>,
     pub(super) affinity: u32,
     pub(super) task: u32,
+    /// When the job got the core, and when its current task began.
     pub(super) job_started: u64,
     pub(super) task_started: u64,
+    /// Since when something else needs the core that the job has.
+    pub(super) contested: Option<u64>,
+    /// What the task counter said when it was looked at last, and whether it has moved since the
+    /// start.
+    pub(super) counter: Option<u32>,
+    pub(super) counts: bool,
     pub(super) charged: u64,
     pub(super) usage: Usage,
 }
@@ -39,6 +46,9 @@ impl Core {
             task: 0,
             job_started: 0,
             task_started: 0,
+            contested: None,
+            counter: None,
+            counts: false,
             charged: 0,
             usage: Usage {
                 busy_ns: 0,

@@ -42,6 +42,29 @@ pub struct Spec {
     pub waits: u32,
     /// Number of its tasks.
     pub tasks: u32,
+    /// Whether one start runs all its tasks.
+    pub chained: bool,
+}
+
+/// How long a core waits, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a task to end.
+    pub task_ns: u64,
+    /// For a chain of tasks to end that do not show their progress.
+    pub chain_ns: u64,
+}
+
+impl Patience {
+    /// For a job that cannot be interrupted, when the core is to go or its client is.
+    pub(super) fn to_leave(self) -> u64 {
+        self.task_ns
+    }
+
+    /// For a job that cannot be interrupted, when it is another client's turn.
+    pub(super) fn to_share(self) -> u64 {
+        self.task_ns.saturating_mul(4)
+    }
 }
 
 /// What a client has used so far.
@@ -73,6 +96,10 @@ pub enum Step {
     Task(u32),
     /// It was the last task: call [`finish`](super::schedule::Scheduler::finish).
     Done,
+    /// The job is back in its queue, to go on with its next task later. The core is idle.
+    Yield,
+    /// The job must not go on: call [`finish`](super::schedule::Scheduler::finish).
+    Stop,
 }
 
 /// A job's answer to one thing less to wait for.
@@ -104,4 +131,6 @@ pub enum Overdue {
     After(u64),
     /// The budget is used up.
     Now(JobId),
+    /// The job is within its budget, but the core is needed and it does not let go.
+    Taken(JobId),
 }

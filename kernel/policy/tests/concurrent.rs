@@ -52,11 +52,18 @@ fn submit(shared: &Shared, token: u32, waits: u32) -> JobId {
             affinity: 0,
             waits,
             tasks: 1,
+            chained: false,
         };
         assert!(driver.sched.promise(driver.client, 1, 4));
         driver.sched.submit(spec, token).unwrap()
     })
 }
+
+/// One nanosecond a task.
+const PATIENCE: Patience = Patience {
+    task_ns: 1,
+    chain_ns: 1,
+};
 
 /// Claims, prepares without the lock, and starts.
 fn launch(shared: &Shared, core: usize) -> bool {
@@ -68,20 +75,22 @@ fn launch(shared: &Shared, core: usize) -> bool {
         assert!(driver.sched.claim(core).is_none());
         assert!(!driver.sched.reserve(core));
         driver.sched.set_attached(core, Some(claim.client));
-        driver.sched.started(core, 0);
+        assert!(driver.sched.started(core, 0));
     });
     true
 }
 
 /// A completion interrupt; returns whether it was one.
 fn interrupt(shared: &Shared, core: usize) -> bool {
-    with(shared, |driver| match driver.sched.task_done(core, 1) {
-        Step::Spurious => false,
-        Step::Task(_) => panic!("jobs have one task"),
-        Step::Done => {
-            let finished = driver.sched.finish(core, 1).unwrap();
-            driver.ended.push((finished.token, true));
-            true
+    with(shared, |driver| {
+        match driver.sched.task_done(core, 1, || PATIENCE, |_, _| true) {
+            Step::Spurious => false,
+            Step::Task(_) | Step::Yield | Step::Stop => panic!("jobs have one task"),
+            Step::Done => {
+                let finished = driver.sched.finish(core, 1).unwrap();
+                driver.ended.push((finished.token, true));
+                true
+            }
         }
     })
 }
@@ -89,7 +98,8 @@ fn interrupt(shared: &Shared, core: usize) -> bool {
 /// The watchdog, for which every task is overdue.
 fn watchdog(shared: &Shared, core: usize) {
     let ours = with(shared, |driver| {
-        matches!(driver.sched.overdue(core, 9, 1), Overdue::Now(_)) && driver.sched.recover(core)
+        matches!(driver.sched.overdue(core, 9, PATIENCE, 0), Overdue::Now(_))
+            && driver.sched.recover(core)
     });
     if ours {
         // Here the driver resets the core.

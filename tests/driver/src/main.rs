@@ -14,7 +14,7 @@ mod task;
 use std::process::ExitCode;
 
 /// Cases that run only when they are named: they need a board with options of their own.
-const ON_REQUEST: &[&str] = &["pool_alone", "two_gigabytes"];
+const ON_REQUEST: &[&str] = &["pool_alone", "two_gigabytes", "attach_fails"];
 
 /// Complaints of the kernel so far.
 fn complaints() -> usize {

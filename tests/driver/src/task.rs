@@ -148,6 +148,8 @@ const LIST: [u64; WORDS] = [
 const INPUT_WORD: usize = 20;
 const WEIGHTS_WORD: usize = 29;
 pub const OUTPUT_WORD: usize = 57;
+/// Place of the next task's address, and after it of its amount.
+pub const LINK_WORD: usize = 122;
 const BIAS_WORD: usize = 110;
 
 /// The list for given device addresses.

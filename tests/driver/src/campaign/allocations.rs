@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use ferrite_uapi::{drm, ferrite};
 
 use super::works;
-use crate::cases::{Fail, Jobs, Rig, bound};
+use crate::cases::{Fail, Jobs, Rig, bound, submission, sync};
 use crate::device::{Device, ioctl};
 
 /// More places than any call has.
@@ -104,30 +104,23 @@ impl<'a> Scene<'a> {
     }
 
     fn submit_extended(&self, device: &Device) {
-        let list: Vec<ferrite::Job> = self
-            .jobs
-            .jobs
-            .iter()
-            .map(|plain| ferrite::Job {
-                tasks: plain.tasks,
-                in_bo_handles: plain.in_bo_handles,
-                out_bo_handles: plain.out_bo_handles,
-                task_count: plain.task_count,
-                task_struct_size: plain.task_struct_size,
-                in_bo_handle_count: plain.in_bo_handle_count,
-                out_bo_handle_count: plain.out_bo_handle_count,
-                ..ferrite::Job::default()
-            })
-            .collect();
+        let list = self.jobs.all_extended();
+        let [before, after] = self.syncobjs.map(sync);
+        // Of the timeline: a link must be allocated.
+        let after = [
+            after,
+            ferrite::Sync {
+                flags: ferrite::SYNC_TIMELINE,
+                point: 7,
+                ..after
+            },
+        ];
         let mut arg = ferrite::Submit {
-            jobs: list.as_ptr() as u64,
-            job_count: list.len() as u32,
-            job_struct_size: size_of::<ferrite::Job>() as u32,
-            in_syncobjs: self.syncobjs[..1].as_ptr() as u64,
-            in_syncobj_count: 1,
-            out_syncobjs: self.syncobjs[1..].as_ptr() as u64,
-            out_syncobj_count: 1,
-            ..ferrite::Submit::default()
+            in_syncs: &raw const before as u64,
+            in_sync_count: 1,
+            out_syncs: after.as_ptr() as u64,
+            out_sync_count: 2,
+            ..submission(&list)
         };
         let _ = ioctl(device, ferrite::IOCTL_SUBMIT, &mut arg);
     }

@@ -4,8 +4,8 @@ use std::os::fd::AsRawFd;
 
 use ferrite_uapi::{drm, ferrite, rocket};
 
-use super::rig::{Fail, Jobs, Rig, check};
-use crate::device::{Device, ioctl, now};
+use super::rig::{Fail, Jobs, Rig, check, submission, sync};
+use crate::device::{Device, FINI_BO, SUBMIT, ioctl, now};
 use crate::task;
 
 type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
@@ -44,34 +44,42 @@ pub const CASES: &[Entry] = &[
         fair_shares,
     ),
     (
+        "unknown_tails",
+        "F15: what the driver does not know of a longer struct must be zero",
+        unknown_tails,
+    ),
+    (
+        "wait_out_of_order",
+        "F16: the end of a submission that has not run is waited for, whatever ended since",
+        wait_out_of_order,
+    ),
+    (
+        "timeline_points",
+        "F18: submissions wait for points of timelines, and signal them",
+        timeline_points,
+    ),
+    (
+        "activity_is_private",
+        "F18: what the cores do for others is not told without CAP_PERFMON",
+        activity_is_private,
+    ),
+    (
+        "chain",
+        "the tasks of a chained job are run by one start and end with one interrupt",
+        chain,
+    ),
+    (
+        "chain_that_hangs",
+        "a chain that hangs names the task that it had reached",
+        chain_that_hangs,
+    ),
+    ("ranges", "a part of a buffer can be handed over", ranges),
+    (
         "bad_extensions",
         "what makes no sense is refused",
         bad_extensions,
     ),
 ];
-
-fn job(jobs: &Jobs, index: usize) -> ferrite::Job {
-    let plain = jobs.jobs[index];
-    ferrite::Job {
-        tasks: plain.tasks,
-        in_bo_handles: plain.in_bo_handles,
-        out_bo_handles: plain.out_bo_handles,
-        task_count: plain.task_count,
-        task_struct_size: plain.task_struct_size,
-        in_bo_handle_count: plain.in_bo_handle_count,
-        out_bo_handle_count: plain.out_bo_handle_count,
-        ..ferrite::Job::default()
-    }
-}
-
-fn submission(jobs: &[ferrite::Job]) -> ferrite::Submit {
-    ferrite::Submit {
-        jobs: jobs.as_ptr() as u64,
-        job_count: jobs.len() as u32,
-        job_struct_size: size_of::<ferrite::Job>() as u32,
-        ..ferrite::Submit::default()
-    }
-}
 
 fn wait(device: &Device, number: u64) -> Result<ferrite::Wait, i32> {
     let mut wait = ferrite::Wait {
@@ -118,8 +126,13 @@ fn query() -> Result<(), Fail> {
     };
     ioctl(&device, ferrite::IOCTL_QUERY, &mut short)?;
     check(
-        cores == info.cores && short.size == 4,
-        "a short query differs",
+        cores == info.cores && short.size as usize == size_of::<ferrite::DeviceInfo>(),
+        format!("a short query differs: {short:?}"),
+    )?;
+    let other = ask::<ferrite::DeviceInfo>(&device, ferrite::QUERY_DEVICE, 1).err();
+    check(
+        other == Some(libc::EINVAL),
+        format!("another device gave {other:?}"),
     )
 }
 
@@ -203,7 +216,7 @@ fn wait_tells_the_result() -> Result<(), Fail> {
         &[rig.activations.handle],
     );
     plain.add(vec![rig.task()], &[rig.activations.handle], &[]);
-    let list: Vec<ferrite::Job> = (0..3).map(|index| job(&plain, index)).collect();
+    let list = plain.all_extended();
     let mut good = submission(&list[..1]);
     ioctl(&device, ferrite::IOCTL_SUBMIT, &mut good)?;
     let mut bad = submission(&list);
@@ -237,7 +250,7 @@ fn explicit_dependencies() -> Result<(), Fail> {
     // The third shares a buffer with the second, and does not wait for it.
     plain.add(vec![rig.task()], &rig.inputs(), &[other.handle]);
     let after = [0u32];
-    let mut list: Vec<ferrite::Job> = (0..3).map(|index| job(&plain, index)).collect();
+    let mut list = plain.all_extended();
     list[1].after = after.as_ptr() as u64;
     list[1].after_count = 1;
     let mut arg = submission(&list);
@@ -275,7 +288,7 @@ fn core_mask() -> Result<(), Fail> {
         .map(|index| ferrite::Job {
             cores: 1 << last,
             affinity: 1,
-            ..job(&plain, index)
+            ..plain.extended(index)
         })
         .collect();
     let mut arg = submission(&list);
@@ -284,15 +297,19 @@ fn core_mask() -> Result<(), Fail> {
     let after: ferrite::CoreInfo = ask(&device, ferrite::QUERY_CORE, last)?;
     let ran = after.jobs - before.jobs;
     check(ran == 4, format!("{ran} of 4 jobs ran on core {last}"))?;
-    let nowhere = [ferrite::Job {
-        cores: 1 << 31,
-        ..list[0]
-    }];
-    let result = ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submission(&nowhere));
-    check(
-        result == Err(libc::ENODEV),
-        format!("a core that is not there gave {result:?}"),
-    )
+    for (cores, error) in [
+        (1 << 3, libc::ENODEV),
+        (1 << 31, libc::EINVAL),
+        (0x81, libc::EINVAL),
+    ] {
+        let nowhere = [ferrite::Job { cores, ..list[0] }];
+        let result = ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submission(&nowhere));
+        check(
+            result == Err(error),
+            format!("cores {cores:#x} gave {result:?}"),
+        )?;
+    }
+    Ok(())
 }
 
 fn syncobj(device: &Device) -> Result<u32, i32> {
@@ -309,16 +326,17 @@ fn syncobjs() -> Result<(), Fail> {
     let mut plain = Jobs::new();
     plain.add(vec![rig.endless()], &rig.inputs(), &[]);
     plain.add(vec![rig.task()], &rig.inputs(), &[other.handle]);
-    let (out_first, out_second) = ([first], [second]);
-    let one = [job(&plain, 0)];
+    let (out_first, out_second) = ([sync(first)], [sync(second)]);
+    let handles = [second];
+    let one = [plain.extended(0)];
     let mut arg = submission(&one);
-    arg.out_syncobjs = out_first.as_ptr() as u64;
-    arg.out_syncobj_count = 1;
+    arg.out_syncs = out_first.as_ptr() as u64;
+    arg.out_sync_count = 1;
     // Nothing is there to wait for yet.
-    let early = [job(&plain, 1)];
+    let early = [plain.extended(1)];
     let mut empty = submission(&early);
-    empty.in_syncobjs = out_second.as_ptr() as u64;
-    empty.in_syncobj_count = 1;
+    empty.in_syncs = out_second.as_ptr() as u64;
+    empty.in_sync_count = 1;
     let result = ioctl(&device, ferrite::IOCTL_SUBMIT, &mut empty);
     check(
         result == Err(libc::ENOENT),
@@ -326,13 +344,13 @@ fn syncobjs() -> Result<(), Fail> {
     )?;
     ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg)?;
     let mut then = submission(&early);
-    then.in_syncobjs = out_first.as_ptr() as u64;
-    then.in_syncobj_count = 1;
-    then.out_syncobjs = out_second.as_ptr() as u64;
-    then.out_syncobj_count = 1;
+    then.in_syncs = out_first.as_ptr() as u64;
+    then.in_sync_count = 1;
+    then.out_syncs = out_second.as_ptr() as u64;
+    then.out_sync_count = 1;
     ioctl(&device, ferrite::IOCTL_SUBMIT, &mut then)?;
     let mut signalled = drm::SyncobjWait {
-        handles: out_second.as_ptr() as u64,
+        handles: handles.as_ptr() as u64,
         timeout_nsec: now() + Rig::PATIENCE * 1_000_000,
         count_handles: 1,
         ..drm::SyncobjWait::default()
@@ -374,7 +392,7 @@ fn fair_shares() -> Result<(), Fail> {
                 &[rig.activations.handle],
             );
         }
-        let list: Vec<ferrite::Job> = (0..count).map(|index| job(&plain, index)).collect();
+        let list = plain.all_extended();
         let mut arg = submission(&list);
         arg.flags = ferrite::SUBMIT_EXPLICIT;
         ioctl(device, ferrite::IOCTL_SUBMIT, &mut arg)?;
@@ -411,7 +429,7 @@ fn bad_extensions() -> Result<(), Fail> {
     let mut plain = Jobs::new();
     plain.add(vec![rig.task()], &rig.inputs(), &[rig.activations.handle]);
     let own = [0u32];
-    let good = job(&plain, 0);
+    let good = plain.extended(0);
     let bad = [
         ferrite::Job {
             after: own.as_ptr() as u64,
@@ -419,11 +437,16 @@ fn bad_extensions() -> Result<(), Fail> {
             ..good
         },
         ferrite::Job {
-            reserved: 1,
+            flags: 1 << 31,
             ..good
         },
         ferrite::Job {
-            task_struct_size: size_of::<rocket::Task>() as u32 - 1,
+            task_struct_size: size_of::<rocket::Task>() as u32 - 4,
+            ..good
+        },
+        // Tasks that do not say what completes them.
+        ferrite::Job {
+            task_struct_size: size_of::<rocket::Task>() as u32,
             ..good
         },
     ];
@@ -446,6 +469,424 @@ fn bad_extensions() -> Result<(), Fail> {
         check(
             result == Err(libc::EINVAL),
             format!("flags {flags:#x}, priority {priority} gave {result:?}"),
+        )?;
+    }
+    rig.check_works()
+}
+
+/// Calls with an argument of a kernel that knows eight bytes more.
+fn longer<T: Copy>(device: &Device, number: u32, arg: T, tail: u64) -> Result<(), i32> {
+    #[repr(C)]
+    struct Longer<T> {
+        arg: T,
+        tail: u64,
+    }
+    let mut longer = Longer { arg, tail };
+    let size = size_of::<Longer<T>>() as u32;
+    ioctl(device, number & !(0x3fff << 16) | size << 16, &mut longer)
+}
+
+fn unknown_tails() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let mut plain = Jobs::new();
+    plain.add(vec![rig.task()], &rig.inputs(), &[rig.activations.handle]);
+    // Elements of arrays: a job of 72 bytes, of either call.
+    #[repr(C)]
+    struct Longer<T> {
+        known: T,
+        tail: u64,
+    }
+    for (tail, expected) in [(0, Ok(())), (1 << 40, Err(libc::E2BIG))] {
+        let own = [Longer {
+            known: plain.extended(0),
+            tail,
+        }];
+        let mut arg = ferrite::Submit {
+            jobs: own.as_ptr() as u64,
+            job_count: 1,
+            job_struct_size: size_of_val(&own[0]) as u32,
+            ..ferrite::Submit::default()
+        };
+        let result = ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg);
+        check(result == expected, format!("a job of 72 bytes: {result:?}"))?;
+        let theirs = [Longer {
+            known: plain.jobs[0],
+            tail,
+        }];
+        let mut arg = rocket::Submit {
+            jobs: theirs.as_ptr() as u64,
+            job_count: 1,
+            job_struct_size: size_of_val(&theirs[0]) as u32,
+            reserved: 0,
+        };
+        let result = ioctl(&device, SUBMIT, &mut arg);
+        check(
+            result == expected,
+            format!("mainline's job of 48 bytes: {result:?}"),
+        )?;
+        let tasks = [Longer {
+            known: ferrite::Task {
+                regcmd: rig.task().regcmd,
+                regcmd_count: rig.task().regcmd_count,
+                int_mask: ferrite::COMPLETION_DPU,
+                flags: 0,
+            },
+            tail,
+        }];
+        let jobs = [ferrite::Job {
+            tasks: tasks.as_ptr() as u64,
+            task_struct_size: size_of_val(&tasks[0]) as u32,
+            ..plain.extended(0)
+        }];
+        let result = ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submission(&jobs));
+        check(
+            result == expected,
+            format!("a task of 24 bytes: {result:?}"),
+        )?;
+        // Arguments.
+        let info = ferrite::BufferInfo {
+            handle: rig.constants.handle,
+            ..ferrite::BufferInfo::default()
+        };
+        let result = longer(&device, ferrite::IOCTL_BUFFER_INFO, info, tail);
+        check(result == expected, format!("a longer argument: {result:?}"))?;
+        let fini = rocket::FiniBo {
+            handle: rig.constants.handle,
+            reserved: 0,
+        };
+        let result = longer(&device, FINI_BO, fini, tail);
+        check(
+            result == expected,
+            format!("a longer argument of mainline's: {result:?}"),
+        )?;
+    }
+    // Flags and fields that are not known.
+    let info = &mut ferrite::BufferInfo {
+        handle: rig.constants.handle,
+        flags: 1,
+        ..ferrite::BufferInfo::default()
+    };
+    let finish = &mut ferrite::Finish {
+        handle: rig.constants.handle,
+        flags: 1,
+        ..ferrite::Finish::default()
+    };
+    let wait = &mut ferrite::Wait {
+        number: 1,
+        flags: 1,
+        ..ferrite::Wait::default()
+    };
+    let results = [
+        ioctl(&device, ferrite::IOCTL_BUFFER_INFO, info),
+        ioctl(&device, ferrite::IOCTL_FINISH, finish),
+        ioctl(&device, ferrite::IOCTL_WAIT, wait),
+    ];
+    check(
+        results.iter().all(|result| *result == Err(libc::EINVAL)),
+        format!("unknown flags gave {results:?}"),
+    )?;
+    rig.check_works()
+}
+
+fn wait_out_of_order() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let outputs = [device.buffer(4096)?, device.buffer(4096)?];
+    let info: ferrite::DeviceInfo = ask(&device, ferrite::QUERY_DEVICE, 0)?;
+    let first = 1 << info.cores.trailing_zeros();
+    check(info.cores != first, "one core is not enough")?;
+    let mut plain = Jobs::new();
+    // On the first core: what takes long, and what comes after.
+    plain.add(vec![rig.task(); 400], &rig.inputs(), &[outputs[0].handle]);
+    plain.add(vec![rig.task()], &rig.inputs(), &[outputs[0].handle]);
+    // On the others.
+    plain.add(vec![rig.task()], &rig.inputs(), &[]);
+    let on = |index: usize, cores| {
+        [ferrite::Job {
+            cores,
+            ..plain.extended(index)
+        }]
+    };
+    let long = on(0, first);
+    ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submission(&long))?;
+    let late = on(1, first);
+    let mut last = submission(&late);
+    ioctl(&device, ferrite::IOCTL_SUBMIT, &mut last)?;
+    let short = on(2, info.cores & !first);
+    let mut end = 0;
+    for _ in 0..ferrite::RESULTS + 2 {
+        let mut arg = submission(&short);
+        ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg)?;
+        end = arg.number;
+    }
+    wait(&device, end)?;
+    let mut poll = ferrite::Wait {
+        number: last.number,
+        ..ferrite::Wait::default()
+    };
+    let result = ioctl(&device, ferrite::IOCTL_WAIT, &mut poll);
+    check(
+        result == Err(libc::EBUSY),
+        format!("a submission that waits: {result:?}"),
+    )?;
+    let ended = wait(&device, last.number)?;
+    check(ended.error == 0, format!("{ended:?}"))?;
+    // Those that have ended long ago are forgotten.
+    let forgotten = wait(&device, last.number + 1).err();
+    check(
+        forgotten == Some(libc::ENOENT),
+        format!("a submission of long ago: {forgotten:?}"),
+    )?;
+    rig.check_works()
+}
+
+fn timeline_points() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let handle = syncobj(&device)?;
+    let at = |point| {
+        [ferrite::Sync {
+            handle,
+            flags: ferrite::SYNC_TIMELINE,
+            point,
+        }]
+    };
+    let mut plain = Jobs::new();
+    plain.add(vec![rig.endless()], &rig.inputs(), &[]);
+    plain.add(vec![rig.task()], &rig.inputs(), &[]);
+    let (bad, good) = ([plain.extended(0)], [plain.extended(1)]);
+    let (one, two) = (at(1), at(2));
+    let submit = |job: &[ferrite::Job; 1], before: &[ferrite::Sync], after: &[ferrite::Sync]| {
+        let mut arg = ferrite::Submit {
+            in_syncs: before.as_ptr() as u64,
+            in_sync_count: before.len() as u32,
+            out_syncs: after.as_ptr() as u64,
+            out_sync_count: after.len() as u32,
+            ..submission(job)
+        };
+        ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg).map(|()| arg.number)
+    };
+    let early = submit(&good, &one, &[]);
+    check(
+        early == Err(libc::ENOENT),
+        format!("a point that nothing will reach: {early:?}"),
+    )?;
+    for wrong in [
+        ferrite::Sync { flags: 0, ..one[0] },
+        ferrite::Sync { point: 0, ..one[0] },
+    ] {
+        let result = submit(&good, &[], &[wrong]);
+        check(
+            result == Err(libc::EINVAL),
+            format!("{wrong:?} gave {result:?}"),
+        )?;
+    }
+    let fine = submit(&good, &[], &one)?;
+    let hung = submit(&bad, &one, &two)?;
+    let after_one = submit(&good, &one, &[])?;
+    let after_two = submit(&good, &two, &[])?;
+    let ends = [fine, hung, after_one, after_two].map(|number| wait(&device, number));
+    let errors = ends.map(|end| end.map(|end| end.error as i32));
+    check(
+        errors == [Ok(0), Ok(libc::ETIMEDOUT), Ok(0), Ok(libc::ECANCELED)],
+        format!("the jobs ended with {errors:?}"),
+    )?;
+    rig.check_works()
+}
+
+fn activity_is_private() -> Result<(), Fail> {
+    let device = Device::open()?;
+    Rig::new(&device)?.run_job(1)?;
+    let all = |device: &Device| -> Result<Vec<ferrite::CoreInfo>, i32> {
+        let info: ferrite::DeviceInfo = ask(device, ferrite::QUERY_DEVICE, 0)?;
+        (0..32)
+            .filter(|core| info.cores & 1 << core != 0)
+            .map(|core| ask(device, ferrite::QUERY_CORE, core))
+            .collect()
+    };
+    let told = all(&device)?;
+    check(
+        told.iter()
+            .all(|core| core.flags & ferrite::CORE_ACTIVITY != 0)
+            && told.iter().any(|core| core.busy_ns > 0),
+        format!("root is not told: {told:?}"),
+    )?;
+    // SAFETY: There are no other threads.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: Gives up all capabilities with the user id; the child ends here.
+        unsafe {
+            let plain = libc::setuid(65534) == 0
+                && all(&device).is_ok_and(|cores| {
+                    cores.iter().all(|core| {
+                        (core.flags, core.busy_ns, core.jobs, core.resets) == (0, 0, 0, 0)
+                            && core.version != 0
+                    })
+                });
+            libc::_exit(i32::from(!plain))
+        }
+    }
+    let mut status = 0;
+    // SAFETY: The child is ours; `status` is valid for writes.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    check(status == 0, "another user is told")
+}
+
+/// Puts `count` copies of the convolution into a buffer, each of which links to the next, and
+/// returns the chain as a job's tasks.
+fn linked(
+    rig: &Rig<'_>,
+    list: &crate::device::Buffer<'_>,
+    count: u32,
+) -> Result<Vec<rocket::Task>, Fail> {
+    const STRIDE: u32 = 1024;
+    let words = task::WORDS as u32;
+    let mut tasks = Vec::new();
+    for index in 0..count {
+        let mut commands = task::commands(rig.activations.address, rig.constants.address);
+        if index + 1 < count {
+            let next = list.address + (index + 1) * STRIDE;
+            commands[task::LINK_WORD] |= u64::from(next) << 16;
+            commands[task::LINK_WORD + 1] |= u64::from(words.div_ceil(2) - 1) << 16;
+        }
+        list.write((index * STRIDE) as usize, &commands)?;
+        tasks.push(rocket::Task {
+            regcmd: list.address + index * STRIDE,
+            regcmd_count: words,
+        });
+    }
+    list.fini()?;
+    Ok(tasks)
+}
+
+fn chain() -> Result<(), Fail> {
+    const TASKS: u32 = 27;
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let info: ferrite::DeviceInfo = ask(&device, ferrite::QUERY_DEVICE, 0)?;
+    check(info.features & ferrite::FEATURE_CHAIN != 0, "no chains")?;
+    let list = device.buffer(TASKS * 1024)?;
+    let tasks = linked(&rig, &list, TASKS)?;
+    let reads = [list.handle, rig.constants.handle];
+    let mut plain = Jobs::new();
+    plain.add(tasks, &reads, &[rig.activations.handle]);
+    let interrupts = || -> Result<u64, Fail> {
+        let lines = std::fs::read_to_string("/proc/interrupts")?;
+        Ok(lines
+            .lines()
+            .filter(|line| line.contains(".npu"))
+            .flat_map(|line| line.split_whitespace().skip(1).take(2))
+            .filter_map(|count| count.parse::<u64>().ok())
+            .sum())
+    };
+    rig.run_job(1)?;
+    for _ in 0..3 {
+        rig.clear_output()?;
+        let before = interrupts()?;
+        let job = [ferrite::Job {
+            flags: ferrite::JOB_CHAINED,
+            ..plain.extended(0)
+        }];
+        let mut arg = submission(&job);
+        ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg)?;
+        let end = wait(&device, arg.number)?;
+        check(end.error == 0, format!("{end:?}"))?;
+        rig.activations.prep(Rig::PATIENCE)?;
+        check(rig.output_hash()? == task::OUTPUT_HASH, "another output")?;
+        let came = interrupts()? - before;
+        check(came == 1, format!("{came} interrupts for a chain"))?;
+    }
+    // As long as it can be, and no longer.
+    let one = rig.task();
+    let mut long = Jobs::new();
+    long.add(vec![one; info.max_chain as usize + 1], &rig.inputs(), &[]);
+    let job = [ferrite::Job {
+        flags: ferrite::JOB_CHAINED,
+        ..long.extended(0)
+    }];
+    let result = ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submission(&job));
+    check(
+        result == Err(libc::E2BIG),
+        format!("a chain that is too long: {result:?}"),
+    )?;
+    rig.check_works()
+}
+
+fn chain_that_hangs() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let list = device.buffer(8 * 1024)?;
+    let tasks = linked(&rig, &list, 8)?;
+    // The sixth reads what is not mapped.
+    list.write(
+        5 * 1024,
+        &task::commands(0xe000_0000, rig.constants.address),
+    )?;
+    list.fini()?;
+    let mut plain = Jobs::new();
+    plain.add(
+        tasks,
+        &[list.handle, rig.constants.handle],
+        &[rig.activations.handle],
+    );
+    let job = [ferrite::Job {
+        flags: ferrite::JOB_CHAINED,
+        ..plain.extended(0)
+    }];
+    let mut arg = submission(&job);
+    ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg)?;
+    let end = wait(&device, arg.number)?;
+    check(
+        (end.error as i32, end.failed_job, end.failed_task) == (libc::EFAULT, 0, 5),
+        format!("the sixth task faults: {end:?}"),
+    )?;
+    rig.check_works()
+}
+
+fn ranges() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let size = u64::from(task::ACTIVATIONS.next_multiple_of(4096));
+    let finish = |offset, size| {
+        let mut arg = ferrite::Finish {
+            handle: rig.activations.handle,
+            flags: 0,
+            offset,
+            size,
+        };
+        ioctl(&device, ferrite::IOCTL_FINISH, &mut arg)
+    };
+    let prepare = |offset, size| {
+        let mut arg = ferrite::Prepare {
+            handle: rig.activations.handle,
+            flags: ferrite::PREPARE_READ,
+            timeout_ns: now() + Rig::PATIENCE * 1_000_000,
+            offset,
+            size,
+        };
+        ioctl(&device, ferrite::IOCTL_PREPARE, &mut arg)
+    };
+    rig.clear_output()?;
+    rig.activations.prep(Rig::PATIENCE)?;
+    finish(0, u64::from(task::OUTPUT))?;
+    rig.submit_job(1)?;
+    prepare(u64::from(task::OUTPUT), task::OUTPUT_LEN as u64)?;
+    check(rig.output_hash()? == task::OUTPUT_HASH, "another output")?;
+    for (offset, len) in [(0, size), (4096, 0), (size, 0), (size - 1, 1), (4095, 2)] {
+        finish(offset, len)?;
+        prepare(offset, len)?;
+    }
+    for (offset, len) in [
+        (0, size + 1),
+        (size + 1, 0),
+        (u64::MAX, 1),
+        (4096, u64::MAX),
+    ] {
+        let results = (finish(offset, len), prepare(offset, len));
+        check(
+            results == (Err(libc::EINVAL), Err(libc::EINVAL)),
+            format!("{len} bytes at {offset} gave {results:?}"),
         )?;
     }
     rig.check_works()

@@ -1,14 +1,14 @@
 //! Files and cores that go while jobs run.
 
-use std::fs::{File, OpenOptions};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ferrite_uapi::{drm, ferrite, rocket};
 
-use super::rig::{Fail, Jobs, Rig, check};
-use crate::device::{Device, ioctl};
+use super::rig::{Fail, Jobs, Rig, check, submission, sync};
+use super::sw_sync::{Timeline, import};
+use crate::device::{Device, PREP_BO, ioctl, now};
 use crate::task;
 
 type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
@@ -44,7 +44,26 @@ pub const CASES: &[Entry] = &[
         "W24: the system may sleep while jobs run; they go on afterwards",
         suspend_while_running,
     ),
-    ("version", "the version is at least 1.0", version),
+    (
+        "close_with_signals",
+        "F9: a file that is closed lets its jobs end, whatever signals are pending",
+        close_with_signals,
+    ),
+    (
+        "waits_do_not_block_others",
+        "F7: unbinding a core does not wait for those who wait for jobs",
+        waits_do_not_block_others,
+    ),
+    (
+        "bind_and_unbind_at_once",
+        "F10: cores may come while the last one goes",
+        bind_and_unbind_at_once,
+    ),
+    (
+        "version",
+        "F14: the version is mainline's, by which others than ours go",
+        version,
+    ),
 ];
 
 fn long(rig: &Rig<'_>) -> Result<(), Fail> {
@@ -191,69 +210,27 @@ fn unbind_while_running() -> Result<(), Fail> {
     last
 }
 
-/// `SW_SYNC_IOC_CREATE_FENCE`.
-const CREATE_FENCE: u32 = 0xc028_5700;
-/// `SW_SYNC_IOC_INC`.
-const ADVANCE: u32 = 0x4004_5701;
-
-/// A fence of software's, and what signals it, as in `drivers/dma-buf/sw_sync.c`.
-fn software_fence() -> Result<(File, OwnedFd), Fail> {
-    #[repr(C)]
-    struct Create {
-        value: u32,
-        name: [u8; 32],
-        fence: i32,
-    }
-    let timeline = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/sys/kernel/debug/sync/sw_sync")?;
-    let mut create = Create {
-        value: 1,
-        name: [0; 32],
-        fence: -1,
-    };
-    ioctl(&timeline, CREATE_FENCE, &mut create)?;
-    // SAFETY: The kernel just made the descriptor for us.
-    Ok((timeline, unsafe { OwnedFd::from_raw_fd(create.fence) }))
-}
-
 fn fences_end_without_cores() -> Result<(), Fail> {
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
-    let (timeline, before) = software_fence()?;
-    let mut import = drm::SyncobjHandle {
-        flags: 1,
-        fd: before.as_raw_fd(),
-        ..Default::default()
-    };
-    let mut created = [drm::SyncobjCreate::default(); 2];
-    for syncobj in &mut created {
-        ioctl(&device, drm::IOCTL_SYNCOBJ_CREATE, syncobj)?;
-    }
-    import.handle = created[0].handle;
-    ioctl(&device, drm::IOCTL_SYNCOBJ_FD_TO_HANDLE, &mut import)?;
-    let list = [rig.task()];
-    let job = [ferrite::Job {
-        tasks: list.as_ptr() as u64,
-        task_count: 1,
-        task_struct_size: size_of::<rocket::Task>() as u32,
-        ..ferrite::Job::default()
-    }];
-    let (first, second) = ([created[0].handle], [created[1].handle]);
+    let timeline = Timeline::new()?;
+    let first = import(&device, &timeline.fence()?)?;
+    let mut second = drm::SyncobjCreate::default();
+    ioctl(&device, drm::IOCTL_SYNCOBJ_CREATE, &mut second)?;
+    let mut plain = Jobs::new();
+    plain.add(vec![rig.task()], &[], &[]);
+    let job = [plain.extended(0)];
+    let (before, after) = ([sync(first)], [sync(second.handle)]);
     let mut submit = ferrite::Submit {
-        jobs: job.as_ptr() as u64,
-        job_count: 1,
-        job_struct_size: size_of::<ferrite::Job>() as u32,
-        in_syncobjs: first.as_ptr() as u64,
-        in_syncobj_count: 1,
-        out_syncobjs: second.as_ptr() as u64,
-        out_syncobj_count: 1,
-        ..ferrite::Submit::default()
+        in_syncs: before.as_ptr() as u64,
+        in_sync_count: 1,
+        out_syncs: after.as_ptr() as u64,
+        out_sync_count: 1,
+        ..submission(&job)
     };
     ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submit)?;
     let mut export = drm::SyncobjHandle {
-        handle: created[1].handle,
+        handle: second.handle,
         flags: 1,
         ..Default::default()
     };
@@ -274,7 +251,7 @@ fn fences_end_without_cores() -> Result<(), Fail> {
         unsafe { libc::poll(&raw mut poll, 1, ms) == 1 }
     };
     let early = ended(0);
-    ioctl(&timeline, ADVANCE, &mut 1u32)?;
+    timeline.advance()?;
     let late = ended(5000);
     for core in &cores {
         std::fs::write(folder.join("bind"), core)?;
@@ -319,5 +296,137 @@ fn suspend_while_running() -> Result<(), Fail> {
 
 fn version() -> Result<(), Fail> {
     let version = Device::open()?.version()?;
-    check(version >= (1, 0), format!("{version:?}"))
+    check(version == (0, 0), format!("{version:?}"))
+}
+
+fn close_with_signals() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    long(&rig)?;
+    let fd = rig.activations.export()?;
+    // SAFETY: There are no other threads; the mask is valid. The signal stays pending.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        extern "C" fn nothing(_: i32) {}
+        libc::signal(
+            libc::SIGALRM,
+            nothing as extern "C" fn(i32) as libc::sighandler_t,
+        );
+        let every = libc::itimerval {
+            it_interval: libc::timeval {
+                tv_sec: 0,
+                tv_usec: 1000,
+            },
+            it_value: libc::timeval {
+                tv_sec: 0,
+                tv_usec: 1000,
+            },
+        };
+        libc::setitimer(libc::ITIMER_REAL, &every, std::ptr::null_mut());
+    }
+    drop(rig);
+    drop(device);
+    // SAFETY: Stops the timer.
+    unsafe {
+        let never: libc::itimerval = std::mem::zeroed();
+        libc::setitimer(libc::ITIMER_REAL, &never, std::ptr::null_mut());
+    }
+    // Another file sees how the jobs ended.
+    let other = Device::open()?;
+    let mut import = drm::PrimeHandle {
+        handle: 0,
+        flags: 0,
+        fd: fd.as_raw_fd(),
+    };
+    ioctl(&other, drm::IOCTL_PRIME_FD_TO_HANDLE, &mut import)?;
+    let mut prepare = rocket::PrepBo {
+        handle: import.handle,
+        reserved: 0,
+        timeout_ns: now() + Rig::PATIENCE * 1_000_000,
+    };
+    let result = ioctl(&other, PREP_BO, &mut prepare);
+    check(result == Ok(()), format!("the jobs ended with {result:?}"))?;
+    Rig::new(&other)?.check_works()
+}
+
+fn waits_do_not_block_others() -> Result<(), Fail> {
+    let (folder, cores) = bound()?;
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let timeline = Timeline::new()?;
+    let before = [sync(import(&device, &timeline.fence()?)?)];
+    let mut plain = Jobs::new();
+    plain.add(vec![rig.task()], &rig.inputs(), &[rig.activations.handle]);
+    let job = [plain.extended(0)];
+    let mut arg = ferrite::Submit {
+        in_syncs: before.as_ptr() as u64,
+        in_sync_count: 1,
+        ..submission(&job)
+    };
+    ioctl(&device, ferrite::IOCTL_SUBMIT, &mut arg)?;
+    let took = std::thread::scope(|scope| -> Result<Duration, Fail> {
+        // For as long as it takes.
+        let (device, number) = (&device, arg.number);
+        scope.spawn(move || {
+            let mut wait = ferrite::Wait {
+                number,
+                timeout_ns: i64::MAX,
+                ..ferrite::Wait::default()
+            };
+            ioctl(device, ferrite::IOCTL_WAIT, &mut wait)
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        let (done, ended) = std::sync::mpsc::channel();
+        let names = (&folder, &cores);
+        scope.spawn(move || {
+            let start = std::time::Instant::now();
+            let result = names
+                .1
+                .iter()
+                .try_for_each(|core| std::fs::write(names.0.join("unbind"), core));
+            let _ = done.send(result.map(|()| start.elapsed()));
+        });
+        let took = ended.recv_timeout(Duration::from_secs(3));
+        timeline.advance()?;
+        match took {
+            Ok(took) => Ok(took?),
+            Err(_) => Err(Fail("unbinding waits for a WAIT".into())),
+        }
+    });
+    for core in &cores {
+        // Those that could not be unbound are bound.
+        let _ = std::fs::write(folder.join("bind"), core);
+    }
+    drop(rig);
+    drop(device);
+    took?;
+    Rig::new(&Device::open()?)?.check_works()
+}
+
+fn bind_and_unbind_at_once() -> Result<(), Fail> {
+    let (folder, cores) = bound()?;
+    check(cores.len() > 1, "one core is not enough")?;
+    for core in &cores[2..] {
+        std::fs::write(folder.join("unbind"), core)?;
+    }
+    std::thread::scope(|scope| {
+        for core in &cores[..2] {
+            let folder = &folder;
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    let _ = std::fs::write(folder.join("unbind"), core);
+                    let _ = std::fs::write(folder.join("bind"), core);
+                }
+            });
+        }
+    });
+    for core in &cores {
+        if !folder.join(core).exists() {
+            std::fs::write(folder.join("bind"), core)?;
+        }
+    }
+    let nodes = std::fs::read_dir("/dev/accel")?.count();
+    check(nodes == 1, format!("{nodes} nodes"))?;
+    Rig::new(&Device::open()?)?.check_works()
 }

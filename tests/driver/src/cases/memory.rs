@@ -14,6 +14,11 @@ type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (
+        "export_from_the_middle",
+        "F25: an exported buffer that is mapped from an offset shows what is there",
+        export_from_the_middle,
+    ),
+    (
         "mapped_at_once",
         "writing to a mapped buffer does not fault page by page",
         mapped_at_once,
@@ -143,4 +148,41 @@ fn mapped_without_cores() -> Result<(), Fail> {
     let device = Device::open()?;
     check(device.buffer(task::CONSTANTS).is_ok(), "no buffer")?;
     Rig::new(&device)?.check_works()
+}
+
+fn export_from_the_middle() -> Result<(), Fail> {
+    let device = Device::open()?;
+    let buffer = device.buffer(4 * 4096)?;
+    buffer.map(|bytes| {
+        for (page, bytes) in bytes.chunks_exact_mut(4096).enumerate() {
+            bytes.fill(page as u8 + 1);
+        }
+    })?;
+    let export = buffer.export()?;
+    for page in [1, 3] {
+        let len = (4 - page) * 4096;
+        // SAFETY: A new mapping of a part of the buffer.
+        let address = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                std::os::fd::AsRawFd::as_raw_fd(&export),
+                (page * 4096) as libc::off_t,
+            )
+        };
+        check(address != libc::MAP_FAILED, "the export cannot be mapped")?;
+        // SAFETY: Just mapped, with so many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(address.cast::<u8>(), len) };
+        let seen: Vec<u8> = bytes.iter().step_by(4096).copied().collect();
+        // SAFETY: Mapped above, and not used any more.
+        unsafe { libc::munmap(address, len) };
+        let expected: Vec<u8> = (page as u8 + 1..=4).collect();
+        check(
+            seen == expected,
+            format!("from page {page} on there is {seen:?}"),
+        )?;
+    }
+    Ok(())
 }

@@ -1,14 +1,18 @@
 //! The cases: what a driver must do, each a weakness of mainline's C driver unless it says otherwise.
 
+mod bounds;
 mod extensions;
 mod faults;
+mod isolation;
 mod life;
+mod long;
 mod memory;
 mod rig;
 mod submit;
+mod sw_sync;
 
 pub use life::bound;
-pub use rig::{Fail, Jobs, Rig, check};
+pub use rig::{Fail, Jobs, Rig, check, submission, sync};
 
 /// A case.
 pub struct Case {
@@ -28,6 +32,9 @@ pub fn all() -> Vec<Case> {
         life::CASES,
         memory::CASES,
         extensions::CASES,
+        isolation::CASES,
+        long::CASES,
+        bounds::CASES,
     ]
     .into_iter()
     .flatten()

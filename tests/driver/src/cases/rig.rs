@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferrite_uapi::rocket;
+use ferrite_uapi::{ferrite, rocket};
 
 use crate::device::{Buffer, Device};
 use crate::task;
@@ -49,11 +49,31 @@ pub struct Rig<'a> {
     pub activations: Buffer<'a>,
 }
 
+/// The argument of Ferrite's SUBMIT.
+pub fn submission(jobs: &[ferrite::Job]) -> ferrite::Submit {
+    ferrite::Submit {
+        jobs: jobs.as_ptr() as u64,
+        job_count: jobs.len() as u32,
+        job_struct_size: size_of::<ferrite::Job>() as u32,
+        sync_struct_size: size_of::<ferrite::Sync>() as u32,
+        ..ferrite::Submit::default()
+    }
+}
+
+/// The only fence of a synchronisation object.
+pub fn sync(handle: u32) -> ferrite::Sync {
+    ferrite::Sync {
+        handle,
+        ..ferrite::Sync::default()
+    }
+}
+
 /// Jobs with what they point to.
 pub struct Jobs {
     /// For `Device::submit`.
     pub jobs: Vec<rocket::Job>,
     _tasks: Vec<Vec<rocket::Task>>,
+    extended: Vec<Vec<ferrite::Task>>,
     _handles: Vec<Vec<u32>>,
 }
 
@@ -69,6 +89,7 @@ impl Jobs {
         Jobs {
             jobs: Vec::new(),
             _tasks: Vec::new(),
+            extended: Vec::new(),
             _handles: Vec::new(),
         }
     }
@@ -85,9 +106,43 @@ impl Jobs {
             in_bo_handle_count: reads.len() as u32,
             out_bo_handle_count: writes.len() as u32,
         });
+        self.extended.push(
+            tasks
+                .iter()
+                .map(|task| ferrite::Task {
+                    regcmd: task.regcmd,
+                    regcmd_count: task.regcmd_count,
+                    int_mask: ferrite::COMPLETION_DPU,
+                    flags: 0,
+                })
+                .collect(),
+        );
         self._tasks.push(tasks);
         self._handles.push(reads);
         self._handles.push(writes);
+    }
+
+    /// A job for Ferrite's own call.
+    pub fn extended(&self, index: usize) -> ferrite::Job {
+        let plain = self.jobs[index];
+        let tasks = &self.extended[index];
+        ferrite::Job {
+            tasks: tasks.as_ptr() as u64,
+            in_bo_handles: plain.in_bo_handles,
+            out_bo_handles: plain.out_bo_handles,
+            task_count: tasks.len() as u32,
+            task_struct_size: size_of::<ferrite::Task>() as u32,
+            in_bo_handle_count: plain.in_bo_handle_count,
+            out_bo_handle_count: plain.out_bo_handle_count,
+            ..ferrite::Job::default()
+        }
+    }
+
+    /// All jobs for Ferrite's own call.
+    pub fn all_extended(&self) -> Vec<ferrite::Job> {
+        (0..self.jobs.len())
+            .map(|index| self.extended(index))
+            .collect()
     }
 }
 
@@ -169,22 +224,32 @@ impl<'a> Rig<'a> {
         Ok(self.activations.prep(Self::PATIENCE)?)
     }
 
-    /// Checks that the convolution still works: every byte of its output.
-    pub fn check_works(&self) -> Result<(), Fail> {
-        let output = task::OUTPUT as usize..task::OUTPUT as usize + task::OUTPUT_LEN;
+    const RESULT: std::ops::Range<usize> =
+        task::OUTPUT as usize..task::OUTPUT as usize + task::OUTPUT_LEN;
+
+    /// Fills the output with what the convolution does not write.
+    pub fn clear_output(&self) -> Result<(), Fail> {
         self.activations.prep(Self::PATIENCE).ok();
         self.activations
-            .map(|bytes| bytes[output.clone()].fill(0xa5))?;
-        self.activations.fini()?;
+            .map(|bytes| bytes[Self::RESULT].fill(0xa5))?;
+        Ok(self.activations.fini()?)
+    }
+
+    /// [`task::hash`] of the output.
+    pub fn output_hash(&self) -> Result<u64, Fail> {
+        Ok(self
+            .activations
+            .map(|bytes| task::hash(&bytes[Self::RESULT]))?)
+    }
+
+    /// Checks that the convolution still works: every byte of its output.
+    pub fn check_works(&self) -> Result<(), Fail> {
+        self.clear_output()?;
         self.run_job(1)?;
-        let (hash, written) = self.activations.map(|bytes| {
-            let bytes = &bytes[output];
-            (task::hash(bytes), bytes.iter().any(|&byte| byte != 0xa5))
-        })?;
-        check(written, "the job wrote nothing")?;
+        let hash = self.output_hash()?;
         check(
             hash == task::OUTPUT_HASH,
-            format!("the job wrote something else: {hash:#x}"),
+            format!("the job wrote something else, or nothing: {hash:#x}"),
         )
     }
 }

@@ -63,8 +63,17 @@ pub fn call(
                 handle,
                 flags: random.below(5) as u32,
                 timeout_ns: now() + random.below(1_000_000) as i64,
+                offset: random.bent(0),
+                size: random.bent(0),
             };
-            ioctl(device, ferrite::IOCTL_PREPARE, &mut arg)
+            ioctl(device, ferrite::IOCTL_PREPARE, &mut arg)?;
+            let mut arg = ferrite::Finish {
+                handle,
+                flags: 0,
+                offset: arg.offset,
+                size: arg.size,
+            };
+            ioctl(device, ferrite::IOCTL_FINISH, &mut arg)
         }
         4 => {
             let number = extras.last.saturating_sub(random.below(3));
@@ -115,7 +124,19 @@ fn submit(
     extras: &mut Extras,
 ) -> Result<(), i32> {
     let count = 1 + random.below(5) as usize;
-    let tasks = [task.unwrap_or_default(); 4];
+    let task = task.unwrap_or_default();
+    let completion = if random.one_in(5) {
+        ferrite::COMPLETION_PPU
+    } else {
+        ferrite::COMPLETION_DPU
+    };
+    let task = ferrite::Task {
+        regcmd: task.regcmd,
+        regcmd_count: task.regcmd_count,
+        int_mask: random.bent(u64::from(completion)) as u32,
+        flags: u32::from(random.one_in(30)),
+    };
+    let tasks = [task; 4];
     let mut handles = Vec::new();
     let mut afters = Vec::new();
     for index in 0..count as u64 {
@@ -140,10 +161,11 @@ fn submit(
         .enumerate()
         .map(|(index, (handles, after))| {
             let tasks_used = 1 + random.below(4);
+            let chained = u64::from(random.one_in(8));
             ferrite::Job {
                 tasks: tasks.as_ptr() as u64,
                 task_count: random.bent(tasks_used).min(4) as u32,
-                task_struct_size: size_of::<rocket::Task>() as u32,
+                task_struct_size: size_of::<ferrite::Task>() as u32,
                 out_bo_handles: handles.as_ptr() as u64,
                 out_bo_handle_count: handles.len() as u32,
                 // The first has nothing to come after.
@@ -151,11 +173,21 @@ fn submit(
                 after_count: if index == 0 { 0 } else { after.len() as u32 },
                 cores: random.bent(0) as u32,
                 affinity: random.below(3) as u32,
+                // The tasks do not link to each other: a chain of several hangs.
+                flags: random.bent(chained) as u32,
                 ..ferrite::Job::default()
             }
         })
         .collect();
-    let (first, second) = ([extras.syncobj(random)], [extras.syncobj(random)]);
+    let mut sync = || {
+        let timeline = random.below(3) == 0;
+        ferrite::Sync {
+            handle: extras.syncobj(random),
+            flags: random.bent(u64::from(timeline)) as u32,
+            point: random.bent(u64::from(timeline)),
+        }
+    };
+    let (first, second) = ([sync()], [sync()]);
     let priority = random.below(3) as i32 - 1;
     let flags = random.below(2);
     let mut arg = ferrite::Submit {
@@ -164,10 +196,11 @@ fn submit(
         job_struct_size: size_of::<ferrite::Job>() as u32,
         flags: random.bent(flags) as u32,
         priority,
-        in_syncobjs: first.as_ptr() as u64,
-        in_syncobj_count: random.below(2) as u32,
-        out_syncobjs: second.as_ptr() as u64,
-        out_syncobj_count: random.below(2) as u32,
+        in_syncs: first.as_ptr() as u64,
+        in_sync_count: random.below(2) as u32,
+        out_syncs: second.as_ptr() as u64,
+        out_sync_count: random.below(2) as u32,
+        sync_struct_size: size_of::<ferrite::Sync>() as u32,
         ..ferrite::Submit::default()
     };
     ioctl(device, ferrite::IOCTL_SUBMIT, &mut arg)?;
