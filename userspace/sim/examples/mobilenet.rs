@@ -29,6 +29,7 @@ fn layers() -> Vec<Layer> {
             truncate: 0,
             requant: Some((22859, 20, -128)),
             multiplier_shift: None,
+            channel_cpend: false,
             add: None,
         }
     };

@@ -18,6 +18,7 @@ struct Tensors {
     weights: Vec<i8>,
     bias: Vec<i32>,
     multiplier: Vec<i16>,
+    cpend: Vec<i16>,
     /// `[y][x][written channel]`
     operand: Vec<i8>,
 }
@@ -47,6 +48,7 @@ fn tensors(layer: &Layer, seed: u64) -> Tensors {
             .iter()
             .map(|&b| i16::from(b) * 120 + 99)
             .collect(),
+        cpend: bytes(written).iter().map(|&b| i16::from(b)).collect(),
         operand: bytes(height * width * written),
     }
 }
@@ -67,7 +69,10 @@ fn saturate(value: i64) -> i64 {
 fn expected(layer: &Layer, t: &Tensors, c: u32, y: u32, x: u32) -> i64 {
     let stored = layer.stored_channels();
     let [kh, kw] = layer.kernel;
-    let ow_op = i64::from(layer.ow_op.unwrap_or(0));
+    let ow_op = match layer.channel_cpend {
+        true => i64::from(t.cpend[c as usize]),
+        false => i64::from(layer.ow_op.unwrap_or(0)),
+    };
     let mut sum = 0;
     for ky in 0..kh {
         for kx in 0..kw {
@@ -157,6 +162,10 @@ fn channel_operands(layer: &Layer, t: &Tensors) -> Vec<u8> {
                 .iter()
                 .flat_map(|b| b.to_le_bytes()),
         );
+        if layer.channel_cpend {
+            let cpend = &t.cpend[group..group + 8];
+            bytes.extend(cpend.iter().flat_map(|b| b.to_le_bytes()));
+        }
         if layer.multiplier_shift.is_some() {
             bytes.extend(
                 t.multiplier[group..group + 8]
@@ -197,7 +206,11 @@ fn check(layer: &Layer, seed: u64, tiled: bool) -> Result<(), TestCaseError> {
         vec![layer.words(places)]
     };
     let mut core = Core::new(Config {
-        evidence: Grade::Sibling,
+        // Operands per channel are proven with all three kinds interleaved.
+        evidence: match layer.multiplier_shift.is_some() && !layer.channel_cpend {
+            true => Grade::Sibling,
+            false => Grade::Silicon,
+        },
         ..Config::default()
     });
     for words in &lists {
@@ -239,13 +252,13 @@ fn layers(depthwise: bool) -> impl Strategy<Value = Layer> {
         proptest::option::of(-128..128i16),
         0..3u32,
         proptest::option::of((0x4000..0x8000u16, 14..24u32, -128..128i32)),
-        proptest::option::of(8..15u32),
+        proptest::option::of((0..21u32, any::<bool>())),
         proptest::option::of((-128..128i32, 0x4000..0x7fffi16, 6..20u32)),
     );
     (shape, window, rest).prop_filter_map(
         "the kernel must fit the padded input",
         move |((width, height, channels, kernels), (kernel, stride, dilation), rest)| {
-            let (pad, pad_value, ow_op, truncate, requant, multiplier_shift, add) = rest;
+            let (pad, pad_value, ow_op, truncate, requant, multiplier, add) = rest;
             let extent = [0, 1].map(|i| (kernel[i] - 1) * dilation[i] + 1);
             // Padding as frameworks make it: less than the kernel on each side.
             let pad = std::array::from_fn(|i| pad[i].min(extent[i / 2] - 1));
@@ -265,7 +278,8 @@ fn layers(depthwise: bool) -> impl Strategy<Value = Layer> {
                 ow_op,
                 truncate,
                 requant: requant.or(depthwise.then_some((20000, 16, 3))),
-                multiplier_shift,
+                multiplier_shift: multiplier.map(|(shift, _)| shift),
+                channel_cpend: multiplier.is_some_and(|(_, cpend)| cpend),
                 add: add.filter(|_| !depthwise && requant.is_some()),
             };
             let [out_height, out_width] = if fits { layer.out_size() } else { [0, 0] };
@@ -311,6 +325,7 @@ fn tiles_of_a_large_layer_meet() {
             truncate: 0,
             requant: Some((17675, 22, -3)),
             multiplier_shift: None,
+            channel_cpend: false,
             add: None,
         };
         assert!(layer.tiles(Places::default()).len() > 1);

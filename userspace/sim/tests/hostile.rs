@@ -26,6 +26,7 @@ fn layer(depthwise: bool) -> Layer {
         truncate: 0,
         requant: Some((20000, 20, 1)),
         multiplier_shift: None,
+        channel_cpend: false,
         add: (!depthwise).then_some((1, 16384, 15)),
     }
 }

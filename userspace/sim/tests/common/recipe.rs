@@ -26,6 +26,8 @@ pub struct Layer {
     pub requant: Option<(u16, u32, i32)>,
     /// Per-channel multipliers with this shift.
     pub multiplier_shift: Option<u32>,
+    /// CPEND operands per channel beside the multipliers, in place of `ow_op`.
+    pub channel_cpend: bool,
     /// Fused element-wise operand: offset, scale, shift.
     pub add: Option<(i32, i16, u32)>,
 }
@@ -58,6 +60,7 @@ impl Layer {
             truncate: 0,
             requant: Some((16384, 14, 0)),
             multiplier_shift: None,
+            channel_cpend: false,
             add: None,
         }
     }
@@ -237,7 +240,14 @@ impl Layer {
             ),
             (
                 dpu::BS_OW_CFG,
-                size_e << 2 | size_e << 5 | size_e << 8 | u32::from(self.ow_op.is_none()) << 1,
+                size_e << 2
+                    | size_e << 5
+                    | size_e << 8
+                    | if self.channel_cpend {
+                        1
+                    } else {
+                        u32::from(self.ow_op.is_none()) << 1
+                    },
             ),
             (dpu::BS_OW_OP, self.ow_op.unwrap_or(0) as u16 as u32),
             (dpu::WDMA_SIZE_0, written - 1),
@@ -268,10 +278,10 @@ impl Layer {
             (dpu_rdma::DATA_CUBE_CHANNEL, written - 1),
             (
                 dpu_rdma::BRDMA_CFG,
-                if self.multiplier_shift.is_some() {
-                    0xa
-                } else {
-                    0x2
+                match (self.multiplier_shift.is_some(), self.channel_cpend) {
+                    (true, true) => 0xe,
+                    (true, false) => 0xa,
+                    _ => 0x2,
                 },
             ),
             (dpu_rdma::BS_BASE_ADDR, at.bias),

@@ -10,7 +10,7 @@ mod weights;
 
 use super::core::Core;
 use super::counters::Counters;
-use super::dpu::decode::{Dpu, Feed};
+use super::dpu::decode::{Cpend, Dpu, Feed};
 use super::dpu::operands::{CubeReader, channel_operands};
 use super::dpu::rdma::Rdma;
 use super::dpu::stages::Pipeline;
@@ -24,13 +24,13 @@ use features::{Panel, Source};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-use weights::GroupPanel;
+use weights::{Added, GroupPanel};
 
 /// What stays in CBUF after a task: operands and the registers that they depend on.
 #[derive(Clone, Default)]
 pub(super) struct Retained {
     features: Option<(Conv, Arc<Source>)>,
-    weights: Option<(Conv, i16, Arc<Vec<GroupPanel>>)>,
+    weights: Option<(Conv, Added, Arc<Vec<GroupPanel>>)>,
 }
 
 /// Pixels that pass the stages together.
@@ -63,8 +63,20 @@ impl Core {
             ));
         }
         let source = self.features(&conv, memory, counters)?;
-        let weights = self.weights(&conv, dpu.cpend.unwrap_or(0), memory, counters)?;
         let operands = channel_operands(&dpu, &rdma, memory, counters)?;
+        let added = match dpu.cpend {
+            None => Added::All(0),
+            Some(Cpend::Register(value)) => Added::All(value),
+            Some(Cpend::Dma) => Added::Channels(operands[0].cpend.clone()),
+        };
+        if added.is_any() && !conv.data_sum {
+            return Err(FaultKind::Undocumented {
+                register: "CORE.MISC_CFG",
+                value: 0,
+                why: "CPEND needs the data sum, but QD_EN is 0",
+            });
+        }
+        let weights = self.weights(&conv, added, memory, counters)?;
         count(&conv, &dpu, counters);
         let task = Task {
             panel: features::panel(&conv, &source)?,
@@ -108,7 +120,7 @@ impl Core {
     fn weights(
         &mut self,
         conv: &Conv,
-        ow_op: i16,
+        added: Added,
         memory: &dyn Memory,
         counters: &mut Counters,
     ) -> Check<Arc<Vec<GroupPanel>>> {
@@ -117,27 +129,27 @@ impl Core {
                 what: "weight",
                 why,
             };
-            let (previous, previous_op, panels) = self.retained.weights.as_ref().ok_or(reuse(
-                "the previous task's weights did not all fit, or there is none since reset",
-            ))?;
+            let (previous, previous_added, panels) = self.retained.weights.as_ref().ok_or(
+                reuse("the previous task's weights did not all fit, or there is none since reset"),
+            )?;
             if !conv.same_weights(previous) {
                 return Err(reuse(
                     "address, size, layout or bank split differ from the previous task's",
                 ));
             }
-            if *previous_op != ow_op {
+            if *previous_added != added {
                 return Err(FaultKind::NotModelled(
                     "weight reuse with another CPEND operand",
                 ));
             }
             return Ok(Arc::clone(panels));
         }
-        let panels = Arc::new(weights::fetch(conv, ow_op, memory)?);
+        let panels = Arc::new(weights::fetch(conv, &added, memory)?);
         counters.weight_bytes += conv.weight_bytes();
         self.retained.weights = conv
             .split
             .holds_weights(conv.weight_bytes())
-            .then(|| (conv.clone(), ow_op, Arc::clone(&panels)));
+            .then(|| (conv.clone(), added, Arc::clone(&panels)));
         Ok(panels)
     }
 }
@@ -186,13 +198,6 @@ fn check_geometry(conv: &Conv, dpu: &Dpu) -> Check {
             left: i64::from(dpu.real_channels),
             right_name: "kernels",
             right: i64::from(produced),
-        });
-    }
-    if dpu.cpend.is_some_and(|op| op != 0) && !conv.data_sum {
-        return Err(FaultKind::Undocumented {
-            register: "CORE.MISC_CFG",
-            value: 0,
-            why: "CPEND needs the data sum, but QD_EN is 0",
         });
     }
     Ok(())

@@ -11,17 +11,52 @@ use rayon::prelude::*;
 /// Direct: `[tap][channel pair][kernel]`, two int16 in a word. Depthwise: `[tap][channel]`, int32.
 pub(crate) type GroupPanel = Vec<i32>;
 
-/// Fetches all weights. `ow_op` is what CPEND adds to every weight (0 without CPEND).
-pub(crate) fn fetch(conv: &Conv, ow_op: i16, memory: &dyn Memory) -> Check<Vec<GroupPanel>> {
-    if !(-32640..=32640).contains(&ow_op) {
-        return Err(FaultKind::NotModelled("CPEND operands beyond 15 bits"));
+/// What CPEND adds to every weight of an output channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Added {
+    /// The same for all channels; 0 without CPEND.
+    All(i16),
+    /// By output channel.
+    Channels(Vec<i16>),
+}
+
+impl Added {
+    fn of(&self, channel: usize) -> i16 {
+        match self {
+            Added::All(value) => *value,
+            Added::Channels(values) => values[channel],
+        }
     }
+
+    fn check(&self) -> Check {
+        let values = match self {
+            Added::All(value) => std::slice::from_ref(value),
+            Added::Channels(values) => values,
+        };
+        if values.iter().all(|value| (-32640..=32640).contains(value)) {
+            return Ok(());
+        }
+        Err(FaultKind::NotModelled("CPEND operands beyond 15 bits"))
+    }
+
+    /// Whether anything is added to any weight.
+    pub(crate) fn is_any(&self) -> bool {
+        match self {
+            Added::All(value) => *value != 0,
+            Added::Channels(values) => values.iter().any(|&value| value != 0),
+        }
+    }
+}
+
+/// Fetches all weights, with what CPEND adds to them.
+pub(crate) fn fetch(conv: &Conv, added: &Added, memory: &dyn Memory) -> Check<Vec<GroupPanel>> {
+    added.check()?;
     let groups = conv.out_channels / conv.group();
     let one = |g| {
         if conv.depthwise {
-            depthwise_group(conv, g, ow_op, memory)
+            depthwise_group(conv, g, added, memory)
         } else {
-            direct_group(conv, g, ow_op, memory)
+            direct_group(conv, g, added, memory)
         }
     };
     if groups > 1 && conv.weight_bytes() > 1 << 14 {
@@ -39,7 +74,7 @@ fn read(conv: &Conv, offset: u64, len: usize, memory: &dyn Memory) -> Check<Vec<
 }
 
 /// Memory order: channel blocks of 32 (the last 16 or 32), taps, kernels of the group, channels.
-fn direct_group(conv: &Conv, group: u32, ow_op: i16, memory: &dyn Memory) -> Check<GroupPanel> {
+fn direct_group(conv: &Conv, group: u32, added: &Added, memory: &dyn Memory) -> Check<GroupPanel> {
     let first = group * KERNEL_GROUP;
     let kernels = (conv.kernels - first).min(KERNEL_GROUP) as usize;
     let offset = u64::from(first) * u64::from(conv.kernel_bytes);
@@ -52,7 +87,8 @@ fn direct_group(conv: &Conv, group: u32, ow_op: i16, memory: &dyn Memory) -> Che
         let depth = (channels - block).min(32);
         for tap in 0..taps {
             let to = &mut panel[(tap * channels + block) / 2 * LANES..][..depth / 2 * LANES];
-            transpose(&bytes[at..at + kernels * depth], depth, to, ow_op);
+            let added = |kernel| added.of(first as usize + kernel);
+            transpose(&bytes[at..at + kernels * depth], depth, to, added);
             at += kernels * depth;
         }
     }
@@ -61,9 +97,10 @@ fn direct_group(conv: &Conv, group: u32, ow_op: i16, memory: &dyn Memory) -> Che
 }
 
 /// `[kernel][channel]` bytes to `[channel pair][kernel]` words.
-fn transpose(bytes: &[u8], depth: usize, panel: &mut [i32], ow_op: i16) {
-    let weight = |b: u8| i16::from(b as i8) + ow_op;
+fn transpose(bytes: &[u8], depth: usize, panel: &mut [i32], added: impl Fn(usize) -> i16) {
     for (kernel, row) in bytes.chunks_exact(depth).enumerate() {
+        let added = added(kernel);
+        let weight = |b: u8| i16::from(b as i8) + added;
         for (pair, lanes) in row.chunks_exact(2).zip(panel.chunks_exact_mut(LANES)) {
             lanes[kernel] = bytemuck::cast([weight(pair[0]), weight(pair[1])]);
         }
@@ -71,14 +108,20 @@ fn transpose(bytes: &[u8], depth: usize, panel: &mut [i32], ow_op: i16) {
 }
 
 /// Memory order: groups of 64 channels (the last what is left), taps, channels.
-fn depthwise_group(conv: &Conv, group: u32, ow_op: i16, memory: &dyn Memory) -> Check<GroupPanel> {
+fn depthwise_group(
+    conv: &Conv,
+    group: u32,
+    added: &Added,
+    memory: &dyn Memory,
+) -> Check<GroupPanel> {
     let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
     let first = (group * DEPTHWISE_GROUP) as usize;
     let depth = (conv.channels as usize - first).min(DEPTHWISE_GROUP as usize);
     let bytes = read(conv, (first * taps) as u64, depth * taps, memory)?;
     Ok(bytes
-        .iter()
-        .map(|&b| i32::from(b as i8) + i32::from(ow_op))
+        .chunks_exact(depth)
+        .flat_map(|tap| tap.iter().enumerate())
+        .map(|(channel, &b)| i32::from(b as i8) + i32::from(added.of(first + channel)))
         .collect())
 }
 

@@ -17,6 +17,15 @@ pub(crate) enum Source {
     Dma,
 }
 
+/// What is added to weights, in effect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cpend {
+    /// OW_OP.
+    Register(i16),
+    /// One value per output channel, by DMA.
+    Dma,
+}
+
 /// Two-operand functions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Alu {
@@ -32,6 +41,15 @@ pub(crate) struct Multiply {
     pub source: Source,
     pub shift: u32,
     pub shift_negative: u32,
+}
+
+impl Multiply {
+    fn require_shift(&self, config: &Config) -> Check {
+        if self.shift == 0 && self.shift_negative == 0 {
+            return Ok(());
+        }
+        config.require(Grade::Sibling, "rounding of a multiplier's shift")
+    }
 }
 
 /// BS or BN.
@@ -126,7 +144,7 @@ pub(crate) struct Dpu {
     /// Value of channels that carry no data.
     pub fill: i32,
     /// CPEND: added to every weight, in effect.
-    pub cpend: Option<i16>,
+    pub cpend: Option<Cpend>,
     pub bs: Stage,
     pub bn: Stage,
     pub ew: Elementwise,
@@ -318,7 +336,7 @@ fn formats(r: &Registers<'_>, config: &Config, feed: Feed) -> Check<(Precision, 
     Ok((input, output))
 }
 
-fn cpend(r: &Registers<'_>, feed: Feed) -> Check<Option<i16>> {
+fn cpend(r: &Registers<'_>, feed: Feed) -> Check<Option<Cpend>> {
     use dpu::bs_ow_cfg as ow;
     let word = r.word(dpu::BS_OW_CFG);
     if ow::OD_BYPASS.get(word) != 0 {
@@ -331,11 +349,10 @@ fn cpend(r: &Registers<'_>, feed: Feed) -> Check<Option<i16>> {
         "there is no data sum without convolution",
     )?;
     if ow::OW_SRC.get(word) != 0 {
-        return Err(FaultKind::NotModelled("CPEND with per-channel operands"));
+        return Ok(Some(Cpend::Dma));
     }
-    Ok(Some(
-        dpu::bs_ow_op::OW_OP.value(r.word(dpu::BS_OW_OP)) as i16
-    ))
+    let operand = dpu::bs_ow_op::OW_OP.value(r.word(dpu::BS_OW_OP)) as i16;
+    Ok(Some(Cpend::Register(operand)))
 }
 
 fn bs(r: &Registers<'_>, config: &Config) -> Check<Stage> {
@@ -351,10 +368,11 @@ fn bs(r: &Registers<'_>, config: &Config) -> Check<Stage> {
         ],
         shift_negative,
     )?;
+    // Measured for multipliers per channel, whose operands DPU_RDMA checks.
     if let Some(multiply) = stage.multiply
-        && multiply.source == Source::Dma
+        && multiply.source != Source::Dma
     {
-        config.require(Grade::Sibling, "per-channel multipliers in BS")?;
+        multiply.require_shift(config)?;
     }
     Ok(stage)
 }
@@ -372,6 +390,9 @@ fn bn(r: &Registers<'_>, config: &Config) -> Check<Stage> {
         ],
         shift_negative,
     )?;
+    if let Some(multiply) = stage.multiply {
+        multiply.require_shift(config)?;
+    }
     if stage.alu.is_some() && stage.multiply.is_some() {
         config.require(Grade::Inferred, "the order of BN's ALU and multiplier")?;
     }
@@ -439,9 +460,6 @@ fn stage(
             return Err(FaultKind::NotModelled("per-channel shifts"));
         }
         let shift = mul_bits::BS_MUL_SHIFT_VALUE.get(word);
-        if shift != 0 || shift_negative != 0 {
-            config.require(Grade::Sibling, "rounding of a multiplier's shift")?;
-        }
         let operand = mul_bits::BS_MUL_OPERAND.get(word) as u16 as i16;
         Some(Multiply {
             source: source(mul_bits::BS_MUL_SRC.get(word) != 0, i32::from(operand)),

@@ -11,6 +11,8 @@ use crate::memory::Memory;
 pub(crate) struct StageOperands {
     pub alu: Vec<f64>,
     pub multiply: Vec<f64>,
+    /// CPEND; only of BS.
+    pub cpend: Vec<i16>,
 }
 
 /// Fetches or spreads the operands of BS and BN.
@@ -69,10 +71,11 @@ fn fetch(
     counters.bias_bytes += bytes.len() as u64;
     for part in bytes.chunks_exact(group) {
         operands.alu.extend(part[..alu].chunks_exact(4).map(int32));
-        let multiply = part[alu + cpend..].chunks_exact(2);
-        operands
-            .multiply
-            .extend(multiply.map(|b| f64::from(i16::from_le_bytes([b[0], b[1]]))));
+        let int16 = |b: &[u8]| i16::from_le_bytes([b[0], b[1]]);
+        let (cpends, multiply) = part[alu..].split_at(cpend);
+        operands.cpend.extend(cpends.chunks_exact(2).map(int16));
+        let multiply = multiply.chunks_exact(2).map(int16);
+        operands.multiply.extend(multiply.map(f64::from));
     }
     Ok(operands)
 }

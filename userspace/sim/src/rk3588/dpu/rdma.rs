@@ -3,7 +3,7 @@
 use super::super::config::Config;
 use super::super::fault::{Check, FaultKind, aligned, documented, same};
 use super::super::state::Registers;
-use super::decode::{Dpu, Feed, Source};
+use super::decode::{Cpend, Dpu, Feed, Source};
 use ferrite_hw::Grade;
 use ferrite_hw::rk3588::dpu_rdma;
 
@@ -49,7 +49,7 @@ impl Rdma {
                 matches!(s.alu, Some((_, Source::Dma)))
                     || s.multiply.is_some_and(|m| m.source == Source::Dma)
             });
-            if needs || dpu.ew.operand.is_some() {
+            if needs || dpu.ew.operand.is_some() || dpu.cpend == Some(Cpend::Dma) {
                 return Err(FaultKind::Hang(
                     "a DPU stage waits for an operand but DPU_RDMA is not started",
                 ));
@@ -149,8 +149,17 @@ fn channel_operands(
         if kinds & 8 != 0 {
             return Err(FaultKind::NotModelled("per-channel shifts"));
         }
-        if operands.cpend || operands.multiply {
-            config.require(Grade::Sibling, "interleaved per-channel operands")?;
+        let all = operands.alu && operands.cpend && operands.multiply;
+        if all && cfg == dpu_rdma::NRDMA_CFG {
+            return Err(FaultKind::Hang(
+                "BN with all three operands per channel: every such task hung on silicon",
+            ));
+        }
+        if (operands.cpend || operands.multiply) && !all {
+            config.require(
+                Grade::Sibling,
+                "some of the per-channel operands interleaved",
+            )?;
         }
         if kinds != 0 {
             aligned(base.name, operands.address, 16)?;
@@ -169,6 +178,11 @@ fn channel_operands(
         )?;
     }
     let [bs, bn] = decoded;
+    if dpu.cpend == Some(Cpend::Dma) && !bs.cpend {
+        return Err(FaultKind::Hang(
+            "CPEND waits for operands per channel that BRDMA does not fetch",
+        ));
+    }
     Ok((bs, bn))
 }
 

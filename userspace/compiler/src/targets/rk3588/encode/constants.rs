@@ -86,8 +86,8 @@ fn append(len: &mut usize, more: usize) -> usize {
 /// Channels of which the operands lie together.
 const GROUP: usize = 8;
 
-/// Operands of each channel: int32 bias, and, where there are any, int16 factors. Channels that only
-/// exist as padding have zeros.
+/// Operands of each channel: int32 bias, and, where there are any, int16 factors with an int16 of CPEND
+/// in front, which is 0 for weights without zero point. Channels that only exist as padding have zeros.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PerChannel {
     bias: Vec<i32>,
@@ -110,9 +110,9 @@ impl PerChannel {
         PerChannel { bias, factors }
     }
 
-    /// Bytes of a group: the biases, then the factors.
+    /// Bytes of a group: the biases, then CPEND, then the factors.
     fn stride(&self) -> usize {
-        GROUP * if self.factors.is_empty() { 4 } else { 6 }
+        GROUP * if self.factors.is_empty() { 4 } else { 8 }
     }
 
     fn len(&self) -> usize {
@@ -129,6 +129,7 @@ impl PerChannel {
         let operands = self.bias.chunks(GROUP).zip(self.factors.chunks(GROUP));
         for (group, (biases, factors)) in memory.chunks_exact_mut(self.stride()).zip(operands) {
             let (words, halves) = group.split_at_mut(4 * GROUP);
+            let (_, halves) = halves.split_at_mut(2 * GROUP);
             for (to, bias) in words.as_chunks_mut().0.iter_mut().zip(biases) {
                 *to = bias.to_le_bytes();
             }

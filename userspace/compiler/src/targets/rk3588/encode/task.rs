@@ -298,7 +298,8 @@ impl Emitter<'_> {
         regs.set(SURFACE_ADD, [(surface_add::SURF_ADD, surfaces * pitch)])?;
         // CPEND adds the sum of the data times this operand: minus the zero point of the weights.
         // Depthwise streams always leave it on.
-        let cpend = layer.weight_zero != 0 || layer.mode == Mode::Depthwise;
+        let per_channel = matches!(layer.stage, Stage::PerChannel { .. });
+        let cpend = layer.weight_zero != 0 || layer.mode == Mode::Depthwise || per_channel;
         regs.set(
             BS_OW_CFG,
             [
@@ -306,6 +307,8 @@ impl Emitter<'_> {
                 (bs_ow_cfg::SIZE_E_1, surfaces),
                 (bs_ow_cfg::SIZE_E_2, surfaces),
                 (bs_ow_cfg::OD_BYPASS, (!cpend).into()),
+                // Operands per channel are proven with all three kinds.
+                (bs_ow_cfg::OW_SRC, per_channel.into()),
             ],
         )?;
         regs.set(BS_OW_OP, [(bs_ow_op::OW_OP, -i64::from(layer.weight_zero))])
@@ -472,7 +475,7 @@ impl Emitter<'_> {
         let kinds = match layer.stage {
             Stage::Raw => 0,
             Stage::Narrow { .. } => 1,
-            Stage::PerChannel { .. } => 1 | 4,
+            Stage::PerChannel { .. } => 1 | 2 | 4,
         };
         regs.set(BRDMA_CFG, [(brdma_cfg::BRDMA_DATA_USE, kinds)])?;
         if kinds != 0 {

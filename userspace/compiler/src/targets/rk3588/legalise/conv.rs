@@ -10,7 +10,7 @@ use crate::error::Unsupported;
 use crate::lowered::Lowered;
 use crate::npu::{self, ConvKind, Grouping, Item, Window};
 use crate::targets::rk3588::context::Context;
-use crate::targets::rk3588::numbers::output_stage::{self, Plan, scaled_bias};
+use crate::targets::rk3588::numbers::output_stage::{self, Plan};
 use crate::targets::rk3588::numbers::weights::Filter;
 use crate::targets::rk3588::program::{Layer, Mode, Rect, Side, Stage, Taps, Tiles, Weights};
 
@@ -79,18 +79,16 @@ impl Conv<'_> {
         let filter = Filter::new(ctx, conv)?;
         let (from, to) = (ctx.stored(conv.input)?, ctx.stored(result)?);
         let factors = filter.factors(from.scale, to.scale);
-        let accumulators = filter.accumulators(from.zero)?;
-        let plan = output_stage::plan(
+        let mut plan = output_stage::plan(
             conv,
             &filter,
             &factors,
-            &accumulators,
+            filter.accumulators(from.zero),
             [from, to],
             self.item.range,
             ctx.options.evidence,
         )?;
-        let plain = accumulators.bias;
-        let mut bias = scaled_bias(&filter, &factors, &plan, from.zero, plain);
+        let mut bias = std::mem::take(&mut plan.bias);
         let input = ctx.side(conv.input)?;
         let output = match plan.raw {
             None => ctx.side(result)?,

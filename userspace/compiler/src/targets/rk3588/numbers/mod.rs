@@ -3,6 +3,7 @@
 pub mod clamp;
 mod integer_factor;
 pub mod output_stage;
+mod per_channel;
 pub mod quant;
 mod two_roundings;
 pub mod weights;

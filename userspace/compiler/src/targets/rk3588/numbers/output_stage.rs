@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::clamp::clamp_shifts;
-use super::quant::{Multiplier, q31, scaling};
+use super::per_channel::{self, Rounding};
+use super::quant::{q31, scaling};
 use super::two_roundings::{self, Imitation};
 use super::weights::{Accumulators, Filter};
 use crate::error::Unsupported;
@@ -22,8 +23,8 @@ pub struct Plan {
     pub raw: Option<HostRequant>,
     /// Additions with saturation that follow, to clamp at other ends than those of int8.
     pub shifts: Vec<i32>,
-    /// Added to the bias of every channel, in units of the accumulators.
-    pub carry: i32,
+    /// By output channel; none for accumulators that the host scales.
+    pub bias: Vec<i32>,
 }
 
 impl Plan {
@@ -60,7 +61,7 @@ pub fn plan(
     conv: &Conv,
     filter: &Filter<'_>,
     factors: &[f64],
-    accumulators: &Accumulators,
+    accumulators: Result<Accumulators, Unsupported>,
     [from, to]: [Stored; 2],
     range: Range,
     admitted: Evidence,
@@ -69,6 +70,7 @@ pub fn plan(
     if let &[factor] = factors {
         let (offset, shifts) = clamp_shifts(zero, range);
         // A little more than the accumulators reach leaves room for what an imitation adds.
+        let accumulators = accumulators?;
         let reach = accumulators.reach + 2;
         // TFLite's FULLY_CONNECTED rounds once.
         let twice = conv.kind != ConvKind::FullyConnected;
@@ -93,7 +95,14 @@ pub fn plan(
             },
             raw: None,
             shifts,
-            carry: made.carry,
+            bias: match made.carry {
+                0 => accumulators.bias,
+                carry => accumulators
+                    .bias
+                    .iter()
+                    .map(|bias| bias.saturating_add(carry))
+                    .collect(),
+            },
         });
     }
     if filter.zero != 0 {
@@ -101,24 +110,29 @@ pub fn plan(
             "scales per channel together with a filter zero point",
         ));
     }
-    if Evidence::Sibling <= admitted {
-        let (offset, shifts) = clamp_shifts(zero, range);
-        if let Some(stage) = per_channel(filter, factors, from.zero, offset) {
-            return Ok(Plan {
-                stage,
-                evidence: Evidence::Sibling,
-                raw: None,
-                shifts,
-                carry: 0,
-            });
-        }
+    let (offset, shifts) = clamp_shifts(zero, range);
+    // TFLite's FULLY_CONNECTED rounds once.
+    let rounding = match (conv.kind, range.low >= zero) {
+        (ConvKind::FullyConnected, _) => Rounding::Once,
+        (_, true) => Rounding::TwiceAboveZero,
+        (_, false) => Rounding::Twice,
+    };
+    if let Some(scaled) = per_channel::scale(filter, factors, from.zero, offset, rounding) {
+        return Ok(Plan {
+            stage: scaled.stage,
+            evidence: PROVEN,
+            raw: None,
+            shifts,
+            bias: scaled.bias,
+        });
     }
+    let accumulators = accumulators?;
     let (multiplier, shift) = factors.iter().map(|&f| q31(f)).unzip();
     Ok(Plan {
         stage: Stage::Raw,
         evidence: PROVEN,
         raw: Some(HostRequant {
-            bias: accumulators.bias.clone(),
+            bias: accumulators.bias,
             multiplier,
             shift,
             zero_point: zero + to.offset,
@@ -126,93 +140,6 @@ pub fn plan(
             max: range.high + to.offset,
         }),
         shifts: Vec::new(),
-        carry: 0,
+        bias: Vec::new(),
     })
-}
-
-/// Largest error, in output steps, that scaling per channel on chip may add before rounding.
-const PER_CHANNEL_ERROR: f64 = 0.4;
-
-/// Factors for the per-channel multiplier, if they are precise enough for every channel.
-///
-/// The product `(acc + bias) * C` saturates at 32 bits and C has 15. With `rho` the product of one
-/// output step, C is `factor * rho`; `rho` may be at most 2^31 / 256 so that saturation only hits
-/// values beyond the output range. Rounding C to an integer leaves an error of up to half a unit
-/// times the accumulator, which must stay below a fraction of an output step for each channel. The
-/// bias is rescaled (see [`scaled_bias`]) and does not suffer from it.
-fn per_channel(
-    filter: &Filter<'_>,
-    factors: &[f64],
-    input_zero: i32,
-    offset: i32,
-) -> Option<Stage> {
-    let most = factors.iter().copied().fold(0.0, f64::max);
-    if !(most.is_finite() && most > 0.0) || factors.iter().any(|f| f.is_nan() || *f <= 0.0) {
-        return None;
-    }
-    let wanted = f64::min(8_388_608.0, 32_767.0 / most) * (1.0 - 1.0 / 16_384.0);
-    // About 256 intermediate steps for one of the output keep the first rounding invisible.
-    let shift = (wanted / 256.0).log2().floor().clamp(0.0, 14.0);
-    let multiplier = Multiplier::nearest(f64::powf(2.0, shift) / wanted)?;
-    let rho = f64::powf(2.0, shift) / multiplier.value();
-    let reach = f64::from((127 - input_zero).max(input_zero + 128));
-    let mut integers = Vec::with_capacity(factors.len());
-    for (channel, (&factor, sums)) in factors.iter().zip(filter.sums()).enumerate() {
-        let bias = filter.model_bias(channel);
-        let exact = factor * rho;
-        let integer = exact.round().clamp(1.0, 32_767.0);
-        let steps = 256.0 + (bias as f64 * factor).abs();
-        let accumulator = (f64::from(sums.magnitude) * reach).min(steps / factor);
-        let error = accumulator * (integer - exact).abs() / rho
-            + 0.5 * integer / rho
-            + 0.5 * f64::powf(2.0, shift) / rho;
-        if error > PER_CHANNEL_ERROR {
-            return None;
-        }
-        integers.push(integer as i16);
-    }
-    Some(Stage::PerChannel {
-        factors: integers,
-        shift: shift as u8,
-        multiplier,
-        offset,
-    })
-}
-
-/// Bias operands for a plan: with per-channel factors, the model's bias in units of the rounded
-/// factor, so that its share of the output is exact however coarse the factor.
-pub fn scaled_bias(
-    filter: &Filter<'_>,
-    factors: &[f64],
-    plan: &Plan,
-    input_zero: i32,
-    mut plain: Vec<i32>,
-) -> Vec<i32> {
-    let Stage::PerChannel {
-        factors: integers,
-        shift,
-        multiplier,
-        ..
-    } = &plan.stage
-    else {
-        for bias in &mut plain {
-            *bias = bias.saturating_add(plan.carry);
-        }
-        return plain;
-    };
-    let rho = f64::powi(2.0, i32::from(*shift)) / multiplier.value();
-    let limit = f64::from(1 << 30);
-    integers
-        .iter()
-        .zip(factors)
-        .zip(filter.sums())
-        .enumerate()
-        .map(|(channel, ((&integer, &factor), sums))| {
-            let bias = filter.model_bias(channel);
-            let scaled = (bias as f64 * factor * rho / f64::from(integer)).round();
-            let correction = i64::from(input_zero) * i64::from(sums.signed);
-            (scaled.clamp(-limit, limit) as i64 - correction)
-                .clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
-        })
-        .collect()
 }
