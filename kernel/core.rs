@@ -46,6 +46,8 @@ use kernel::{
 };
 
 const COMPATIBLE: &CStr = c"rockchip,rk3588-rknn-core";
+/// Which of the core's clocks is the one of all cores.
+const NPU_CLOCK: usize = 2;
 /// Microseconds for which the resets are held: at least 32 cycles of the slowest clock, of which none
 /// is below 24 MHz.
 const RESET_US: usize = 2;
@@ -267,7 +269,7 @@ impl Core {
             }
             // It takes as long as 384 KiB take to load: some 40 us at 10 GB/s.
             polls += 1;
-            if polls < 100 {
+            if polls < 500 {
                 task::delay_us(1);
             } else {
                 task::sleep_us(100);
@@ -341,6 +343,33 @@ impl Core {
         Ok(())
     }
 
+    /// Raises the clock of all cores if this is the first one with power.
+    fn raise(&self) {
+        let mut clock = self.npu.clock().lock();
+        let Some(wanted) = clock.raise() else { return };
+        if let Err(error) = self.clocks.set_rate(NPU_CLOCK, wanted) {
+            dev_err!(
+                self.device.as_ref(),
+                "cannot set the clock to {wanted} Hz: {error:?}\n"
+            );
+        }
+        let rate = self.clocks.rate(NPU_CLOCK);
+        clock.settle(rate);
+        self.npu.note_rate(rate);
+    }
+
+    /// Gives the clock its old rate if this is the last core with power.
+    fn park(&self) {
+        if let Some(rate) = self.npu.clock().lock().park() {
+            if let Err(error) = self.clocks.set_rate(NPU_CLOCK, rate) {
+                dev_err!(
+                    self.device.as_ref(),
+                    "cannot set the clock to {rate} Hz: {error:?}\n"
+                );
+            }
+        }
+    }
+
     /// Waits until nobody has the core, and keeps it.
     fn take_over(&self) {
         let npu = &self.npu;
@@ -349,8 +378,8 @@ impl Core {
     }
 }
 
-/// The NPU that a new core joins. Undo with [`part`].
-fn join(device: &platform::Device) -> Result<(ARef<Npu>, Arc<Scrub>)> {
+/// The NPU that a new core joins, with the rate that the clock has now. Undo with [`part`].
+fn join(device: &platform::Device, rate: u64) -> Result<(ARef<Npu>, Arc<Scrub>)> {
     let mut registry = REGISTRY.lock();
     if let Some(shared) = &mut registry.npu {
         shared.members += 1;
@@ -358,7 +387,7 @@ fn join(device: &platform::Device) -> Result<(ARef<Npu>, Arc<Scrub>)> {
     }
     let facade = registry.facade.as_ref().ok_or(ENODEV)?;
     facade.set_dma(DMA_BITS)?;
-    let npu = Npu::new(facade, NpuData::new())?;
+    let npu = Npu::new(facade, NpuData::new(rate))?;
     let scrub = Scrub::new(&npu, device)?;
     registry.npu = Some(Shared {
         npu: npu.clone(),
@@ -409,7 +438,7 @@ impl platform::Driver for Core {
         let hw = Hardware::new(&device, index)?;
         let port = Port::new(&device)?;
         let iommu = port.iommu();
-        let (npu, scrub) = join(&device)?;
+        let (npu, scrub) = join(&device, clocks.rate(NPU_CLOCK))?;
         let core = Arc::pin_init(
             pin_init!(Core {
                 npu,
@@ -458,6 +487,7 @@ impl platform::Driver for Core {
     }
 
     fn power_off(&self) -> Result {
+        self.park();
         self.clocks.disable();
         Ok(())
     }
@@ -468,6 +498,7 @@ impl platform::Driver for Core {
             self.reset().inspect_err(|_| self.clocks.disable())?;
             self.stale.store(true, Ordering::Relaxed);
         }
+        self.raise();
         Ok(())
     }
 

@@ -59,6 +59,10 @@ module! {
             default: 50,
             description: "Share of the machine's memory that buffers may take, in percent",
         },
+        clock_mhz: u32 {
+            default: 0,
+            description: "Megahertz of the NPU's clock while it works (0: as the device tree has it)",
+        },
         scrub: u32 {
             default: 1,
             description: "Whether a core's buffer is overwritten between clients (1), or not (0)",

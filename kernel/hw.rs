@@ -37,6 +37,8 @@ mod pc {
     pub(super) const TASK_STATUS: usize = 0x3c;
 }
 
+/// In the CNA and CORE windows: what the register groups do.
+const S_STATUS: usize = 0x00;
 /// In the CNA and CORE windows: which of the two register groups is written, and which runs.
 const S_POINTER: usize = 0x04;
 /// Both groups take turns, by pointer.
@@ -70,6 +72,10 @@ pub(crate) struct Snapshot {
     pub(crate) amount: u32,
     /// Task counters.
     pub(crate) status: u32,
+    /// Tasks that were asked for.
+    pub(crate) tasks: u32,
+    /// Status and pointer of the CNA, and of the CORE.
+    pub(crate) blocks: [(u32, u32); 2],
 }
 
 impl Snapshot {
@@ -188,6 +194,11 @@ impl Hardware {
             base: self.pc.read::<{ pc::BASE_ADDRESS }>(),
             amount: self.pc.read::<{ pc::REGISTER_AMOUNTS }>(),
             status: self.pc.read::<{ pc::TASK_STATUS }>(),
+            tasks: self.pc.read::<{ pc::TASK_CON }>() & ENDED,
+            blocks: [
+                (self.cna.read::<S_STATUS>(), self.cna.read::<S_POINTER>()),
+                (self.core.read::<S_STATUS>(), self.core.read::<S_POINTER>()),
+            ],
         }
     }
 }

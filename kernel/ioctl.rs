@@ -237,6 +237,7 @@ fn device_info(npu: &Npu, file: &File<Ferrite>) -> ferrite::DeviceInfo {
         max_chain: validate::MAX_CHAIN,
         reserved: 0,
         chain_timeout_ns: patience.chain_ns,
+        clock_hz: npu.rate(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::core::Core;
 use crate::recovery::Report;
 use crate::policy::{
+    clock::Clock,
     quota::Shares,
     schedule::{
         Claim,
@@ -27,13 +28,16 @@ use crate::policy::{
         MAX_CORES, //
     }, //
 };
+use ::core::sync::atomic::{AtomicU64, Ordering};
 use kernel::{
     new_condvar,
+    new_mutex,
     prelude::*,
     sync::{
         Arc,
         CondVar,
-        CondVarTimeoutResult, //
+        CondVarTimeoutResult,
+        Mutex, //
     },
     time::Jiffies, //
 };
@@ -104,6 +108,10 @@ pub(crate) struct State {
 /// The device's data.
 #[pin_data]
 pub(crate) struct NpuData {
+    #[pin]
+    clock: Mutex<Clock>,
+    /// Hertz of the clock while cores work.
+    rate: AtomicU64,
     queue: OwnQueue,
     chores: OwnQueue,
     #[pin]
@@ -113,9 +121,14 @@ pub(crate) struct NpuData {
 }
 
 impl NpuData {
-    /// For a new device.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    /// For a new device whose clock has `rate` hertz.
+    pub(crate) fn new(rate: u64) -> impl PinInit<Self, Error> {
         try_pin_init!(NpuData {
+            clock <- new_mutex!(
+                Clock::new(rate, crate::params::clock_mhz() * 1_000_000),
+                "NpuData::clock"
+            ),
+            rate: AtomicU64::new(rate),
             queue: OwnQueue::urgent(c"ferrite")?,
             chores: OwnQueue::ordinary(c"ferrite-chores")?,
             state <- new_irq_lock!(
@@ -134,6 +147,21 @@ impl NpuData {
             ),
             changed <- new_condvar!("NpuData::changed"),
         }? Error)
+    }
+
+    /// The clock of all cores.
+    pub(crate) fn clock(&self) -> &Mutex<Clock> {
+        &self.clock
+    }
+
+    /// Hertz of the clock while cores work.
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate.load(Ordering::Relaxed)
+    }
+
+    /// The clock has got another rate.
+    pub(crate) fn note_rate(&self, rate: u64) {
+        self.rate.store(rate, Ordering::Relaxed);
     }
 
     /// What the scheduler's lock protects.

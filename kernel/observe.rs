@@ -28,10 +28,15 @@ pub(crate) fn fdinfo(client: &Client, printer: &Printer) {
     };
     printer.print(fmt!("drm-engine-npu:\t{} ns\n", usage.busy_ns));
     printer.print(fmt!("drm-engine-capacity-npu:\t{cores}\n"));
+    let rate = client.npu().rate();
+    let cycles = (usage.busy_ns / 1000).saturating_mul(rate / 1_000_000);
+    printer.print(fmt!("drm-maxfreq-npu:\t{rate} Hz\n"));
+    printer.print(fmt!("drm-cycles-npu:\t{cycles}\n"));
     printer.print(fmt!("rocket-jobs-npu:\t{}\n", usage.jobs));
 }
 
 fn cores(npu: &Npu, file: &SeqFile) {
+    seq_print!(file, "clock {} Hz\n", npu.rate());
     let state = npu.state().lock();
     for (index, lane) in state.lanes.iter().enumerate() {
         if lane.core.is_none() {

@@ -30,6 +30,11 @@ pub(crate) fn scrub() -> bool {
     parameter(&module_parameters::scrub) != 0
 }
 
+/// Megahertz of the clock while cores work; 0 leaves it as the device tree has it.
+pub(crate) fn clock_mhz() -> u64 {
+    parameter(&module_parameters::clock_mhz).min(2000).into()
+}
+
 /// How long cores wait for tasks.
 pub(crate) fn patience() -> Patience {
     let task_ns = u64::from(timeout_ms()) * 1_000_000;

@@ -4,6 +4,8 @@
 // The tests use more than the driver does.
 #![allow(dead_code, unreachable_pub)]
 
+#[path = "policy/src/clock.rs"]
+pub(crate) mod clock;
 #[path = "policy/src/depend.rs"]
 pub(crate) mod depend;
 #[path = "policy/src/iova.rs"]

@@ -76,6 +76,8 @@ pub(crate) struct Report {
     job: JobRef,
     task: u32,
     snapshot: Snapshot,
+    /// When, in nanoseconds since boot.
+    at: u64,
 }
 
 impl Core {
@@ -103,6 +105,7 @@ impl Core {
                 job,
                 task,
                 snapshot,
+                at: task::now_ns(),
             };
             self.report(&report);
             // If there is another one to tell, that is the one to know. The job is still in the
@@ -171,6 +174,7 @@ impl Core {
             job,
             task,
             snapshot,
+            ..
         } = report;
         let mut dump = Dump::new()?;
         dump.line(fmt!(
@@ -180,6 +184,20 @@ impl Core {
             job.number(self.npu()),
             job.index
         ))?;
+        dump.line(fmt!(
+            "hardware {:#x}, clock {} Hz, at {} ns\n",
+            self.version(),
+            self.npu().rate(),
+            report.at
+        ))?;
+        dump.line(fmt!(
+            "{} tasks asked for, {} ended\n",
+            snapshot.tasks,
+            snapshot.ended()
+        ))?;
+        for ((status, pointer), block) in snapshot.blocks.iter().zip(["CNA", "CORE"]) {
+            dump.line(fmt!("{block}: status {status:#x}, pointer {pointer:#x}\n"))?;
+        }
         let commands = job.commands(*task);
         let address = u64::from(commands.address);
         for used in &job.batch.buffers {

@@ -49,6 +49,18 @@ impl<const N: usize> Clocks<N> {
         }
     }
 
+    /// Hertz of one of them. May sleep.
+    pub(crate) fn rate(&self, index: usize) -> u64 {
+        // SAFETY: By the type invariant the clocks are valid.
+        unsafe { bindings::clk_get_rate(self.0[index].clk) as u64 }
+    }
+
+    /// Gives one of them another rate, or one near it. May sleep.
+    pub(crate) fn set_rate(&self, index: usize, hertz: u64) -> Result {
+        // SAFETY: By the type invariant the clocks are valid.
+        to_result(unsafe { bindings::clk_set_rate(self.0[index].clk, hertz as usize) })
+    }
+
     /// Stops all of them, after they were enabled.
     pub(crate) fn disable(&self) {
         // SAFETY: By the type invariant the clocks are valid.

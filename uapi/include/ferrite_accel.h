@@ -70,6 +70,7 @@ struct drm_ferrite_query {
  * @max_chain: most tasks of a job with DRM_FERRITE_JOB_CHAINED
  * @reserved: zero
  * @chain_timeout_ns: time that a chain may take if the hardware does not show its progress
+ * @clock_hz: hertz of the cores' clock while they work
  */
 struct drm_ferrite_device_info {
 	__u32 cores;
@@ -82,6 +83,7 @@ struct drm_ferrite_device_info {
 	__u32 max_chain;
 	__u32 reserved;
 	__u64 chain_timeout_ns;
+	__u64 clock_hz;
 };
 
 /* The figures are told: the caller has CAP_PERFMON. */

@@ -102,6 +102,8 @@ pub struct DeviceInfo {
     pub reserved: u32,
     /// Time that a chain may take if the hardware does not show its progress.
     pub chain_timeout_ns: u64,
+    /// Hertz of the cores' clock while they work.
+    pub clock_hz: u64,
 }
 
 /// [`DeviceInfo::features`]: [`IOCTL_SUBMIT`] and [`IOCTL_WAIT`].
@@ -350,7 +352,7 @@ pub struct Finish {
 
 const _: () = {
     assert!(size_of::<Query>() == 24 && offset_of!(Query, data) == 16);
-    assert!(size_of::<DeviceInfo>() == 56 && size_of::<CoreInfo>() == 32);
+    assert!(size_of::<DeviceInfo>() == 64 && size_of::<CoreInfo>() == 32);
     assert!(size_of::<CreateBuffer>() == 32 && size_of::<BufferInfo>() == 32);
     assert!(size_of::<Task>() == 16 && size_of::<Sync>() == 16);
     assert!(size_of::<Job>() == 64 && offset_of!(Job, after) == 40);

@@ -39,7 +39,7 @@ fn the_c_header_agrees() {
     layout!(checks, ferrite::Query, "drm_ferrite_query": kind, index, size, reserved, data);
     layout!(checks, ferrite::DeviceInfo, "drm_ferrite_device_info":
         cores, features, max_jobs, max_tasks, timeout_ns, address_start, address_end, max_chain,
-        reserved, chain_timeout_ns);
+        reserved, chain_timeout_ns, clock_hz);
     layout!(checks, ferrite::CoreInfo, "drm_ferrite_core_info":
         version, flags, busy_ns, jobs, resets);
     layout!(checks, ferrite::CreateBuffer, "drm_ferrite_create_buffer":

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod clock;
 pub mod depend;
 pub mod iova;
 pub mod queue;

@@ -81,7 +81,8 @@ pub const CASES: &[Entry] = &[
     ),
 ];
 
-fn wait(device: &Device, number: u64) -> Result<ferrite::Wait, i32> {
+/// Waits for a submission.
+pub fn wait(device: &Device, number: u64) -> Result<ferrite::Wait, i32> {
     let mut wait = ferrite::Wait {
         number,
         timeout_ns: now() + Rig::PATIENCE * 1_000_000,
@@ -109,6 +110,11 @@ fn query() -> Result<(), Fail> {
     let info: ferrite::DeviceInfo = ask(&device, ferrite::QUERY_DEVICE, 0)?;
     check(info.cores != 0, "no cores")?;
     check(info.features & ferrite::FEATURE_SUBMIT != 0, "no features")?;
+    // The board's clock is fixed.
+    check(
+        info.clock_hz == 1_000_000_000,
+        format!("clock {} Hz", info.clock_hz),
+    )?;
     let first = info.cores.trailing_zeros();
     let core: ferrite::CoreInfo = ask(&device, ferrite::QUERY_CORE, first)?;
     check(
@@ -735,7 +741,7 @@ fn activity_is_private() -> Result<(), Fail> {
 
 /// Puts `count` copies of the convolution into a buffer, each of which links to the next, and
 /// returns the chain as a job's tasks.
-fn linked(
+pub fn linked(
     rig: &Rig<'_>,
     list: &crate::device::Buffer<'_>,
     count: u32,

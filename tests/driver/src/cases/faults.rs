@@ -28,6 +28,11 @@ pub const CASES: &[Entry] = &[
         write_faults_end_the_job,
     ),
     (
+        "dump_tells",
+        "F28: the dump of a job that hung has the commands and what the blocks say",
+        dump_tells,
+    ),
+    (
         "others_are_not_disturbed",
         "W16: a job of another client runs while one hangs",
         others_are_not_disturbed,
@@ -122,4 +127,48 @@ fn others_are_not_disturbed() -> Result<(), Fail> {
     let took = (now() - start) / 1_000_000;
     let _ = bad.activations.prep(Rig::PATIENCE);
     check(took < 400, format!("it took {took} ms"))
+}
+
+/// What dumps there are. Reading one to its end does not remove it; writing does.
+fn dumps() -> Result<Vec<std::path::PathBuf>, Fail> {
+    let Ok(entries) = std::fs::read_dir("/sys/class/devcoredump") else {
+        return Ok(Vec::new());
+    };
+    Ok(entries
+        .filter_map(|entry| Some(entry.ok()?.path().join("data")))
+        .filter(|path| path.exists())
+        .collect())
+}
+
+fn dump_tells() -> Result<(), Fail> {
+    for old in dumps()? {
+        std::fs::write(old, "0")?;
+    }
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    hang(&rig)?;
+    let result = rig.activations.prep(Rig::PATIENCE);
+    check(result == Err(libc::EIO), format!("PREP_BO gave {result:?}"))?;
+    let start = now();
+    let path = loop {
+        match dumps()?.into_iter().next() {
+            Some(path) => break path,
+            None => check(now() - start < 2_000_000_000, "there is no dump")?,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let text = std::fs::read_to_string(&path)?;
+    std::fs::write(path, "0")?;
+    let command = format!("{:#010x}: 0x0081000000000008", rig.endless().regcmd + 24);
+    for part in [
+        "timed out",
+        "hardware 0x46495245, clock 1000000000 Hz",
+        "1 tasks asked for",
+        "CNA: status",
+        "CORE: status",
+        &command,
+    ] {
+        check(text.contains(part), format!("no {part:?} in {text}"))?;
+    }
+    rig.check_works()
 }

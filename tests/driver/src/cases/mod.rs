@@ -11,6 +11,7 @@ mod rig;
 mod submit;
 mod sw_sync;
 
+pub use extensions::{linked, wait};
 pub use life::bound;
 pub use rig::{Fail, Jobs, Rig, check, submission, sync};
 

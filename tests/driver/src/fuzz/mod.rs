@@ -36,6 +36,12 @@ impl Random {
         self.below(odds) == 0
     }
 
+    /// Mostly below `small`, seldom below `large`.
+    fn large(&mut self, small: u64, large: u64) -> u64 {
+        let limit = if self.one_in(300) { large } else { small };
+        self.below(limit)
+    }
+
     /// Mostly `value`, sometimes something near it, or anything.
     fn bent(&mut self, value: u64) -> u64 {
         match self.below(24) {
@@ -187,7 +193,9 @@ fn submit(
     // What the jobs point to must live until the call.
     let mut tasks: Vec<Vec<rocket::Task>> = Vec::new();
     let mut handles: Vec<Vec<u32>> = Vec::new();
-    for _ in 0..=random.below(4) {
+    // Seldom up to the limits, and a little beyond, of jobs, tasks or handles.
+    let count = random.large(4, 1100);
+    for _ in 0..=count {
         let mut list = Vec::new();
         for _ in 0..random.below(5) {
             list.push(match rig {
@@ -210,11 +218,16 @@ fn submit(
                 }
             });
         }
+        if let (Some(&task), true) = (list.first(), random.one_in(200)) {
+            list.resize(random.below(70_000) as usize, task);
+        }
         let some = |random: &mut Random| -> Vec<u32> {
-            (0..random.below(4))
+            let count = random.large(4, 70_000);
+            let odds = if count < 4 { 40 } else { 40_000 };
+            (0..count)
                 .map(|_| {
                     let bo = known.get(random.below(known.len() as u64) as usize);
-                    if random.one_in(40) {
+                    if random.one_in(odds) {
                         random.next() as u32
                     } else {
                         bo.map_or(0, |bo| bo.handle)
