@@ -90,9 +90,19 @@ pub struct Difference {
     /// Largest distance, in the elements' own steps. A not-a-number (or an infinity) is as far from
     /// anything else as single precision reaches.
     pub max_abs_diff: f64,
+    /// Sum of the distances.
+    pub sum_abs_diff: f64,
 }
 
 impl Difference {
+    /// Mean distance; 0 if there are no elements.
+    pub fn mean_abs_diff(&self) -> f64 {
+        match self.elements {
+            0 => 0.0,
+            n => self.sum_abs_diff / n as f64,
+        }
+    }
+
     /// Fraction of equal elements; 1 if there are none.
     pub fn exact_fraction(&self) -> f64 {
         match self.elements {
@@ -115,6 +125,7 @@ pub fn difference(found: &Array, expected: &Array) -> Result<Difference, String>
         elements: found.elements(),
         exact: 0,
         max_abs_diff: 0.0,
+        sum_abs_diff: 0.0,
     };
     for (a, b) in found.to_f64().into_iter().zip(expected.to_f64()) {
         if a == b || a.is_nan() && b.is_nan() {
@@ -124,6 +135,7 @@ pub fn difference(found: &Array, expected: &Array) -> Result<Difference, String>
             let far = f64::from(f32::MAX);
             let distance = if distance.is_finite() { distance } else { far };
             difference.max_abs_diff = difference.max_abs_diff.max(distance);
+            difference.sum_abs_diff += distance;
         }
     }
     Ok(difference)

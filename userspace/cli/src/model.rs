@@ -2,7 +2,7 @@
 
 use crate::args::{Evidence, ModelArgs};
 use crate::error::CliError;
-use ferrite_compiler::executable::{self, Executable, Placement, Target};
+use ferrite_compiler::executable::{self, Executable, Placement, Step, Target};
 use ferrite_ir::Graph;
 use ferrite_runtime::cpu::Value;
 use ferrite_runtime::device::{self, DeviceSpec};
@@ -103,16 +103,30 @@ pub struct Coverage {
     pub npu_macs: u64,
     /// All multiply-accumulates.
     pub macs: u64,
+    /// Submissions to the NPU in an inference.
+    pub segments: usize,
+    /// Steps of the host: operators, and sums of the NPU that it requantises.
+    pub host_steps: usize,
+    /// Weakest evidence that anything on the NPU rests on, if there is anything.
+    pub evidence: Option<executable::Evidence>,
 }
 
 impl Coverage {
     /// Of an executable.
     pub fn of(executable: &Executable) -> Coverage {
         let mut coverage = Coverage::default();
+        for step in &executable.steps {
+            match step {
+                Step::Submit(_) => coverage.segments += 1,
+                Step::Cpu(_) | Step::Requantise { .. } => coverage.host_steps += 1,
+                Step::Enter(_) | Step::Leave(_) => {}
+            }
+        }
         for (placement, &macs) in executable.placements.iter().zip(&executable.macs) {
             coverage.macs += macs;
             match placement {
-                Placement::Npu { .. } => {
+                Placement::Npu { evidence, .. } => {
+                    coverage.evidence = coverage.evidence.max(Some(*evidence));
                     coverage.npu_ops += 1;
                     coverage.npu_macs += macs;
                 }

@@ -268,15 +268,23 @@ fn compare_reports_exactly_the_contract_s_keys() {
         [
             "cpu_ops",
             "device",
+            "evidence",
             "npu_mac_fraction",
             "npu_ops",
-            "outputs"
+            "outputs",
+            "segments"
         ]
     );
     let output = &exact["outputs"][0];
     assert_eq!(
         keys(output),
-        ["elements", "exact_fraction", "max_abs_diff", "name"]
+        [
+            "elements",
+            "exact_fraction",
+            "max_abs_diff",
+            "mean_abs_diff",
+            "name"
+        ]
     );
     assert_eq!(
         (&output["exact_fraction"], &output["max_abs_diff"]),

@@ -1,6 +1,7 @@
 //! `ferrite bench`
 
 use crate::args::BenchArgs;
+use crate::commands::info::evidence_name;
 use crate::error::CliError;
 use crate::model::{self, Coverage};
 use crate::report::Report;
@@ -76,6 +77,11 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
                     .collect::<Value>()
             })
             .collect();
+        let _ = writeln!(
+            text,
+            "{:.3} ms on the device by the cost model",
+            (counters.estimated_ns / runs) as f64 / 1e6
+        );
         text += "counts of an inference\n";
         let rows: Vec<Vec<String>> = total
             .iter()
@@ -89,8 +95,20 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
         "{} operators on the NPU, {} on the CPU",
         coverage.npu_ops, coverage.cpu_ops
     );
+    let of_inference = |name: &str| {
+        let total = counters.as_ref()?.total();
+        total.get(name).map(|count| count / u64::from(args.runs))
+    };
+    let estimated = counters
+        .as_ref()
+        .map(|counters| counters.estimated_ns / u64::from(args.runs));
     let json = json!({
         "device": session.device(),
+        "segments": coverage.segments,
+        "evidence": coverage.evidence.map(evidence_name),
+        "kicks": of_inference("kicks").or(of_inference("submissions")),
+        "interrupts": of_inference("interrupts").or(of_inference("submissions")),
+        "estimated_ns": estimated,
         "runs": args.runs,
         "compile_ms": compile,
         "load_ms": load,

@@ -2,6 +2,7 @@
 
 use crate::args::CompareArgs;
 use crate::arrays::{self, Difference};
+use crate::commands::info::evidence_name;
 use crate::commands::layers;
 use crate::error::CliError;
 use crate::model::{self, Coverage};
@@ -39,6 +40,7 @@ pub fn run(args: &CompareArgs) -> Result<Report, CliError> {
             "elements": difference.elements,
             "exact_fraction": difference.exact_fraction(),
             "max_abs_diff": difference.max_abs_diff,
+            "mean_abs_diff": difference.mean_abs_diff(),
         }));
     }
     let text = format!(
@@ -55,6 +57,8 @@ pub fn run(args: &CompareArgs) -> Result<Report, CliError> {
         "npu_ops": coverage.npu_ops,
         "cpu_ops": coverage.cpu_ops,
         "npu_mac_fraction": coverage.npu_mac_fraction(),
+        "segments": coverage.segments,
+        "evidence": coverage.evidence.map(evidence_name),
     });
     Ok(Report::new(text, json).failed(beyond(args.max_diff, largest)))
 }

@@ -43,6 +43,11 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         "macs": coverage.macs,
         "npu_macs": coverage.npu_macs,
         "npu_mac_fraction": coverage.npu_mac_fraction(),
+        "segments": coverage.segments,
+        "host_steps": coverage.host_steps,
+        "evidence": coverage.evidence.map(evidence_name),
+        // No lowering is approximate beyond its rounding.
+        "approximate_ops": 0,
     });
     Ok(Report::new(text(&graph, &executable, &coverage), json))
 }
@@ -103,6 +108,18 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
         coverage.cpu_ops,
         100.0 * coverage.npu_mac_fraction(),
         coverage.macs as f64 / 1e6,
+    );
+    let _ = writeln!(
+        text,
+        "{} segments on the NPU, {} steps of the host{}",
+        coverage.segments,
+        coverage.host_steps,
+        coverage
+            .evidence
+            .map_or_else(String::new, |evidence| format!(
+                "; evidence: {}",
+                evidence_name(evidence)
+            )),
     );
     for (reason, count) in reasons(executable) {
         let _ = writeln!(text, "{count} on the CPU: {reason}");

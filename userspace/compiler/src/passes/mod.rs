@@ -8,6 +8,7 @@ pub mod fold_clamp;
 pub mod fold_pad;
 pub mod last_access;
 pub mod legalise;
+pub mod makespan;
 pub mod plan_memory;
 pub mod plan_segments;
 pub mod select;

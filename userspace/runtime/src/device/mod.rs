@@ -49,6 +49,9 @@ pub trait Program: Send {
 pub struct Counters {
     /// One map for each core.
     pub cores: Vec<BTreeMap<String, u64>>,
+    /// Estimated time until submissions were done, in nanoseconds: work of several cores at a time
+    /// counts once. An estimate, where the others are counts.
+    pub estimated_ns: u64,
 }
 
 impl Counters {
@@ -63,6 +66,7 @@ impl Counters {
         });
         Counters {
             cores: cores.collect(),
+            estimated_ns: self.estimated_ns - earlier.estimated_ns,
         }
     }
 

@@ -86,8 +86,10 @@ impl Program for SimProgram {
     }
 
     fn counters(&self) -> Option<Counters> {
+        let counters = self.npu.counters();
         Some(Counters {
-            cores: vec![named(&self.npu.counters())],
+            estimated_ns: counters.estimated_ns,
+            cores: vec![named(&counters)],
         })
     }
 }

@@ -1,10 +1,16 @@
-//! The RK3588 simulator in this process, fed as mainline's driver feeds the chip: one start for
-//! each task, the tasks of a job in order on one core.
+//! The RK3588 simulator in this process, fed as our driver feeds the chip: the tasks of a job are a
+//! chain, which one start runs on one core.
 
 use super::sim::{Loaded, evidence};
 use super::{Counters, Device, DeviceError, JobError, Program, check, schedule};
 use ferrite_compiler::executable::{Executable, Job, Region, Target};
+use ferrite_compiler::passes::makespan::makespan;
+use ferrite_hw::timing;
 use ferrite_sim::rk3588::{self, Config, Core, Start};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Most tasks of a chain: TASK_NUMBER has 12 bits.
+const MAX_CHAIN: usize = 4095;
 
 /// Cores of the chip.
 const CORES: usize = 3;
@@ -43,6 +49,7 @@ impl Device for SimRk3588 {
         Ok(Box::new(SimProgram {
             loaded: Loaded::new(executable)?,
             cores: (0..CORES).map(|_| Core::new(config)).collect(),
+            estimated_ns: 0,
         }))
     }
 }
@@ -50,6 +57,8 @@ impl Device for SimRk3588 {
 struct SimProgram {
     loaded: Loaded,
     cores: Vec<Core>,
+    /// Of all submissions.
+    estimated_ns: u64,
 }
 
 impl Program for SimProgram {
@@ -69,34 +78,67 @@ impl Program for SimProgram {
 
     fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
         let loaded = &self.loaded;
+        let costs: Vec<Cost> = jobs.iter().map(|_| Cost::default()).collect();
         let after = |job: usize| jobs[job].after.clone();
         let run = |core: &mut Core, index: usize, job: usize| {
-            for (number, task) in jobs[job].tasks.iter().enumerate() {
+            let mut done = 0;
+            for chain in jobs[job].tasks.chunks(MAX_CHAIN) {
                 // The memory hands out addresses below 4 GiB only.
-                let commands = loaded.address(task.commands) as u32;
-                let outcome = core.run(&loaded.memory, Start::task(commands, task.words));
+                let commands = loaded.address(chain[0].commands) as u32;
+                let start = Start::chain(commands, chain[0].words, chain.len() as u32);
+                let outcome = core.run(&loaded.memory, start);
+                costs[job].add(&outcome.counters);
                 if let Some(fault) = outcome.fault {
                     // As a driver would: the next job finds a working core.
                     core.reset();
                     return Err(JobError::Fault {
                         job,
-                        task: number,
+                        task: done + fault.task as usize,
                         core: index,
                         cause: fault.kind.to_string(),
                     });
                 }
+                done += chain.len();
             }
             Ok(())
         };
-        schedule::run(&mut self.cores, jobs.len(), after, run)
+        schedule::run(&mut self.cores, jobs.len(), after, run)?;
+        self.estimated_ns += estimate(jobs, &costs);
+        Ok(())
     }
 
     fn counters(&self) -> Option<Counters> {
         let cores = self.cores.iter().map(|core| named(core.counters()));
         Some(Counters {
             cores: cores.collect(),
+            estimated_ns: self.estimated_ns,
         })
     }
+}
+
+/// Time and traffic of a job.
+#[derive(Default)]
+struct Cost {
+    nanoseconds: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Cost {
+    fn add(&self, counters: &rk3588::Counters) {
+        self.nanoseconds
+            .fetch_add(counters.estimated_ns, Ordering::Relaxed);
+        self.bytes.fetch_add(counters.bytes(), Ordering::Relaxed);
+    }
+}
+
+/// Estimated nanoseconds of a submission: until its last job ends, and at least what all cores together
+/// need for their bytes.
+fn estimate(jobs: &[Job], costs: &[Cost]) -> u64 {
+    let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
+    let durations: Vec<u64> = costs.iter().map(|cost| load(&cost.nanoseconds)).collect();
+    let bytes: u64 = costs.iter().map(|cost| load(&cost.bytes)).sum();
+    let shared = bytes as f64 / timing::RK3588.shared_bandwidth * 1e9;
+    makespan(&durations, |job| &jobs[job].after[..], CORES).max(shared as u64)
 }
 
 fn named(counters: &rk3588::Counters) -> std::collections::BTreeMap<String, u64> {

@@ -36,7 +36,8 @@ pub struct Counters {
     /// Kicks that ended in a fault.
     pub faults: u64,
     /// Estimated busy time in nanoseconds: for each task the larger of MAC cycles at the
-    /// configured clock and bytes at the configured bandwidth, plus a fixed cost per kick.
+    /// configured clock and bytes at the bandwidth of a core, plus what a kick costs, and each further
+    /// task of it.
     pub estimated_ns: u64,
 }
 

@@ -51,6 +51,9 @@ impl Core {
             let mut counters = Counters::default();
             let segment = self.run_segment(memory, next, outcome.tasks > 0, &mut counters);
             counters.estimate_task(&self.config);
+            if outcome.tasks > 0 {
+                counters.estimated_ns += (self.config.timing.task * 1e9) as u64;
+            }
             outcome.counters += counters;
             let (raw, link) = segment?;
             outcome.tasks += 1;

@@ -7,7 +7,22 @@ use super::program::Layer;
 
 /// Seconds of a layer's tasks.
 pub fn seconds(layer: &Layer) -> f64 {
-    RK3588.task * layer.tiles.len() as f64 + work_seconds(&Shape::of(layer, 1))
+    task_seconds(layer) * layer.tiles.len() as f64
+}
+
+/// Seconds of one of a layer's tasks in a chain, on an average.
+pub fn task_seconds(layer: &Layer) -> f64 {
+    RK3588.task + work_seconds(&Shape::of(layer, 1)) / layer.tiles.len().max(1) as f64
+}
+
+/// Seconds of a job with these tasks.
+pub fn job_seconds(tasks: impl Iterator<Item = f64>) -> f64 {
+    RK3588.kick - RK3588.task + tasks.sum::<f64>()
+}
+
+/// Bytes that a layer moves.
+pub fn bytes(layer: &Layer) -> usize {
+    Shape::of(layer, 1).bytes()
 }
 
 /// Seconds of the work itself on one core: of the MAC array, or of memory.

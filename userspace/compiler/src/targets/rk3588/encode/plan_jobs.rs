@@ -2,13 +2,18 @@
 //!
 //! With one core, everything is one job: one kick where the hardware can chain. With more, layers
 //! that are worth it are divided into shares. A share waits for those before it that touch the same
-//! memory, if one of the two writes; where all it waits for is one job, it continues that job.
+//! memory, if one of the two writes; where all it waits for is one job, it continues that job. If the
+//! cost model says that one chain ends sooner than all these jobs with their kicks, it is one chain.
 
 use std::ops::Range;
 
+use ferrite_hw::timing::RK3588;
+
 use crate::passes::ancestors::Ancestors;
 use crate::passes::last_access::LastAccess;
+use crate::passes::makespan::makespan;
 use crate::passes::plan_memory::Memory;
+use crate::targets::rk3588::cost;
 use crate::targets::rk3588::program::{Layer, Mode, Program, Rect, Side};
 
 /// Tasks of a job, as (layer, tile) pairs, and the jobs that must be done before.
@@ -39,13 +44,33 @@ struct Access {
 
 /// Plans the jobs of one submission.
 pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) -> Vec<JobPlan> {
+    let all = |(i, layer): (usize, &Layer)| (0..layer.tiles.len()).map(move |t| (i, t));
+    let chain = vec![JobPlan {
+        tasks: layers.iter().enumerate().flat_map(all).collect(),
+        after: Vec::new(),
+    }];
     if cores <= 1 {
-        let all = |(i, layer): (usize, &Layer)| (0..layer.tiles.len()).map(move |t| (i, t));
-        return vec![JobPlan {
-            tasks: layers.iter().enumerate().flat_map(all).collect(),
-            after: Vec::new(),
-        }];
+        return chain;
     }
+    let jobs = spread(program, memory, layers);
+    let seconds: Vec<f64> = layers.iter().map(cost::task_seconds).collect();
+    let duration = |job: &JobPlan| cost::job_seconds(job.tasks.iter().map(|&(i, _)| seconds[i]));
+    let durations: Vec<u64> = jobs.iter().map(|job| nanoseconds(duration(job))).collect();
+    let bytes: usize = layers.iter().map(cost::bytes).sum();
+    let spread = makespan(&durations, |job| &jobs[job].after[..], cores);
+    let spread = spread.max(nanoseconds(bytes as f64 / RK3588.shared_bandwidth));
+    match spread < nanoseconds(duration(&chain[0])) {
+        true => jobs,
+        false => chain,
+    }
+}
+
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
+}
+
+/// As many jobs as can run side by side.
+fn spread(program: &Program, memory: &Memory, layers: &[Layer]) -> Vec<JobPlan> {
     let shares: Vec<Share> = layers
         .iter()
         .enumerate()
@@ -229,12 +254,7 @@ mod tests {
             })
             .collect();
         let memory = plan_memory::plan(&lives);
-        plan(&program, &memory, &layers, cores)
-    }
-
-    #[test]
-    fn one_core_gets_one_job() {
-        assert_eq!(chain(1).len(), 1);
+        spread(&program, &memory, &layers)
     }
 
     #[test]
