@@ -111,13 +111,14 @@ pub fn plan(
         ));
     }
     let (offset, shifts) = clamp_shifts(zero, range);
+    let steps = [range.low - zero, range.high - zero];
     // TFLite's FULLY_CONNECTED rounds once.
     let rounding = match (conv.kind, range.low >= zero) {
         (ConvKind::FullyConnected, _) => Rounding::Once,
         (_, true) => Rounding::TwiceAboveZero,
         (_, false) => Rounding::Twice,
     };
-    if let Some(scaled) = per_channel::scale(filter, factors, from.zero, offset, rounding) {
+    if let Some(scaled) = per_channel::scale(filter, factors, from.zero, offset, rounding, steps) {
         return Ok(Plan {
             stage: scaled.stage,
             evidence: PROVEN,

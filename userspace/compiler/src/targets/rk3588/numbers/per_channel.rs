@@ -7,6 +7,7 @@
 
 use super::quant::{Multiplier, q31};
 use super::weights::Filter;
+use crate::sums::Sums;
 use crate::targets::rk3588::program::Stage;
 
 /// How often the reference rounds.
@@ -56,7 +57,8 @@ struct Channel {
     more: f64,
     /// Whether results lie below the zero point too.
     signed: bool,
-    /// Smallest and largest result that the weights can make, in output steps.
+    /// Smallest and largest result that the weights can make and the output can hold, in steps from the
+    /// zero point.
     results: [f64; 2],
 }
 
@@ -66,20 +68,23 @@ impl Channel {
         result.clamp(self.results[0], self.results[1])
     }
 
-    /// The bias for a multiplier, and the error of both, in output steps, summed over results.
-    fn fit(&self, unit: &Unit, multiplier: f64) -> (f64, f64) {
+    /// Distance of a result from what a multiplier and a bias make of its sum, in output steps.
+    fn off(&self, unit: &Unit, multiplier: f64, bias: f64, result: f64) -> f64 {
         // Results are those of `sum + bias` at the factor.
         let slope = multiplier / unit.rho;
-        let off = |bias: f64, result: f64| {
-            (result / self.factor - self.bias + bias) * slope - result - self.more * self.factor
-        };
+        (result / self.factor - self.bias + bias) * slope - result - self.more * self.factor
+    }
+
+    /// The bias for a multiplier, and the error of both, in output steps, summed over results.
+    fn fit(&self, unit: &Unit, multiplier: f64) -> (f64, f64) {
+        let off = |bias: f64, result: f64| self.off(unit, multiplier, bias, result);
         let side = |bias: f64, sign: f64| -> f64 {
             let error = |(result, weight)| off(bias, self.result(sign * result)).abs() * weight;
             RESULTS.map(error).iter().sum()
         };
         // Where the two lines cross: in the middle of most results, or at the zero point.
         let crossing = self.result(if self.signed { 0.0 } else { 14.0 });
-        let exact = -off(0.0, crossing) / slope;
+        let exact = -off(0.0, crossing) / (multiplier / unit.rho);
         let candidates = [exact.floor(), exact.ceil()].map(|bias| {
             let below = if self.signed { side(bias, -1.0) } else { 0.0 };
             (bias, side(bias, 1.0) + below)
@@ -87,75 +92,17 @@ impl Channel {
         let [a, b] = candidates;
         if b.1 < a.1 { b } else { a }
     }
-}
 
-/// Factors and biases for the multiplier of each channel, if they are precise enough for every one.
-///
-/// With `rho` the product of one output step, `C` is `factor * rho`, the largest nearly 2^15. Rounding
-/// it leaves an error of up to half a unit times the accumulator, which must stay below a fraction of
-/// an output step.
-pub fn scale(
-    filter: &Filter<'_>,
-    factors: &[f64],
-    input_zero: i32,
-    offset: i32,
-    rounding: Rounding,
-) -> Option<Scaled> {
-    let most = factors.iter().copied().fold(0.0, f64::max);
-    if !(most.is_finite() && most > 0.0) || factors.iter().any(|f| f.is_nan() || *f <= 0.0) {
-        return None;
+    /// Largest error over the results, in output steps.
+    fn worst(&self, unit: &Unit, multiplier: f64, bias: f64) -> f64 {
+        let off = |result| self.off(unit, multiplier, bias, result).abs();
+        self.results.map(off).into_iter().fold(0.0, f64::max)
     }
-    let wanted = 32_766.0 / most * (1.0 - 1.0 / 16_384.0);
-    let shift = (wanted / INTERMEDIATE).log2().floor().clamp(0.0, 31.0);
-    let wanted = wanted.min(UNSHIFTED * f64::powf(2.0, shift));
-    let multiplier = Multiplier::nearest(f64::powf(2.0, shift) / wanted)?;
-    let unit = Unit {
-        rho: f64::powf(2.0, shift) / multiplier.value(),
-    };
-    let reach = f64::from((127 - input_zero).max(input_zero + 128));
-    let (mut integers, mut biases) = (Vec::new(), Vec::new());
-    for (index, (&factor, sums)) in factors.iter().zip(filter.sums()).enumerate() {
-        let bias = filter.model_bias(index);
-        let exact = factor * unit.rho;
-        let nearest = exact.round().clamp(1.0, 32_767.0);
-        let steps = 256.0 + (bias as f64 * factor).abs();
-        let accumulator = (f64::from(sums.magnitude) * reach).min(steps / factor);
-        let error = accumulator * (nearest - exact).abs() / unit.rho
-            + 0.5 * nearest / unit.rho
-            + 0.5 * f64::powf(2.0, shift) / unit.rho;
-        if error > ERROR {
-            return None;
-        }
-        let (mantissa, left) = q31(factor);
-        let channel = Channel {
-            factor,
-            bias: (bias - i64::from(input_zero) * i64::from(sums.signed)) as f64,
-            more: match rounding {
-                Rounding::TwiceAboveZero if left < 0 => f64::powi(2.0, 30) / f64::from(mantissa),
-                _ => 0.0,
-            },
-            signed: rounding != Rounding::TwiceAboveZero,
-            results: [-1.0, 1.0]
-                .map(|sign| (bias as f64 + sign * f64::from(sums.magnitude) * reach) * factor),
-        };
-        let (integer, bias) = channel.best(&unit, nearest);
-        integers.push(integer);
-        biases.push(bias);
-    }
-    Some(Scaled {
-        stage: Stage::PerChannel {
-            factors: integers,
-            shift: shift as u8,
-            multiplier,
-            offset,
-        },
-        bias: biases,
-    })
-}
 
-impl Channel {
-    /// The multiplier near `nearest` and the bias with the least error together.
-    fn best(&self, unit: &Unit, nearest: f64) -> (i16, i32) {
+    /// The multiplier and the bias with the least error together; none if it is too large.
+    fn best(&self, unit: &Unit) -> Option<(i16, i32)> {
+        let exact = self.factor * unit.rho;
+        let nearest = exact.round().min(32_767.0);
         let mut best = (f64::INFINITY, nearest, 0.0);
         for delta in [0.0, -1.0, 1.0] {
             let multiplier = nearest + delta;
@@ -168,10 +115,89 @@ impl Channel {
             }
         }
         let (_, multiplier, bias) = best;
-        // Biases of dead channels may lie beyond what an addition can hold: their results saturate.
+        if self.worst(unit, multiplier, bias) > ERROR {
+            // A channel that is dead behind its activation: nothing comes of it.
+            let nothing = self.results.iter().all(|result| result.abs() <= ERROR);
+            return nothing.then_some((0, 0));
+        }
+        // Biases may lie beyond what an addition can hold: their results saturate.
         let limit = f64::from(1 << 30);
-        (multiplier as i16, bias.clamp(-limit, limit) as i32)
+        Some((multiplier as i16, bias.clamp(-limit, limit) as i32))
     }
+}
+
+/// Units that are tried, each a little smaller than the one before: where factors are coarse it matters
+/// how near to integers they come.
+const UNITS: usize = 24;
+
+/// Multipliers and biases of all channels, if they are precise enough for every one.
+///
+/// With `rho` the product of one output step, `C` is `factor * rho`, the largest nearly 2^15. `range` is
+/// that of the results, in steps from the zero point.
+pub fn scale(
+    filter: &Filter<'_>,
+    factors: &[f64],
+    input_zero: i32,
+    offset: i32,
+    rounding: Rounding,
+    range: [i32; 2],
+) -> Option<Scaled> {
+    let most = factors.iter().copied().fold(0.0, f64::max);
+    if !(most.is_finite() && most > 0.0) || factors.iter().any(|f| f.is_nan() || *f <= 0.0) {
+        return None;
+    }
+    let reach = f64::from((127 - input_zero).max(input_zero + 128));
+    let channel = |(index, (&factor, sums)): (usize, (&f64, &Sums))| {
+        let bias = filter.model_bias(index);
+        let (_, left) = q31(factor);
+        let results = [-1.0, 1.0].map(|sign| {
+            let result = (bias as f64 + sign * f64::from(sums.magnitude) * reach) * factor;
+            result.clamp(f64::from(range[0]), f64::from(range[1]))
+        });
+        Channel {
+            factor,
+            bias: (bias - i64::from(input_zero) * i64::from(sums.signed)) as f64,
+            more: match rounding {
+                Rounding::TwiceAboveZero if left < 0 => carry(factor),
+                _ => 0.0,
+            },
+            signed: rounding != Rounding::TwiceAboveZero,
+            results,
+        }
+    };
+    let pairs = factors.iter().zip(filter.sums()).enumerate();
+    let channels: Vec<Channel> = pairs.map(channel).collect();
+    (0..UNITS).find_map(|unit| {
+        let smaller = 1.0 - unit as f64 / (2 * UNITS) as f64;
+        let wanted = 32_766.0 / most * (1.0 - 1.0 / 16_384.0) * smaller;
+        scale_by(&channels, wanted, offset)
+    })
+}
+
+/// What makes one rounding of a sum fall in with two, in accumulator steps: a half by the mantissa.
+fn carry(factor: f64) -> f64 {
+    f64::powi(2.0, 30) / f64::from(q31(factor).0)
+}
+
+/// Multipliers and biases with about `wanted` products for an output step.
+fn scale_by(channels: &[Channel], wanted: f64, offset: i32) -> Option<Scaled> {
+    let shift = (wanted / INTERMEDIATE).log2().floor().clamp(0.0, 31.0);
+    let wanted = wanted.min(UNSHIFTED * f64::powf(2.0, shift));
+    let multiplier = Multiplier::nearest(f64::powf(2.0, shift) / wanted)?;
+    let unit = Unit {
+        rho: f64::powf(2.0, shift) / multiplier.value(),
+    };
+    let operands: Option<Vec<(i16, i32)>> = channels.iter().map(|c| c.best(&unit)).collect();
+    let (factors, bias) = operands?.into_iter().unzip();
+    Some(Scaled {
+        stage: Stage::PerChannel {
+            factors,
+            shift: shift as u8,
+            multiplier,
+            offset,
+        },
+        bias,
+    })
 }
 
 #[cfg(test)]
@@ -197,12 +223,12 @@ mod tests {
                 let channel = Channel {
                     factor,
                     bias: f64::from(7919 * (i as i32 + 1) - 10_007 * j as i32),
-                    more: f64::powi(2.0, 30) / f64::from(q31(factor).0),
+                    more: carry(factor),
                     signed: false,
-                    results: [-500.0, 500.0],
+                    results: [0.0, 127.0],
                 };
                 let unit = Unit { rho };
-                let (c, a) = channel.best(&unit, (factor * rho).round());
+                let (c, a) = channel.best(&unit).expect("precise enough");
                 let once = |sum: f64| (sum * factor).round_ties_even() as i64;
                 for sum in (0..(120.0 / factor) as i64).step_by(3) {
                     let stored = sum as f64 - channel.bias;
