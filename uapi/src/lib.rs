@@ -10,6 +10,7 @@
 pub mod drm;
 pub mod etnaviv;
 pub mod ferrite;
+pub mod flags;
 pub mod ioctl;
 pub mod rocket;
 pub mod sync;
