@@ -2,6 +2,7 @@
 //! The cores: platform devices that come and go.
 
 use crate::abstractions::{
+    fence::Signalling,
     interrupt,
     iommu::{
         IommuId,
@@ -235,6 +236,10 @@ impl Core {
 
     /// Resets the core, which ends what it does, and overwrites what clients left in its buffer. Only
     /// for who has the core.
+    ///
+    /// Fences wait for this too, but the IOMMU's part of it cannot be told to lockdep as such: there
+    /// is memory waited for with the lock of the device's group held, when the group is made. While a
+    /// driver has the device none is.
     fn clean(&self) -> Result {
         self.reset()?;
         if self.dirty.load(Ordering::Relaxed) && crate::params::scrub() {
@@ -250,6 +255,7 @@ impl Core {
 
     /// Overwrites the buffer, in the driver's own address space.
     fn overwrite(&self) -> Result {
+        let _signalling = Signalling::begin();
         let start = self.scrub.start();
         self.hw.start_muted(start);
         let limit = task::now_ns() + u64::from(crate::params::timeout_ms()) * 1_000_000;

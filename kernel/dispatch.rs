@@ -6,6 +6,7 @@
 //! changing the address space, recovery) is left to the core's service work.
 
 use crate::abstractions::{
+    fence::Signalling,
     interrupt,
     power,
     task,
@@ -120,6 +121,7 @@ pub(crate) fn reap(npu: &Npu) {
 
 /// Ends the jobs that must not run. Process context.
 pub(crate) fn end_cancelled(npu: &Npu) {
+    let _signalling = Signalling::begin();
     loop {
         let mut state = npu.state().lock();
         let Some(finished) = state.sched.next_cancelled() else {
@@ -240,6 +242,7 @@ impl Core {
         let npu = self.npu();
         let index = self.index();
         let prepared = self.prepare(claim);
+        let _signalling = Signalling::begin();
         let mut state = npu.state().lock();
         let Err(error) = prepared else {
             self.start(&mut state);
@@ -266,6 +269,7 @@ impl Core {
         let npu = self.npu();
         let index = self.index();
         if !npu.state().lock().lanes[index].powered {
+            let _signalling = Signalling::begin();
             power::get(self.device())?;
             npu.state().lock().lanes[index].powered = true;
         }
@@ -363,6 +367,7 @@ impl Core {
 
     /// The core's watchdog.
     pub(crate) fn watch(self: &Arc<Self>) {
+        let signalling = Signalling::begin();
         let npu = self.npu();
         let index = self.index();
         let patience = crate::params::patience();
@@ -403,6 +408,7 @@ impl Core {
                 } else if state.sched.recover(index) {
                     self.hw().mute();
                     drop(state);
+                    drop(signalling);
                     self.recover(match overdue {
                         Overdue::Taken(_) => Cause::Taken,
                         _ => Cause::Timeout,

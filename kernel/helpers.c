@@ -57,6 +57,16 @@ void ferrite_fence_signal(struct dma_fence *fence, int error)
 	dma_fence_signal(fence);
 }
 
+bool ferrite_fence_begin_signalling(void)
+{
+	return dma_fence_begin_signalling();
+}
+
+void ferrite_fence_end_signalling(bool cookie)
+{
+	dma_fence_end_signalling(cookie);
+}
+
 bool ferrite_fence_is_signaled(struct dma_fence *fence)
 {
 	return dma_fence_is_signaled(fence);

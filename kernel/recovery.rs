@@ -3,6 +3,7 @@
 
 use crate::abstractions::{
     coredump::Dump,
+    fence::Signalling,
     iommu::{
         Fault,
         IommuId, //
@@ -84,6 +85,7 @@ impl Core {
     /// Ends the core's job by force: resets the core, then takes its address space away, so that
     /// the next job starts from scratch. The core must have been taken from its job.
     pub(crate) fn recover(self: &Arc<Self>, cause: Cause) {
+        let signalling = Signalling::begin();
         let npu = self.npu();
         let index = self.index();
         let (job, task) = {
@@ -115,7 +117,10 @@ impl Core {
         }
         // While DMA is under way the IOMMU does not stall, so the core's reset comes first.
         let _ = self.reset();
+        // See `Core::clean`.
+        drop(signalling);
         self.detach();
+        let _signalling = Signalling::begin();
         let mut state = npu.state().lock();
         let ended = state
             .sched

@@ -9,6 +9,7 @@ use crate::abstractions::{
     fence::{
         Fence,
         OwnFence,
+        Signalling,
         Wait, //
     },
     resv::{
@@ -284,65 +285,74 @@ fn queue(
         count,
     };
 
-    let reservations = scratch
-        .locker
-        .lock(batch.buffers.iter().map(|used| &used.buffer))?;
-    scratch.pairs.clear();
-    let mut waits: KVVec<Wait<Release>> = KVVec::new();
-    let mut wait_for = |job: u32, fence: Fence, needed: bool| -> Result {
-        let place = scratch.pairs.insert(job, fence.id(), waits.len() as u32)?;
-        if let Some(known) = waits.get_mut(place as usize) {
-            known.target.needed |= needed;
-            return Ok(());
-        }
-        if waits.len() == validate::MAX_WAITS {
-            return Err(E2BIG);
-        }
-        let release = Release::new(npu, job as usize, needed);
-        Ok(waits.push(Wait::new(fence, release), GFP_KERNEL_ACCOUNT)?)
-    };
-    for &(job, buffer, wait) in &scratch.outside {
-        let (usage, needed) = match wait {
-            Outside::Nothing => continue,
-            Outside::Writers => (Usage::Write, true),
-            // What was written before is overwritten: it need not have succeeded.
-            Outside::Everyone => (Usage::Read, false),
+    let used = batch.buffers.iter().map(|used| &used.buffer);
+    let Scratch {
+        locker,
+        pairs,
+        outside,
+        graph,
+        specs,
+        ..
+    } = scratch;
+    let number = locker.with(used, |reservations| {
+        pairs.clear();
+        let mut waits: KVVec<Wait<Release>> = KVVec::new();
+        let mut wait_for = |job: u32, fence: Fence, needed: bool| -> Result {
+            let place = pairs.insert(job, fence.id(), waits.len() as u32)?;
+            if let Some(known) = waits.get_mut(place as usize) {
+                known.target.needed |= needed;
+                return Ok(());
+            }
+            if waits.len() == validate::MAX_WAITS {
+                return Err(E2BIG);
+            }
+            let release = Release::new(npu, job as usize, needed);
+            Ok(waits.push(Wait::new(fence, release), GFP_KERNEL_ACCOUNT)?)
         };
-        reservations.pending(buffer as usize, usage, |fence| wait_for(job, fence, needed))?;
-    }
-    for fence in &terms.wait_for {
-        // The jobs that wait for none of the submission; the others come after these.
-        for job in (0..count).filter(|&job| scratch.graph.waits(job as usize) == 0) {
-            wait_for(job, fence.clone(), true)?;
+        for &(job, buffer, wait) in outside.iter() {
+            let (usage, needed) = match wait {
+                Outside::Nothing => continue,
+                Outside::Writers => (Usage::Write, true),
+                // What was written before is overwritten: it need not have succeeded.
+                Outside::Everyone => (Usage::Read, false),
+            };
+            reservations.pending(buffer as usize, usage, |fence| wait_for(job, fence, needed))?;
         }
-    }
-    if !waits.is_empty() {
-        let bytes = waits.len() * size_of::<Wait<Release>>();
-        batch.charge(&mut npu.state().lock(), bytes)?;
-    }
-    for wait in &waits {
-        scratch.specs[wait.target.index].waits += 1;
-    }
-    for buffer in 0..buffers {
-        reservations.reserve(buffer, 2)?;
-    }
+        for fence in &terms.wait_for {
+            // The jobs that wait for none of the submission; the others come after these.
+            for job in (0..count).filter(|&job| graph.waits(job as usize) == 0) {
+                wait_for(job, fence.clone(), true)?;
+            }
+        }
+        if !waits.is_empty() {
+            let bytes = waits.len() * size_of::<Wait<Release>>();
+            batch.charge(&mut npu.state().lock(), bytes)?;
+        }
+        for wait in &waits {
+            specs[wait.target.index].waits += 1;
+        }
+        for buffer in 0..buffers {
+            reservations.reserve(buffer, 2)?;
+        }
 
-    // From here on nothing fails.
-    batch.waits.populate(waits);
-    for buffer in 0..buffers {
-        if let Some(writer) = scratch.graph.last_writer(buffer) {
-            let fence = batch.jobs[writer as usize].fence.as_ref();
-            reservations.add(buffer, fence.unwrap_or(&batch.done), Usage::Write);
+        // From here on nothing fails, and others see the fences.
+        let _signalling = Signalling::begin();
+        batch.waits.populate(waits);
+        for buffer in 0..buffers {
+            if let Some(writer) = graph.last_writer(buffer) {
+                let fence = batch.jobs[writer as usize].fence.as_ref();
+                reservations.add(buffer, fence.unwrap_or(&batch.done), Usage::Write);
+            }
+            if graph.read_last(buffer) {
+                reservations.add(buffer, &batch.done, Usage::Read);
+            }
         }
-        if scratch.graph.read_last(buffer) {
-            reservations.add(buffer, &batch.done, Usage::Read);
+        for signal in terms.signal.drain_all() {
+            signal.give(&batch.done);
         }
-    }
-    for signal in terms.signal.drain_all() {
-        signal.give(&batch.done);
-    }
-    let number = promise.keep(&batch, &scratch.specs);
-    drop(reservations);
+        Ok(promise.keep(&batch, specs))
+    })?;
+    let _signalling = Signalling::begin();
     if let Some(waits) = batch.waits.as_ref() {
         for wait in waits {
             wait.arm();

@@ -143,6 +143,25 @@ impl Drop for OwnFence {
     }
 }
 
+/// A section of code that fences which others can see wait for: in it nothing may wait for memory, nor
+/// for a reservation's lock. Where the kernel watches locks, it is told.
+pub(crate) struct Signalling(bool);
+
+impl Signalling {
+    /// Begins the section; it ends when this is dropped.
+    pub(crate) fn begin() -> Self {
+        // SAFETY: The section ends in the same task.
+        Signalling(unsafe { c::ferrite_fence_begin_signalling() })
+    }
+}
+
+impl Drop for Signalling {
+    fn drop(&mut self) {
+        // SAFETY: Begun in `begin`.
+        unsafe { c::ferrite_fence_end_signalling(self.0) }
+    }
+}
+
 /// What to do when a fence is signalled.
 ///
 /// # Safety

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Register windows that stay mapped as long as their driver is bound.
+//! Register windows.
+//!
+//! `kernel::io` ties a window to the bound device, and asks at each access whether it still is. Here
+//! the window is its owner's: as long as that lives the addresses are valid, whether the device is
+//! bound or not. That it has power when it is accessed is the owner's business; if it has none the
+//! bus says so.
 
 use super::platform::Device;
 use core::ptr::NonNull;
 use kernel::{
     bindings,
-    error::from_err_ptr,
     prelude::*, //
 };
 
@@ -13,8 +17,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `base` is a mapping of at least `SIZE` bytes that lives until the device is unbound; the owner
-/// makes no accesses after that (see [`Mmio::new`]).
+/// `base` is a mapping of `SIZE` bytes that this value owns.
 pub(crate) struct Mmio<const SIZE: usize> {
     base: NonNull<u8>,
 }
@@ -26,9 +29,6 @@ unsafe impl<const SIZE: usize> Sync for Mmio<SIZE> {}
 
 impl<const SIZE: usize> Mmio<SIZE> {
     /// Maps the device's window `name`.
-    ///
-    /// The mapping goes when the driver is unbound: the owner must have stopped all accesses when
-    /// its `remove` returns.
     pub(crate) fn new(device: &Device, name: &CStr) -> Result<Self> {
         // SAFETY: The device is bound and the name is a C string.
         let resource = unsafe {
@@ -42,13 +42,12 @@ impl<const SIZE: usize> Mmio<SIZE> {
         if resource.is_null() || unsafe { (*resource).end - (*resource).start + 1 } < SIZE as u64 {
             return Err(EINVAL);
         }
-        // SAFETY: The device is bound and the resource is one of its own.
-        let base = unsafe {
-            bindings::devm_ioremap_resource(device.as_raw_device(), resource.cast_const())
-        };
-        let base = NonNull::new(from_err_ptr(base)?).ok_or(ENOMEM)?;
-        // INVARIANT: Just mapped, and long enough.
-        Ok(Mmio { base: base.cast() })
+        // SAFETY: As above; the driver core gives a device to one driver at a time.
+        let base = unsafe { bindings::ioremap((*resource).start, SIZE) };
+        // INVARIANT: Just mapped.
+        NonNull::new(base)
+            .map(|base| Mmio { base: base.cast() })
+            .ok_or(ENOMEM)
     }
 
     /// Reads the 32-bit register at `OFFSET`.
@@ -65,5 +64,12 @@ impl<const SIZE: usize> Mmio<SIZE> {
         const { assert!(OFFSET + 4 <= SIZE && OFFSET % 4 == 0) };
         // SAFETY: By the type invariant the window is mapped, and the offset is inside.
         unsafe { bindings::writel(value, self.base.as_ptr().add(OFFSET).cast()) }
+    }
+}
+
+impl<const SIZE: usize> Drop for Mmio<SIZE> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the mapping is ours.
+        unsafe { bindings::iounmap(self.base.as_ptr().cast()) }
     }
 }

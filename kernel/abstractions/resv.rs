@@ -56,6 +56,7 @@ pub(crate) fn wait<T: Driver>(
 /// Locks the reservation objects of several buffers; keeps its memory from time to time.
 pub(crate) struct Locker<T> {
     objects: KVVec<*mut bindings::drm_gem_object>,
+    rooms: KVVec<u32>,
     context: Option<KBox<Opaque<bindings::ww_acquire_ctx>>>,
     _driver: PhantomData<T>,
 }
@@ -67,6 +68,7 @@ impl<T> Default for Locker<T> {
     fn default() -> Self {
         Locker {
             objects: KVVec::new(),
+            rooms: KVVec::new(),
             context: None,
             _driver: PhantomData,
         }
@@ -74,32 +76,33 @@ impl<T> Default for Locker<T> {
 }
 
 impl<T: Driver> Locker<T> {
-    /// Locks the buffers, which must all be different. Interruptible.
-    pub(crate) fn lock<'a>(
+    /// Does `work` with the buffers locked, which must all be different. Interruptible.
+    pub(crate) fn with<'a, R>(
         &'a mut self,
         buffers: impl Iterator<Item = &'a GemRef<T>>,
-    ) -> Result<Reservations<'a>> {
+        work: impl FnOnce(&mut Reservations<'_>) -> Result<R>,
+    ) -> Result<R> {
         self.objects.clear();
+        self.rooms.clear();
         for buffer in buffers {
-            self.objects.push(buffer.as_raw(), GFP_KERNEL)?;
+            self.objects.push(buffer.as_raw(), GFP_KERNEL_ACCOUNT)?;
+            self.rooms.push(0, GFP_KERNEL_ACCOUNT)?;
         }
         let context = match &mut self.context {
             Some(context) => context,
-            none => none.insert(KBox::new(Opaque::uninit(), GFP_KERNEL)?),
+            none => none.insert(KBox::new(Opaque::uninit(), GFP_KERNEL_ACCOUNT)?),
         };
+        let (raw, len) = (self.objects.as_mut_ptr(), self.objects.len() as i32);
         // SAFETY: The objects are valid; the context has a stable address until it is unlocked.
-        to_result(unsafe {
-            bindings::drm_gem_lock_reservations(
-                self.objects.as_mut_ptr(),
-                self.objects.len() as i32,
-                context.get(),
-            )
-        })?;
-        // INVARIANT: Just locked.
-        Ok(Reservations {
-            objects: &mut self.objects,
-            context: context.get(),
-        })
+        to_result(unsafe { bindings::drm_gem_lock_reservations(raw, len, context.get()) })?;
+        // INVARIANT: Just locked, and unlocked below, where the borrow ends.
+        let result = work(&mut Reservations {
+            objects: &self.objects,
+            rooms: &mut self.rooms,
+        });
+        // SAFETY: Locked above with this context. The driver does not unwind.
+        unsafe { bindings::drm_gem_unlock_reservations(raw, len, context.get()) };
+        result
     }
 }
 
@@ -107,10 +110,11 @@ impl<T: Driver> Locker<T> {
 ///
 /// # Invariants
 ///
-/// All of `objects` are locked with `context`, and are kept alive by the borrow `'a`.
+/// All of `objects` are locked and kept alive by the borrow `'a`. `rooms` has as many elements: the
+/// fences for which room was made and that were not added yet.
 pub(crate) struct Reservations<'a> {
-    objects: &'a mut KVVec<*mut bindings::drm_gem_object>,
-    context: *mut bindings::ww_acquire_ctx,
+    objects: &'a [*mut bindings::drm_gem_object],
+    rooms: &'a mut [u32],
 }
 
 impl Reservations<'_> {
@@ -120,14 +124,22 @@ impl Reservations<'_> {
     }
 
     /// Makes room for `count` fences on a buffer.
-    pub(crate) fn reserve(&self, index: usize, count: u32) -> Result {
+    pub(crate) fn reserve(&mut self, index: usize, count: u32) -> Result {
         // SAFETY: By the type invariant the reservation object is valid and locked.
-        to_result(unsafe { bindings::dma_resv_reserve_fences(self.resv(index), count) })
+        to_result(unsafe { bindings::dma_resv_reserve_fences(self.resv(index), count) })?;
+        // INVARIANT: There is room for as many, whatever there was before.
+        self.rooms[index] = self.rooms[index].max(count);
+        Ok(())
     }
 
-    /// Adds a fence for which [`reserve`](Self::reserve) made room.
-    pub(crate) fn add(&self, index: usize, fence: &Fence, usage: Usage) {
-        // SAFETY: By the type invariant the reservation object is valid and locked.
+    /// Adds a fence for which [`reserve`](Self::reserve) made room; without room it adds none.
+    pub(crate) fn add(&mut self, index: usize, fence: &Fence, usage: Usage) {
+        let Some(left) = self.rooms[index].checked_sub(1) else {
+            pr_err!("no room was made for a fence\n");
+            return;
+        };
+        self.rooms[index] = left;
+        // SAFETY: By the type invariant the reservation object is valid and locked, and has room.
         unsafe { bindings::dma_resv_add_fence(self.resv(index), fence.as_raw(), usage.raw()) }
     }
 
@@ -160,18 +172,5 @@ impl Reservations<'_> {
         // SAFETY: `dma_resv_get_fences` allocated the array for us.
         unsafe { bindings::kfree(fences.cast()) };
         result
-    }
-}
-
-impl Drop for Reservations<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant they are locked with this context.
-        unsafe {
-            bindings::drm_gem_unlock_reservations(
-                self.objects.as_mut_ptr(),
-                self.objects.len() as i32,
-                self.context,
-            )
-        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::os::fd::AsRawFd;
 
+use ferrite_uapi::flags::Features;
 use ferrite_uapi::{drm, ferrite, rocket};
 
 use super::rig::{Fail, Jobs, Rig, check, submission, sync};
+use super::sw_sync::{Timeline, import};
 use crate::device::{Device, FINI_BO, SUBMIT, ioctl, now};
 use crate::task;
 
@@ -109,7 +111,9 @@ fn query() -> Result<(), Fail> {
     let device = Device::open()?;
     let info: ferrite::DeviceInfo = ask(&device, ferrite::QUERY_DEVICE, 0)?;
     check(info.cores != 0, "no cores")?;
-    check(info.features & ferrite::FEATURE_SUBMIT != 0, "no features")?;
+    let all = Features::all();
+    let features = Features::from_bits_retain(info.features);
+    check(features == all, format!("features {features:?}"))?;
     // The board's clock is fixed.
     check(
         info.clock_hz == 1_000_000_000,
@@ -598,28 +602,18 @@ fn unknown_tails() -> Result<(), Fail> {
 fn wait_out_of_order() -> Result<(), Fail> {
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
-    let outputs = [device.buffer(4096)?, device.buffer(4096)?];
-    let info: ferrite::DeviceInfo = ask(&device, ferrite::QUERY_DEVICE, 0)?;
-    let first = 1 << info.cores.trailing_zeros();
-    check(info.cores != first, "one core is not enough")?;
+    let timeline = Timeline::new()?;
+    let before = [sync(import(&device, &timeline.fence()?)?)];
     let mut plain = Jobs::new();
-    // On the first core: what takes long, and what comes after.
-    plain.add(vec![rig.task(); 400], &rig.inputs(), &[outputs[0].handle]);
-    plain.add(vec![rig.task()], &rig.inputs(), &[outputs[0].handle]);
-    // On the others.
     plain.add(vec![rig.task()], &rig.inputs(), &[]);
-    let on = |index: usize, cores| {
-        [ferrite::Job {
-            cores,
-            ..plain.extended(index)
-        }]
+    let short = [plain.extended(0)];
+    // What waits for software, and many that do not.
+    let mut last = ferrite::Submit {
+        in_syncs: before.as_ptr() as u64,
+        in_sync_count: 1,
+        ..submission(&short)
     };
-    let long = on(0, first);
-    ioctl(&device, ferrite::IOCTL_SUBMIT, &mut submission(&long))?;
-    let late = on(1, first);
-    let mut last = submission(&late);
     ioctl(&device, ferrite::IOCTL_SUBMIT, &mut last)?;
-    let short = on(2, info.cores & !first);
     let mut end = 0;
     for _ in 0..ferrite::RESULTS + 2 {
         let mut arg = submission(&short);
@@ -636,6 +630,7 @@ fn wait_out_of_order() -> Result<(), Fail> {
         result == Err(libc::EBUSY),
         format!("a submission that waits: {result:?}"),
     )?;
+    timeline.advance()?;
     let ended = wait(&device, last.number)?;
     check(ended.error == 0, format!("{ended:?}"))?;
     // Those that have ended long ago are forgotten.

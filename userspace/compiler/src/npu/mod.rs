@@ -17,8 +17,6 @@ mod stored;
 mod verify;
 mod work;
 
-use ferrite_ir::entity::entity_impl;
-
 pub use parse::parse;
 pub use print::print;
 pub use stored::Stored;
@@ -28,6 +26,5 @@ pub use work::{
 };
 
 /// Index of a feature map of a program.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MapId(u32);
-entity_impl!(MapId, "%");
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapId(pub u32);

@@ -1,7 +1,6 @@
 //! Places feature maps in one buffer; maps whose lives do not overlap share memory.
 
 use crate::npu::MapId;
-use ferrite_ir::SecondaryMap;
 
 /// Alignment of maps in bytes.
 const ALIGN: usize = 64;
@@ -25,7 +24,7 @@ pub struct Life {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// By map.
-    offsets: SecondaryMap<MapId, usize>,
+    offsets: Vec<usize>,
     /// Bytes in all.
     pub size: usize,
 }
@@ -33,7 +32,7 @@ pub struct Memory {
 impl Memory {
     /// Byte offset of a root map. Maps that nothing uses have none and count as 0.
     pub fn offset(&self, map: MapId) -> usize {
-        self.offsets[map]
+        self.offsets.get(map.0 as usize).copied().unwrap_or(0)
     }
 }
 
@@ -59,7 +58,11 @@ pub fn plan(lives: &[Life]) -> Memory {
             }
             offset = offset.max(end);
         }
-        memory.offsets[life.map] = offset;
+        let index = life.map.0 as usize;
+        if memory.offsets.len() <= index {
+            memory.offsets.resize(index + 1, 0);
+        }
+        memory.offsets[index] = offset;
         memory.size = memory.size.max(offset + bytes(life));
         placed.push((life, offset));
     }
@@ -77,7 +80,7 @@ mod tests {
     fn maps_that_live_together_do_not_overlap() {
         let lives: Vec<Life> = (0..40usize)
             .map(|i| Life {
-                map: MapId::from_u32(i as u32),
+                map: MapId(i as u32),
                 bytes: (1 + i * 7 % 13) * (1 + i * 5 % 11) * (1 + i * 31 % 97),
                 first: i * 3 % 17,
                 last: i * 3 % 17 + i % 4,

@@ -149,11 +149,7 @@ impl<'t> Cursor<'t> {
     /// A tensor, `%12`.
     pub fn tensor(&mut self) -> Result<TensorId, ParseError> {
         self.expect("%")?;
-        let before = *self;
-        match self.value("a tensor number")? {
-            u32::MAX => before.wants("a tensor number"),
-            number => Ok(TensorId::from_u32(number)),
-        }
+        self.value("a tensor number").map(TensorId)
     }
 
     /// Items in brackets, parted by commas.

@@ -234,7 +234,7 @@ mod tests {
         let layers: Vec<Layer> = (0..3)
             .map(|i| {
                 let mut layer = pointwise(
-                    OpId::from_u32(i),
+                    OpId(i),
                     side(cubes[i as usize]),
                     side(cubes[i as usize + 1]),
                     "test",

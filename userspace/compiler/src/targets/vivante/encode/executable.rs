@@ -1,9 +1,11 @@
 //! Writes a scheduled program out as an executable: coefficient streams and descriptors, the
 //! front end's command streams that start the jobs, and the ports of the host.
 
+use std::collections::HashMap;
+
 use ferrite_hw::vivante::field::to_bytes;
 use ferrite_hw::vivante::{Command, state};
-use ferrite_ir::{DType, OpId, PrimaryMap, SecondaryMap, TensorId};
+use ferrite_ir::{DType, TensorId};
 
 use super::coefficients;
 use super::descriptor;
@@ -41,7 +43,7 @@ struct Output<'a, 'g> {
 pub fn encode(
     ctx: &Context,
     events: &[Event<Layer>],
-    placements: PrimaryMap<OpId, Placement>,
+    placements: Vec<Placement>,
 ) -> Result<Executable, CompileError> {
     let mut out = Output {
         ctx,
@@ -72,11 +74,11 @@ pub fn encode(
     let (constants_size, commands_size) = (out.constants.len(), commands.len());
     Ok(Executable {
         target: Target::A311d,
-        buffers: PrimaryMap::from(vec![
+        buffers: vec![
             buffer(Role::Constants, out.constants, constants_size),
             buffer(Role::Activations, Vec::new(), out.memory.size),
             buffer(Role::Commands, commands, commands_size),
-        ]),
+        ],
         relocations: out.relocations,
         steps,
         placements,
@@ -208,16 +210,18 @@ impl Output<'_, '_> {
 
 /// First and last step of every map; the layers of a submission are steps of their own.
 fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
-    let mut lives: SecondaryMap<MapId, Option<Life>> = SecondaryMap::new();
+    let mut lives: HashMap<MapId, Life> = HashMap::new();
     let mut touch = |map: MapId, step: usize| {
         let (root, _) = ctx.root(map);
-        let life = lives[root].get_or_insert(Life {
-            map: root,
-            bytes: ctx.at(root).bytes,
-            first: step,
-            last: step,
-        });
-        life.last = step;
+        lives
+            .entry(root)
+            .and_modify(|life| life.last = step)
+            .or_insert(Life {
+                map: root,
+                bytes: ctx.at(root).bytes,
+                first: step,
+                last: step,
+            });
     };
     let mut step = 0;
     for event in events {
@@ -236,5 +240,7 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
         }
         step += 1;
     }
-    lives.values().copied().flatten().collect()
+    let mut lives: Vec<Life> = lives.into_values().collect();
+    lives.sort_by_key(|life| life.map);
+    lives
 }
