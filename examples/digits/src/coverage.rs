@@ -26,8 +26,8 @@ impl Coverage {
     /// Counts the placements of `executable`, which was compiled from `graph`.
     pub fn of(graph: &Graph, executable: &Executable) -> Coverage {
         let mut coverage = Coverage::default();
-        let macs = executable.macs.iter().copied();
-        for ((op, placement), macs) in graph.op_ids().zip(&executable.placements).zip(macs) {
+        for (op, placement) in &executable.placements {
+            let macs = executable.macs[op];
             coverage.macs += macs;
             match placement {
                 Placement::Npu { .. } => {

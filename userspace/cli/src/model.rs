@@ -122,7 +122,7 @@ impl Coverage {
                 Step::Enter(_) | Step::Leave(_) => {}
             }
         }
-        for (placement, &macs) in executable.placements.iter().zip(&executable.macs) {
+        for (placement, &macs) in executable.placements.values().zip(executable.macs.values()) {
             coverage.macs += macs;
             match placement {
                 Placement::Npu { evidence, .. } => {

@@ -45,7 +45,7 @@ impl fmt::Display for Unsupported {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
     /// The nodes do not come in an order in which they can run.
-    #[error("operator {} reads a tensor that nothing before it computes", op.0)]
+    #[error("operator {} reads a tensor that nothing before it computes", op.as_u32())]
     Order {
         /// The first such operator.
         op: OpId,
@@ -54,7 +54,7 @@ pub enum CompileError {
     #[error("constants cannot be packed: {0}")]
     Constants(String),
     /// A planned value does not fit its register field.
-    #[error("operator {}: {why}", op.map_or(-1, |op| i64::from(op.0)))]
+    #[error("operator {}: {why}", op.map_or(-1, |op| i64::from(op.as_u32())))]
     Register {
         /// The operator.
         op: Option<OpId>,
@@ -62,7 +62,7 @@ pub enum CompileError {
         why: FieldOverflow,
     },
     /// A planned value does not fit its descriptor field.
-    #[error("operator {}: {why}", op.0)]
+    #[error("operator {}: {why}", op.as_u32())]
     Descriptor {
         /// The operator.
         op: OpId,

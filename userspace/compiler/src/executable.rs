@@ -7,7 +7,8 @@
 
 use std::borrow::Cow;
 
-use ferrite_ir::{DType, OpId, TensorId};
+use ferrite_ir::entity::entity_impl;
+use ferrite_ir::{DType, OpId, PrimaryMap, TensorId};
 use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
@@ -22,8 +23,9 @@ pub enum Target {
 }
 
 /// Index into [`Executable::buffers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct BufferId(pub u32);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BufferId(pub(crate) u32);
+entity_impl!(BufferId, "buffer");
 
 /// What a buffer is for. Decides caching and whether it must be rewritten per inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -222,13 +224,13 @@ pub struct Executable {
     /// Which NPU.
     pub target: Target,
     /// All device buffers.
-    pub buffers: Vec<Buffer>,
+    pub buffers: PrimaryMap<BufferId, Buffer>,
     /// Address patches, applied once after the buffers got their device addresses.
     pub relocations: Vec<Relocation>,
     /// The inference.
     pub steps: Vec<Step>,
     /// One entry for each graph operator.
-    pub placements: Vec<Placement>,
+    pub placements: PrimaryMap<OpId, Placement>,
     /// Multiply-accumulates of each graph operator.
-    pub macs: Vec<u64>,
+    pub macs: PrimaryMap<OpId, u64>,
 }

@@ -89,20 +89,20 @@ pub fn is_executable(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::executable::{Buffer, Placement, Role, Step, Target};
-    use ferrite_ir::OpId;
+    use ferrite_ir::{OpId, PrimaryMap};
 
     fn executable() -> Executable {
         Executable {
             target: Target::Rk3588,
-            buffers: vec![Buffer {
+            buffers: PrimaryMap::from(vec![Buffer {
                 role: Role::Constants,
                 size: 1 << 20,
                 init: vec![1, 2, 255].into(),
-            }],
+            }]),
             relocations: Vec::new(),
-            steps: vec![Step::Cpu(OpId(7))],
-            placements: vec![Placement::Folded],
-            macs: vec![u64::MAX],
+            steps: vec![Step::Cpu(OpId::from_u32(7))],
+            placements: PrimaryMap::from(vec![Placement::Folded]),
+            macs: PrimaryMap::from(vec![u64::MAX]),
         }
     }
 

@@ -19,7 +19,7 @@ pub mod sums;
 pub mod target;
 pub mod targets;
 
-use ferrite_ir::Graph;
+use ferrite_ir::{Graph, OpId, PrimaryMap};
 
 pub use error::{CompileError, Unsupported};
 pub use executable::{Evidence, Executable, Placement, Target};
@@ -27,7 +27,10 @@ pub use options::Options;
 pub use plan::Plan;
 
 /// Where each operator of `graph` would run: [`Executable::placements`] without the rest.
-pub fn place(graph: &Graph, options: &Options) -> Result<Vec<Placement>, CompileError> {
+pub fn place(
+    graph: &Graph,
+    options: &Options,
+) -> Result<PrimaryMap<OpId, Placement>, CompileError> {
     Plan::new(graph, options).map(|plan| plan.placements)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ferrite_ir::{OpId, TensorId};
+use ferrite_ir::{OpId, PrimaryMap, TensorId};
 
 use crate::error::CompileError;
 use crate::executable::{Executable, Placement};
@@ -16,7 +16,7 @@ use crate::target::{Builder, Family};
 /// What there is to do with a lowered graph.
 pub trait Plannable: fmt::Debug + Send + Sync {
     /// Where each operator would run.
-    fn placements(&self, index: &Index) -> Vec<Placement>;
+    fn placements(&self, index: &Index) -> PrimaryMap<OpId, Placement>;
     /// Keeps the steps of the operators for which `kept` has a new number, in a graph with the same
     /// tensors. False if these need anything that the part does not have; `self` is of no use then.
     fn part(&mut self, index: &Index, kept: &dyn Fn(OpId) -> Option<OpId>) -> bool;
@@ -85,13 +85,15 @@ impl<F: Family> Lowering<F> {
 struct Ordered<'g, F: Family> {
     builder: F::Builder<'g>,
     events: Vec<Event<F::Layer>>,
-    placements: Vec<Placement>,
+    placements: PrimaryMap<OpId, Placement>,
 }
 
 impl<F: Family> Plannable for Lowering<F> {
-    fn placements(&self, index: &Index) -> Vec<Placement> {
+    fn placements(&self, index: &Index) -> PrimaryMap<OpId, Placement> {
         let schedule = self.schedule.as_ref();
-        schedule.map_or_else(Vec::new, |schedule| schedule.placements(index, &self.steps))
+        schedule.map_or_else(PrimaryMap::new, |schedule| {
+            schedule.placements(index, &self.steps)
+        })
     }
 
     fn part(&mut self, index: &Index, kept: &dyn Fn(OpId) -> Option<OpId>) -> bool {
@@ -157,11 +159,11 @@ fn print_event<F: Family>(text: &mut String, builder: &F::Builder<'_>, event: &E
     use fmt::Write;
     // Writing to a string cannot fail.
     let _ = match event {
-        Event::Cpu(op) => writeln!(text, "cpu {} {}", op.0, builder.graph.op_name(*op)),
-        Event::Enter(map, tensor) => writeln!(text, "enter %{} = t{}", map.0, tensor.0),
-        Event::Leave(map, tensor) => writeln!(text, "leave t{} = %{}", tensor.0, map.0),
+        Event::Cpu(op) => writeln!(text, "cpu {} {}", op.as_u32(), builder.graph.op_name(*op)),
+        Event::Enter(map, tensor) => writeln!(text, "enter {map} = t{}", tensor.as_u32()),
+        Event::Leave(map, tensor) => writeln!(text, "leave t{} = {map}", tensor.as_u32()),
         Event::Requantise(map, tensor, _) => {
-            writeln!(text, "requantise t{} = %{}", tensor.0, map.0)
+            writeln!(text, "requantise t{} = {map}", tensor.as_u32())
         }
         Event::Submit(layers) => {
             let mut layers = layers.iter();

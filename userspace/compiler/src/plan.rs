@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use ferrite_ir::{Graph, OpId, TensorId, Uses};
+use ferrite_ir::{Graph, OpId, PrimaryMap, SecondaryMap, TensorId, Uses};
 
 use crate::error::CompileError;
 use crate::executable::{Executable, Placement};
@@ -20,7 +20,7 @@ pub struct Plan<G> {
     options: Options,
     lowered: Box<dyn Plannable>,
     /// Where each operator would run: [`Executable::placements`].
-    pub placements: Vec<Placement>,
+    pub placements: PrimaryMap<OpId, Placement>,
 }
 
 impl<G: Clone> Clone for Plan<G> {
@@ -82,11 +82,12 @@ impl Plan<Graph> {
     /// the part does not have, as one that does the work of the operator before it does, or if an
     /// output seemed to be needed by none but one of the operators.
     pub fn part(mut self, ops: &[OpId], outputs: Vec<TensorId>) -> Option<Plan<Arc<Graph>>> {
-        let mut new_ids = vec![None; self.graph.nodes.len()];
-        for (op, new) in ops.iter().zip((0..).map(OpId)) {
-            *new_ids.get_mut(op.0 as usize)? = Some(new);
+        let mut new_ids: SecondaryMap<OpId, Option<OpId>> = SecondaryMap::new();
+        for (&op, new) in ops.iter().zip((0..).map(OpId::from_u32)) {
+            self.graph.get_node(op)?;
+            new_ids[op] = Some(new);
         }
-        let kept = |op: OpId| new_ids[op.0 as usize];
+        let kept = |op: OpId| new_ids[op];
         let index = Index::new(&self.graph, Arc::clone(&self.uses));
         let seen = |output: &TensorId| {
             let left = |&op: &OpId| kept(op).is_none();
@@ -95,12 +96,10 @@ impl Plan<Graph> {
         if !outputs.iter().all(seen) || !self.lowered.part(&index, &kept) {
             return None;
         }
-        let mut op = (0..).map(OpId);
-        let mut keep = move || op.next().and_then(kept).is_some();
-        self.placements.retain(|_| keep());
-        let mut op = (0..).map(OpId);
-        let mut keep = move || op.next().and_then(kept).is_some();
-        self.graph.nodes.retain(|_| keep());
+        let placements = self.placements.into_iter();
+        let placements = placements.filter(|(op, _)| kept(*op).is_some());
+        let placements = placements.map(|(_, placement)| placement).collect();
+        self.graph.keep_ops(ops);
         self.graph.inputs = self.graph.free_tensors();
         self.graph.outputs = outputs;
         Some(Plan {
@@ -108,7 +107,7 @@ impl Plan<Graph> {
             graph: Arc::new(self.graph),
             options: self.options,
             lowered: self.lowered,
-            placements: self.placements,
+            placements,
         })
     }
 }

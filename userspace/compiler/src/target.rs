@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use ferrite_hw::Timing;
-use ferrite_ir::TensorId;
+use ferrite_ir::{OpId, PrimaryMap, TensorId};
 
 use crate::error::{CompileError, Unsupported};
 use crate::executable::{Executable, Placement};
@@ -75,7 +75,7 @@ pub trait Builder<'g, F: Family>: Deref<Target = Index<'g>> + Maps {
     fn encode(
         &self,
         events: Vec<Event<F::Layer>>,
-        placements: Vec<Placement>,
+        placements: PrimaryMap<OpId, Placement>,
     ) -> Result<Executable, CompileError>;
     /// The maps, one a line.
     fn print_maps(&self, text: &mut String);

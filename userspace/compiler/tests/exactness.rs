@@ -6,7 +6,7 @@ mod support;
 use ferrite_compiler::{Evidence, Options, Placement, Target, compile};
 use ferrite_hw::Grade;
 use ferrite_ir::op::{Activation, Binary, ConvParams, Hw, OpKind, Padding, PoolParams};
-use ferrite_ir::{DType, Graph, Node, Quant, Tensor, TensorId};
+use ferrite_ir::{DType, Graph, Node, OpId, Quant, Tensor, TensorId};
 use ferrite_runtime::cpu::Value;
 
 /// Share of the results that must be exact.
@@ -39,19 +39,20 @@ fn tensor(shape: &[usize], scale: f32, zero: i32, data: Option<Vec<u8>>) -> Tens
 }
 
 fn graph(tensors: Vec<Tensor>, kind: OpKind, inputs: usize) -> Graph {
-    let ids: Vec<TensorId> = (0..tensors.len() as u32).map(TensorId).collect();
+    let ids: Vec<TensorId> = (0..tensors.len() as u32).map(TensorId::from_u32).collect();
     let output = ids[ids.len() - 1];
-    Graph {
-        name: "one operator".to_owned(),
-        inputs: ids[..inputs].to_vec(),
-        outputs: vec![output],
-        nodes: vec![Node {
-            kind,
-            inputs: ids[..ids.len() - 1].iter().copied().map(Some).collect(),
-            outputs: [output].into_iter().collect(),
-        }],
-        tensors,
-    }
+    let node = Node {
+        kind,
+        inputs: ids[..ids.len() - 1].iter().copied().map(Some).collect(),
+        outputs: [output].into_iter().collect(),
+    };
+    Graph::new(
+        "one operator",
+        tensors.into(),
+        vec![node].into(),
+        ids[..inputs].to_vec(),
+        vec![output],
+    )
 }
 
 /// Share of the results that equal `expected`, which gives real values of steps above zero point.
@@ -59,7 +60,7 @@ fn exact(graph: &Graph, inputs: &[Vec<u8>], expected: impl Fn(usize) -> f64) -> 
     let executable = compile(graph, &Options::new(Target::Rk3588)).expect("compiles");
     assert!(
         matches!(
-            executable.placements[0],
+            executable.placements[OpId::from_u32(0)],
             Placement::Npu {
                 evidence: Evidence::Silicon,
                 ..

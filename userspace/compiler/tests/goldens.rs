@@ -40,7 +40,7 @@ fn tasks(executable: &Executable) -> Vec<&Task> {
 /// A task's commands; addresses are relative to their buffers and stored as relocations.
 fn commands(executable: &Executable, task: &Task) -> String {
     let region = task.commands;
-    let init = executable.buffers[region.buffer.0 as usize].init.bytes();
+    let init = executable.buffers[region.buffer].init.bytes();
     let bytes = &init[region.offset..][..region.len];
     let words = bytes
         .as_chunks::<8>()

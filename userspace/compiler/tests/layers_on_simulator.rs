@@ -7,27 +7,9 @@ use std::collections::HashMap;
 
 use ferrite_compiler::{Evidence, Options, Placement, Target, compile};
 use ferrite_hw::Grade;
-use ferrite_ir::{DType, Graph, OpId, TensorId, tflite};
+use ferrite_ir::{DType, OpId, TensorId, single_op, tflite};
 use ferrite_runtime::cpu::Value;
 use ferrite_testing::models;
-
-/// The graph of one node alone.
-fn alone(graph: &Graph, op: OpId) -> Graph {
-    let node = graph.node(op).clone();
-    let inputs = node
-        .inputs
-        .iter()
-        .flatten()
-        .copied()
-        .filter(|&id| !graph.tensor(id).is_constant())
-        .collect::<std::collections::BTreeSet<TensorId>>();
-    Graph {
-        inputs: inputs.into_iter().collect(),
-        outputs: node.outputs.to_vec(),
-        nodes: vec![node],
-        ..graph.clone()
-    }
-}
 
 fn check(name: &str, evidence: Evidence, grade: Grade) {
     let all = models::public();
@@ -45,7 +27,7 @@ fn check(name: &str, evidence: Evidence, grade: Grade) {
     let given = graph.inputs.iter().copied().zip(inputs.unwrap_or_default());
     let stored = layers
         .into_iter()
-        .map(|(i, array)| (TensorId(i as u32), array));
+        .map(|(i, array)| (TensorId::from_u32(i as u32), array));
     for (id, array) in given.chain(stored) {
         let tensor = graph.tensor(id);
         if tensor.dtype.size() == 1 {
@@ -59,16 +41,19 @@ fn check(name: &str, evidence: Evidence, grade: Grade) {
     };
     let (mut compared, mut worst) = (0, 0);
     for op in graph.op_ids() {
-        let single = alone(&graph, op);
+        let single = single_op(&graph, op);
         let output = single.outputs[0];
         let ready = single.inputs.iter().all(|id| known.contains_key(id));
-        let executable = compile(&single, &options).expect("compiles");
-        let on_npu = matches!(executable.placements[0], Placement::Npu { .. });
+        let executable = compile(&single.graph, &options).expect("compiles");
+        let on_npu = matches!(
+            executable.placements[OpId::from_u32(0)],
+            Placement::Npu { .. }
+        );
         let (Some(expected), true, true) = (known.get(&output), ready, on_npu) else {
             continue;
         };
         let inputs: Vec<Value> = single.inputs.iter().map(|id| known[id].clone()).collect();
-        let values = support::run(&single, &executable, grade, &inputs).expect("no fault");
+        let values = support::run(&single.graph, &executable, grade, &inputs).expect("no fault");
         let signed = graph.tensor(output).dtype == DType::I8;
         let number = |b: u8| {
             if signed {
@@ -77,18 +62,21 @@ fn check(name: &str, evidence: Evidence, grade: Grade) {
                 i32::from(b)
             }
         };
-        let pairs = values[&output].bytes().iter().zip(expected.bytes());
+        let pairs = values[&single.graph.outputs[0]]
+            .bytes()
+            .iter()
+            .zip(expected.bytes());
         let differences: Vec<i32> = pairs.map(|(&a, &b)| number(a) - number(b)).collect();
         let most = differences.iter().map(|d| d.abs()).max().unwrap_or(0);
         let off = differences.iter().filter(|&&d| d != 0).count();
         let mean = differences.iter().sum::<i32>() as f64 / differences.len() as f64;
         println!(
             "{name} op {} {}: worst {most}, {:.3} % differ, mean {mean:+.5}",
-            op.0,
+            op.as_u32(),
             graph.op_name(op),
             100.0 * off as f64 / differences.len() as f64
         );
-        assert!(most <= 1, "{name} op {}: off by {most}", op.0);
+        assert!(most <= 1, "{name} op {}: off by {most}", op.as_u32());
         compared += 1;
         worst = worst.max(most);
     }

@@ -31,11 +31,11 @@ fn run(name: &str, evidence: Evidence) -> Option<Vec<Result>> {
         Evidence::Sibling => Grade::Sibling,
         Evidence::Inferred => Grade::Inferred,
     };
-    let total: u64 = executable.macs.iter().sum();
+    let total: u64 = executable.macs.values().sum();
     let on_npu: u64 = executable
         .macs
-        .iter()
-        .zip(&executable.placements)
+        .values()
+        .zip(executable.placements.values())
         .filter(|(_, placement)| matches!(placement, Placement::Npu { .. }))
         .map(|(macs, _)| macs)
         .sum();

@@ -101,7 +101,7 @@ fn weighted_operators_are_placed_on_the_npu() {
         }
         let graph = tflite::read(&case.model()).expect("a public case");
         let executable = compile(&graph, &Options::new(Target::Rk3588)).expect("compiles");
-        for (op, placement) in graph.op_ids().zip(&executable.placements) {
+        for (op, placement) in &executable.placements {
             if let Placement::Cpu { reason, .. } = placement {
                 println!("{}: {} on the CPU: {reason}", case.id, graph.op_name(op));
             }

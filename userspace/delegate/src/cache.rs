@@ -27,10 +27,10 @@ pub fn key(graph: &Graph, options: &Options) -> Key {
     text(env!("FERRITE_COMPILER_FINGERPRINT").to_owned());
     text(format!("{options:?}"));
     text(format!("{:?} {:?}", graph.inputs, graph.outputs));
-    for node in &graph.nodes {
+    for node in graph.nodes() {
         text(format!("{node:?}"));
     }
-    for tensor in &graph.tensors {
+    for tensor in graph.tensors.values() {
         let bits = |scale: &f32| scale.to_bits();
         let quant = tensor.quant.as_ref();
         let quant = quant.map(|q| {
@@ -46,7 +46,7 @@ pub fn key(graph: &Graph, options: &Options) -> Key {
             tensor.dtype, tensor.shape, tensor.variable
         ));
     }
-    for data in graph.tensors.iter().filter_map(|t| t.data.as_deref()) {
+    for data in graph.tensors.values().filter_map(|t| t.data.as_deref()) {
         hash.update(data);
     }
     hash.digest128().to_le_bytes()
@@ -120,7 +120,7 @@ impl Cache {
 mod tests {
     use super::*;
     use ferrite_compiler::{Evidence, Target};
-    use ferrite_ir::{DType, Tensor, TensorId};
+    use ferrite_ir::{DType, Tensor};
     use ferrite_runtime::session::cpu_only;
 
     fn graph(data: &[u8]) -> Graph {
@@ -132,11 +132,9 @@ mod tests {
             data: Some(data.into()),
             variable: false,
         };
-        Graph {
-            tensors: vec![tensor],
-            outputs: vec![TensorId(0)],
-            ..Graph::default()
-        }
+        let mut graph = Graph::default();
+        graph.outputs = vec![graph.tensors.push(tensor)];
+        graph
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -158,7 +156,8 @@ mod tests {
         assert_ne!(base, key(&graph(&[1, 2]), &inferred));
         let other_name = {
             let mut graph = graph(&[1, 2]);
-            graph.tensors[0].name.clear();
+            let weights = graph.outputs[0];
+            graph.tensors[weights].name.clear();
             graph
         };
         assert_eq!(base, key(&other_name, &options));

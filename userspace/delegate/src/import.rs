@@ -7,7 +7,7 @@
 use crate::abi::element;
 use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
 use crate::kinds;
-use ferrite_ir::{Bytes, DType, Graph, Node, OpId, OpKind, Quant, Tensor, TensorId};
+use ferrite_ir::{Bytes, DType, Graph, Node, OpId, OpKind, PrimaryMap, Quant, Tensor, TensorId};
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,11 +21,11 @@ pub struct Imported {
     /// The operators that were asked for, with the tensors they touch.
     pub graph: Graph,
     /// The host's index of each tensor.
-    pub tensors: Vec<i32>,
+    pub tensors: PrimaryMap<TensorId, i32>,
     /// The host's index of each operator.
-    pub nodes: Vec<i32>,
+    pub nodes: PrimaryMap<OpId, i32>,
     /// Why an operator became [`OpKind::Unknown`], by operator.
-    pub refused: Vec<Option<String>>,
+    pub refused: PrimaryMap<OpId, Option<String>>,
 }
 
 /// Reads `nodes`, which are in execution order. The graph's outputs are `outputs`, or without such
@@ -35,17 +35,16 @@ pub fn import(
     nodes: &[i32],
     outputs: Option<&[i32]>,
 ) -> Result<Imported, HostError> {
+    let mut graph = Graph::default();
+    graph.tensors.reserve_exact(host.tensors());
+    graph.reserve_nodes(nodes.len());
     let mut import = Import {
         host,
         imported: Imported {
-            graph: Graph {
-                tensors: Vec::with_capacity(host.tensors()),
-                nodes: Vec::with_capacity(nodes.len()),
-                ..Graph::default()
-            },
-            tensors: Vec::with_capacity(host.tensors()),
-            nodes: nodes.to_vec(),
-            refused: Vec::with_capacity(nodes.len()),
+            graph,
+            tensors: PrimaryMap::with_capacity(host.tensors()),
+            nodes: nodes.to_vec().into(),
+            refused: PrimaryMap::with_capacity(nodes.len()),
         },
         ids: vec![None; host.tensors()],
         odd: HashMap::new(),
@@ -100,7 +99,7 @@ impl Import<'_, '_> {
             false => odd.into_iter().next(),
         };
         let graph = &mut self.imported.graph;
-        graph.nodes.push(Node {
+        let op = graph.push(Node {
             // Until it is known.
             kind: OpKind::Unknown {
                 name: String::new(),
@@ -108,7 +107,6 @@ impl Import<'_, '_> {
             inputs,
             outputs,
         });
-        let op = OpId(graph.nodes.len() as u32 - 1);
         let kind = match obstacle {
             Some(obstacle) => Err(obstacle),
             None => kinds::kind(&name, &node, graph, op),
@@ -126,7 +124,7 @@ impl Import<'_, '_> {
                 (OpKind::Unknown { name }, Some(why))
             }
         };
-        graph.nodes[op.0 as usize].kind = kind;
+        graph.node_mut(op).kind = kind;
         self.imported.refused.push(refused);
         Ok(())
     }
@@ -137,7 +135,7 @@ impl Import<'_, '_> {
         if let Some(id) = *known {
             return Ok(id);
         }
-        let id = *known.insert(TensorId(self.imported.tensors.len() as u32));
+        let id = *known.insert(self.imported.tensors.push(index));
         let imported = self::tensor(&tensor).unwrap_or_else(|why| {
             self.odd.insert(id, why);
             Tensor {
@@ -150,7 +148,6 @@ impl Import<'_, '_> {
             }
         });
         self.imported.graph.tensors.push(imported);
-        self.imported.tensors.push(index);
         Ok(id)
     }
 
@@ -178,10 +175,10 @@ impl Imported {
             let mut any = false;
             for error in errors {
                 let Some((op, name)) = error.op else { continue };
-                let node = &mut self.graph.nodes[op.0 as usize];
+                let node = self.graph.node_mut(op);
                 if !matches!(node.kind, OpKind::Unknown { .. }) {
                     node.kind = OpKind::Unknown { name };
-                    self.refused[op.0 as usize] = Some(error.fault.to_string());
+                    self.refused[op] = Some(error.fault.to_string());
                     any = true;
                 }
             }

@@ -70,8 +70,8 @@ struct Span<'a>(&'a Kernel);
 impl fmt::Display for Span<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kernel = self.0;
-        let name = |op: usize| kernel.graph.op_name(OpId(op as u32)).to_owned();
-        let nodes = &kernel.imported.nodes;
+        let name = |op: usize| kernel.graph.op_name(OpId::from_u32(op as u32)).to_owned();
+        let nodes = kernel.imported.nodes.as_values_slice();
         match (nodes.first(), nodes.last()) {
             (Some(first), Some(last)) if nodes.len() > 1 => {
                 let (from, to) = (name(0), name(nodes.len() - 1));
@@ -133,7 +133,7 @@ impl Kernel {
             let submissions = submissions.filter(|s| matches!(s, Step::Submit(_))).count();
             log::info!(
                 "segment of {} operators ({}), {} multiply-accumulates, {submissions} submissions to {}",
-                self.graph.nodes.len(),
+                self.graph.op_count(),
                 Span(self),
                 self.graph.total_macs(),
                 ready.session.device(),
@@ -182,7 +182,7 @@ impl Kernel {
     }
 
     fn index(&self, id: TensorId) -> i32 {
-        self.imported.tensors[id.0 as usize]
+        self.imported.tensors[id]
     }
 
     fn inputs_changed(&self, host: &Host<'_>) -> Result<bool, SegmentError> {
@@ -202,10 +202,10 @@ impl Kernel {
     /// Takes over all shapes, which the host has worked out with its own operators.
     fn reshape(&mut self, host: &Host<'_>) -> Result<(), SegmentError> {
         let mut graph = Graph::clone(&self.graph);
-        let nodes = self.graph.nodes.iter();
+        let nodes = self.graph.nodes();
         let touched = nodes.flat_map(|node| node.inputs.iter().flatten().chain(&node.outputs));
         for &id in touched {
-            let (tensor, index) = (&mut graph.tensors[id.0 as usize], self.index(id));
+            let (tensor, index) = (&mut graph.tensors[id], self.index(id));
             if tensor.is_constant() {
                 continue;
             }
@@ -249,7 +249,7 @@ impl Kernel {
             Ok(ready) => ready,
             Err(error) => return Err(SegmentError::NotReady(error.clone())),
         };
-        let index = |id: TensorId| imported.tensors[id.0 as usize];
+        let index = |id: TensorId| imported.tensors[id];
         let memory = |id: TensorId| -> Result<SegmentError, HostError> {
             Ok(SegmentError::Memory {
                 tensor: graph.tensor(id).name.clone(),

@@ -2,7 +2,7 @@
 
 use crate::import::Imported;
 use ferrite_compiler::{Placement, Plan};
-use ferrite_ir::{Graph, OpId, TensorId, Uses};
+use ferrite_ir::{EntitySet, Graph, OpId, PrimaryMap, TensorId, Uses};
 use std::sync::Arc;
 
 /// What was found out about a whole model while its operators were chosen.
@@ -19,7 +19,7 @@ impl Chosen {
     /// The host's nodes that go to the NPU.
     pub fn nodes(&self) -> impl Iterator<Item = i32> {
         let nodes = &self.imported.nodes;
-        self.ops.iter().map(|op| nodes[op.0 as usize])
+        self.ops.iter().map(|&op| nodes[op])
     }
 
     /// All that was chosen as one partition with these results. None if the plan cannot be used for
@@ -31,30 +31,30 @@ impl Chosen {
             ops,
         } = self;
         let id = |output: &i32| {
-            let place = imported.tensors.iter().position(|index| index == output)?;
-            Some(TensorId(place as u32))
+            let mut tensors = imported.tensors.iter();
+            tensors.find_map(|(id, index)| (index == output).then_some(id))
         };
         let outputs: Option<Vec<TensorId>> = outputs.iter().map(id).collect();
         let plan = plan.part(&ops, outputs?)?;
-        let nodes = ops.iter().map(|op| imported.nodes[op.0 as usize]);
+        let nodes = ops.iter().map(|&op| imported.nodes[op]);
         imported.nodes = nodes.collect();
-        imported.refused = vec![None; imported.nodes.len()];
+        imported.refused = imported.nodes.keys().map(|_| None).collect();
         Some((imported, plan))
     }
 }
 
 /// The operators of `graph`, which has these `uses`, that its `placements` put on the NPU, and those folded into them.
 /// What is folded into nothing on the NPU (nobody needs its result) is the host's.
-pub fn choose(graph: &Graph, uses: &Uses, placements: &[Placement]) -> Vec<OpId> {
-    let at = |op: OpId| &placements[op.0 as usize];
+pub fn choose(graph: &Graph, uses: &Uses, placements: &PrimaryMap<OpId, Placement>) -> Vec<OpId> {
+    let at = |op: OpId| &placements[op];
     let candidate = |op: OpId| !matches!(at(op), Placement::Cpu { .. });
-    let mut chosen = vec![false; graph.nodes.len()];
+    let mut chosen = EntitySet::with_capacity(graph.op_bound());
     let mut open: Vec<OpId> = graph
         .op_ids()
         .filter(|&op| matches!(at(op), Placement::Npu { .. }))
         .collect();
     while let Some(op) = open.pop() {
-        if std::mem::replace(&mut chosen[op.0 as usize], true) {
+        if !chosen.insert(op) {
             continue;
         }
         let node = graph.node(op);
@@ -69,7 +69,7 @@ pub fn choose(graph: &Graph, uses: &Uses, placements: &[Placement]) -> Vec<OpId>
             .flat_map(|&id| uses.consumers(id).iter().copied());
         open.extend(before.chain(after).filter(|&op| candidate(op)));
     }
-    graph.op_ids().filter(|op| chosen[op.0 as usize]).collect()
+    graph.op_ids().filter(|&op| chosen.contains(op)).collect()
 }
 
 #[cfg(test)]
@@ -91,17 +91,14 @@ mod tests {
         };
         let node = |from, to| Node {
             kind: OpKind::Unary(Unary::Relu),
-            inputs: [Some(TensorId(from))].into_iter().collect(),
-            outputs: [TensorId(to)].into_iter().collect(),
+            inputs: [Some(TensorId::from_u32(from))].into_iter().collect(),
+            outputs: [TensorId::from_u32(to)].into_iter().collect(),
         };
         // 0 -> NPU -> 1 -> folded -> 2 -> CPU -> 3 -> folded -> 4
-        let graph = Graph {
-            tensors: (0..5).map(|_| tensor()).collect(),
-            nodes: (0..4).map(|i| node(i, i + 1)).collect(),
-            inputs: vec![TensorId(0)],
-            outputs: vec![TensorId(4)],
-            ..Graph::default()
-        };
+        let tensors = (0..5).map(|_| tensor()).collect();
+        let nodes = (0..4).map(|i| node(i, i + 1)).collect();
+        let [first, last] = [0, 4].map(TensorId::from_u32);
+        let graph = Graph::new("", tensors, nodes, vec![first], vec![last]);
         let npu = Placement::Npu {
             lowering: "".into(),
             evidence: Evidence::Silicon,
@@ -110,10 +107,10 @@ mod tests {
             reason: String::new(),
             remedy: None,
         };
-        let placements = [npu, Placement::Folded, cpu, Placement::Folded];
+        let placements = vec![npu, Placement::Folded, cpu, Placement::Folded].into();
         assert_eq!(
             choose(&graph, &graph.uses(), &placements),
-            [OpId(0), OpId(1)]
+            [OpId::from_u32(0), OpId::from_u32(1)]
         );
     }
 }

@@ -213,10 +213,10 @@ fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Option<Chosen>, String
         }
     };
     let graph = plan.graph();
-    for (op, placement) in graph.op_ids().zip(&plan.placements) {
+    for (op, placement) in &plan.placements {
         let name = graph.op_name(op);
-        let node = imported.nodes[op.0 as usize];
-        match (&imported.refused[op.0 as usize], placement) {
+        let node = imported.nodes[op];
+        match (&imported.refused[op], placement) {
             (Some(why), _) => log::debug!("operator {node} {name} stays with TFLite: {why}"),
             (None, Placement::Cpu { reason, .. }) => {
                 log::debug!("operator {node} {name} stays with TFLite: {reason}");

@@ -2,16 +2,21 @@
 
 use crate::op::OpKind;
 use crate::tensor::Tensor;
+use cranelift_entity::packed_option::PackedOption;
+use cranelift_entity::{EntitySet, PrimaryMap, SecondaryMap, entity_impl};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-/// Index of a tensor in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TensorId(pub u32);
+/// A tensor of a graph. In a graph as it was read this is the TFLite tensor index.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TensorId(u32);
+entity_impl!(TensorId, "%");
 
-/// Index of a node in its graph, in execution order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct OpId(pub u32);
+/// A node of a graph. In a graph as it was read this is the TFLite operator index, and ids are in
+/// execution order; rewriting a graph leaves the ids of its nodes as they are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OpId(u32);
+entity_impl!(OpId, "op");
 
 /// One operator with its operands.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,31 +34,107 @@ pub struct Node {
 pub struct Graph {
     /// Name in the file.
     pub name: String,
-    /// All tensors; the index is the TFLite tensor index.
-    pub tensors: Vec<Tensor>,
-    /// All nodes in execution order; the index is the TFLite operator index.
-    pub nodes: Vec<Node>,
+    /// All tensors.
+    pub tensors: PrimaryMap<TensorId, Tensor>,
     /// Graph inputs, in order.
     pub inputs: Vec<TensorId>,
     /// Graph outputs, in order.
     pub outputs: Vec<TensorId>,
+    /// All nodes that the graph ever had.
+    nodes: PrimaryMap<OpId, Node>,
+    /// Those that it has, in execution order.
+    order: Vec<OpId>,
 }
 
 impl Graph {
+    /// A graph of these nodes in execution order, with ids that count from 0.
+    pub fn new(
+        name: impl Into<String>,
+        tensors: PrimaryMap<TensorId, Tensor>,
+        nodes: PrimaryMap<OpId, Node>,
+        inputs: Vec<TensorId>,
+        outputs: Vec<TensorId>,
+    ) -> Graph {
+        Graph {
+            name: name.into(),
+            tensors,
+            inputs,
+            outputs,
+            order: nodes.keys().collect(),
+            nodes,
+        }
+    }
+
+    /// Makes room for `additional` nodes more.
+    pub fn reserve_nodes(&mut self, additional: usize) {
+        self.nodes.reserve_exact(additional);
+        self.order.reserve_exact(additional);
+    }
+
+    /// Adds a node that runs after all others.
+    pub fn push(&mut self, node: Node) -> OpId {
+        let op = self.nodes.push(node);
+        self.order.push(op);
+        op
+    }
+
+    /// Leaves only these nodes, which are in execution order, and numbers them anew from 0.
+    pub fn keep_ops(&mut self, ops: &[OpId]) {
+        let mut nodes: SecondaryMap<OpId, Option<Node>> = SecondaryMap::new();
+        for (op, node) in std::mem::take(&mut self.nodes) {
+            nodes[op] = Some(node);
+        }
+        self.nodes = ops.iter().filter_map(|&op| nodes[op].take()).collect();
+        self.order = self.nodes.keys().collect();
+    }
+
     /// The tensor with this id.
     ///
     /// # Panics
     /// If the id is of another graph.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
-        &self.tensors[id.0 as usize]
+        &self.tensors[id]
     }
 
     /// The node with this id.
     ///
     /// # Panics
     /// If the id is of another graph.
-    pub fn node(&self, id: OpId) -> &Node {
-        &self.nodes[id.0 as usize]
+    pub fn node(&self, op: OpId) -> &Node {
+        &self.nodes[op]
+    }
+
+    /// The node with this id, to be changed.
+    ///
+    /// # Panics
+    /// If the id is of another graph.
+    pub fn node_mut(&mut self, op: OpId) -> &mut Node {
+        &mut self.nodes[op]
+    }
+
+    /// The node with this id, if there is one.
+    pub fn get_node(&self, op: OpId) -> Option<&Node> {
+        self.nodes.get(op)
+    }
+
+    /// Ids of all nodes in execution order.
+    pub fn op_ids(&self) -> impl DoubleEndedIterator<Item = OpId> + ExactSizeIterator {
+        self.order.iter().copied()
+    }
+
+    /// All nodes in execution order.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = &Node> + ExactSizeIterator {
+        self.order.iter().map(|&op| &self.nodes[op])
+    }
+
+    /// Ids of nodes, also of those that a rewritten graph had, are below this number.
+    pub fn op_bound(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Number of nodes.
+    pub fn op_count(&self) -> usize {
+        self.order.len()
     }
 
     /// The tensor at operand `index` of a node, `None` if it is omitted or there is none.
@@ -76,41 +157,33 @@ impl Graph {
         }
     }
 
-    /// The node that produces a tensor; `None` for graph inputs, constants and variables.
-    pub fn producer(&self, id: TensorId) -> Option<OpId> {
-        self.op_ids()
-            .find(|&op| self.node(op).outputs.contains(&id))
-    }
-
-    /// The nodes that read a tensor, in execution order, each once.
-    pub fn consumers(&self, id: TensorId) -> Vec<OpId> {
-        self.op_ids()
-            .filter(|&op| self.node(op).inputs.contains(&Some(id)))
-            .collect()
-    }
-
-    /// Producers and consumers of all tensors, for passes that ask often.
+    /// Producers and consumers of all tensors.
     pub fn uses(&self) -> Uses {
-        let mut producers = vec![None; self.tensors.len()];
-        let mut ends = vec![0; self.tensors.len()];
+        let tensors = self.tensors.len();
+        let mut producers = SecondaryMap::with_capacity(tensors);
+        producers.resize(tensors);
+        let mut spans: SecondaryMap<TensorId, Span> = SecondaryMap::with_capacity(tensors);
+        spans.resize(tensors);
         for op in self.op_ids() {
             let node = self.node(op);
             for &id in &node.outputs {
-                producers[id.0 as usize] = Some(op);
+                producers[id] = op.into();
             }
             for &id in node.inputs.iter().flatten() {
-                ends[id.0 as usize] += 1;
+                spans[id].end += 1;
             }
         }
         let mut start = 0;
-        for end in &mut ends {
-            start += std::mem::replace(end, start);
+        for span in spans.values_mut() {
+            let count = span.end;
+            *span = Span { start, end: start };
+            start += count;
         }
-        // Each entry moves from where its tensor's consumers begin to where they end.
+        // The end of each span moves from where its tensor's consumers begin to where they end.
         let mut consumers = vec![OpId(0); start];
         for op in self.op_ids() {
             for &id in self.node(op).inputs.iter().flatten() {
-                let end = &mut ends[id.0 as usize];
+                let end = &mut spans[id].end;
                 consumers[*end] = op;
                 *end += 1;
             }
@@ -118,64 +191,61 @@ impl Graph {
         Uses {
             producers,
             consumers,
-            ends,
+            spans,
         }
     }
 
     /// Tensors that nodes read and no node makes, in ascending order, but for constants and variables:
     /// the inputs that the nodes need.
     pub fn free_tensors(&self) -> Vec<TensorId> {
-        let mut free = vec![false; self.tensors.len()];
-        for id in self.nodes.iter().flat_map(|node| &node.inputs).flatten() {
-            let tensor = self.tensor(*id);
-            free[id.0 as usize] = !tensor.is_constant() && !tensor.variable;
+        let mut free = EntitySet::with_capacity(self.tensors.len());
+        for &id in self.nodes().flat_map(|node| &node.inputs).flatten() {
+            let tensor = self.tensor(id);
+            if !tensor.is_constant() && !tensor.variable {
+                free.insert(id);
+            }
         }
-        for id in self.nodes.iter().flat_map(|node| &node.outputs) {
-            free[id.0 as usize] = false;
+        for &id in self.nodes().flat_map(|node| &node.outputs) {
+            free.remove(id);
         }
-        let ids = (0..self.tensors.len() as u32).map(TensorId);
-        ids.filter(|id| free[id.0 as usize]).collect()
+        free.iter().collect()
     }
 
     /// Tensors that nodes make and no node reads, in ascending order.
     pub fn final_tensors(&self) -> Vec<TensorId> {
-        let mut last = vec![false; self.tensors.len()];
-        for id in self.nodes.iter().flat_map(|node| &node.outputs) {
-            last[id.0 as usize] = true;
+        let mut last = EntitySet::with_capacity(self.tensors.len());
+        last.extend(self.nodes().flat_map(|node| &node.outputs).copied());
+        for &id in self.nodes().flat_map(|node| &node.inputs).flatten() {
+            last.remove(id);
         }
-        for id in self.nodes.iter().flat_map(|node| &node.inputs).flatten() {
-            last[id.0 as usize] = false;
-        }
-        let ids = (0..self.tensors.len() as u32).map(TensorId);
-        ids.filter(|id| last[id.0 as usize]).collect()
-    }
-
-    /// Ids of all nodes in execution order.
-    pub fn op_ids(&self) -> impl Iterator<Item = OpId> + use<> {
-        (0..self.nodes.len() as u32).map(OpId)
+        last.iter().collect()
     }
 }
 
-/// Who produces and who reads each tensor of a graph (see [`Graph::uses`]).
+/// Where the consumers of a tensor lie in the list of all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// The nodes that make and that read each tensor of a graph (see [`Graph::uses`]).
 #[derive(Clone, Debug)]
 pub struct Uses {
-    /// By tensor.
-    producers: Vec<Option<OpId>>,
-    /// The consumers of all tensors, by tensor, and where those of each end.
+    producers: SecondaryMap<TensorId, PackedOption<OpId>>,
     consumers: Vec<OpId>,
-    ends: Vec<usize>,
+    spans: SecondaryMap<TensorId, Span>,
 }
 
 impl Uses {
-    /// As [`Graph::producer`].
+    /// The node that makes a tensor; `None` for graph inputs, constants and variables.
     pub fn producer(&self, id: TensorId) -> Option<OpId> {
-        self.producers[id.0 as usize]
+        self.producers[id].expand()
     }
 
     /// The nodes that read a tensor, in execution order, once for each operand.
     pub fn consumers(&self, id: TensorId) -> &[OpId] {
-        let index = id.0 as usize;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.consumers[start..self.ends[index]]
+        let Span { start, end } = self.spans[id];
+        &self.consumers[start..end]
     }
 }

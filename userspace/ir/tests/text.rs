@@ -18,7 +18,7 @@ fn assert_round_trips(graph: &Graph, name: &str) {
 
     let data: HashMap<_, _> = graph
         .tensors
-        .iter()
+        .values()
         .filter_map(|t| t.data.clone())
         .map(|d| (ContentHash::of(&d), d))
         .collect();
@@ -54,7 +54,7 @@ fn names_may_hold_anything() {
     let mut graph = read(&classifier().file(), "classifier");
     for (tensor, name) in graph
         .tensors
-        .iter_mut()
+        .values_mut()
         .zip(["a\"b\\", "\n\r\u{2028}", "é %1 = x", ""])
     {
         tensor.name = name.to_owned();
@@ -70,14 +70,12 @@ fn operators_may_be_odd() {
         kind: OpKind::Unknown {
             name: name.to_owned(),
         },
-        inputs: inputs.iter().map(|id| id.map(TensorId)).collect(),
-        outputs: outputs.iter().copied().map(TensorId).collect(),
+        inputs: inputs.iter().map(|id| id.map(TensorId::from_u32)).collect(),
+        outputs: outputs.iter().copied().map(TensorId::from_u32).collect(),
     };
-    graph
-        .nodes
-        .push(node("without results", &[Some(0), None], &[]));
-    graph.nodes.push(node("\"(%1)", &[], &[3, 4]));
-    graph.nodes.push(node("", &[], &[]));
+    graph.push(node("without results", &[Some(0), None], &[]));
+    graph.push(node("\"(%1)", &[], &[3, 4]));
+    graph.push(node("", &[], &[]));
     graph.outputs.clear();
     assert_round_trips(&graph, "odd operators");
 }

@@ -37,7 +37,7 @@ fn wrong_output_shapes_are_reported() {
         let mut graph = good.clone();
         for op in good.op_ids() {
             for &id in &good.node(op).outputs {
-                let shape = &mut graph.tensors[id.0 as usize].shape;
+                let shape = &mut graph.tensors[id].shape;
                 match shape.last_mut() {
                     Some(last) => *last += 1,
                     None => shape.push(2),
@@ -48,7 +48,7 @@ fn wrong_output_shapes_are_reported() {
                     "{name} {op:?} {}: {wrong:?}",
                     good.op_name(op)
                 );
-                graph.tensors[id.0 as usize] = good.tensor(id).clone();
+                graph.tensors[id] = good.tensor(id).clone();
             }
         }
     }
@@ -63,10 +63,10 @@ fn wrong_output_types_are_reported() {
                 continue;
             }
             for &id in &good.node(op).outputs {
-                graph.tensors[id.0 as usize].dtype = DType::Bool;
+                graph.tensors[id].dtype = DType::Bool;
                 let noticed = reports(&graph, op);
                 assert!(noticed, "{name} {op:?} {}", good.op_name(op));
-                graph.tensors[id.0 as usize] = good.tensor(id).clone();
+                graph.tensors[id] = good.tensor(id).clone();
             }
         }
     }
@@ -91,9 +91,9 @@ fn missing_quantisation_is_reported() {
             if !needs || good.tensor(id).dtype == DType::F32 {
                 continue;
             }
-            graph.tensors[id.0 as usize].quant = None;
+            graph.tensors[id].quant = None;
             assert!(reports(&graph, op), "{name} {op:?} {}", good.op_name(op));
-            graph.tensors[id.0 as usize] = good.tensor(id).clone();
+            graph.tensors[id] = good.tensor(id).clone();
         }
     }
 }
@@ -101,9 +101,17 @@ fn missing_quantisation_is_reported() {
 #[test]
 fn a_use_before_the_definition_is_reported() {
     let mut graph = tflite::read(&classifier().file()).expect("a good model");
-    graph.nodes.swap(0, 1);
-    assert!(reports(&graph, OpId(0)));
-    graph.nodes.swap(0, 1);
-    graph.nodes.push(graph.nodes[3].clone());
-    assert!(reports(&graph, OpId(4)));
+    let [first, second, .., last] = graph.op_ids().collect::<Vec<_>>()[..] else {
+        panic!("three operators at least");
+    };
+    let swap = |graph: &mut ferrite_ir::Graph| {
+        let node = graph.node(first).clone();
+        let node = std::mem::replace(graph.node_mut(second), node);
+        *graph.node_mut(first) = node;
+    };
+    swap(&mut graph);
+    assert!(reports(&graph, first));
+    swap(&mut graph);
+    let again = graph.push(graph.node(last).clone());
+    assert!(reports(&graph, again));
 }

@@ -343,9 +343,9 @@ mod tests {
 
     fn port(shape: [usize; 3], layout: Layout, len: usize, bias: u8, dtype: DType) -> Port {
         Port {
-            tensor: TensorId(0),
+            tensor: TensorId::from_u32(0),
             region: Region {
-                buffer: BufferId(0),
+                buffer: BufferId::from_u32(0),
                 offset: 0,
                 len,
             },

@@ -2,7 +2,6 @@
 
 pub mod cpu;
 pub mod device;
-pub mod layers;
 pub mod layout;
 pub mod requant;
 pub mod selftest;

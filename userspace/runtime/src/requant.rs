@@ -146,9 +146,9 @@ mod tests {
     #[test]
     fn a_cube_is_requantised_by_channel() {
         let port = Port {
-            tensor: TensorId(0),
+            tensor: TensorId::from_u32(0),
             region: Region {
-                buffer: BufferId(0),
+                buffer: BufferId::from_u32(0),
                 offset: 0,
                 len: 2 * 2 * 16,
             },

@@ -5,7 +5,7 @@ use crate::device::{Counters, Device, DeviceError, JobError, Program};
 use crate::layout::{self, LayoutError};
 use crate::requant::{self, RequantError};
 use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
-use ferrite_ir::{DType, Graph, OpId, Tensor, TensorId};
+use ferrite_ir::{DType, Graph, OpId, PrimaryMap, SecondaryMap, Tensor, TensorId};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ pub enum RunError {
         source: JobError,
     },
     /// A step needs a tensor that no step before has made, or one that does not exist.
-    #[error("step {step} uses tensor {}, which nothing has computed", tensor.0)]
+    #[error("step {step} uses tensor {}, which nothing has computed", tensor.as_u32())]
     NotComputed {
         /// Index of the step.
         step: usize,
@@ -79,7 +79,7 @@ pub enum RunError {
         tensor: TensorId,
     },
     /// A step names an operator that does not exist.
-    #[error("step {step} runs operator {}, but the model has {count}", op.0)]
+    #[error("step {step} runs operator {}, but the model has {count}", op.as_u32())]
     NoSuchOp {
         /// Index of the step.
         step: usize,
@@ -110,11 +110,11 @@ pub fn cpu_only(graph: &Graph) -> Executable {
     Executable {
         // Without jobs the target has no part in anything.
         target: Target::Rk3588,
-        buffers: Vec::new(),
+        buffers: PrimaryMap::new(),
         relocations: Vec::new(),
         steps: graph.op_ids().map(Step::Cpu).collect(),
-        placements: vec![placement; graph.nodes.len()],
-        macs: vec![0; graph.nodes.len()],
+        placements: graph.op_ids().map(|_| placement.clone()).collect(),
+        macs: graph.op_ids().map(|_| 0).collect(),
     }
 }
 
@@ -137,17 +137,20 @@ impl Host {
     /// The value of a tensor that is computed, and in `values` if it has been, or constant.
     fn value<'v>(
         &'v self,
-        values: &'v [Option<Value>],
+        values: &'v Values,
         step: usize,
         tensor: TensorId,
     ) -> Result<&'v Value, RunError> {
-        let value = match &values[tensor.0 as usize] {
+        let value = match &values[tensor] {
             Some(value) => Some(value),
             None => self.interpreter()?.constant(tensor),
         };
         value.ok_or(RunError::NotComputed { step, tensor })
     }
 }
+
+/// Values that are there, by tensor.
+type Values = SecondaryMap<TensorId, Option<Value>>;
 
 /// A model on a device.
 pub struct Session {
@@ -156,9 +159,9 @@ pub struct Session {
     program: Option<Box<dyn Program>>,
     host: Host,
     /// Values of all tensors that this run has brought to the host, and of the inputs.
-    values: Vec<Option<Value>>,
+    values: Values,
     /// Memory of what an earlier run has brought from the device, to be used again.
-    spare: Vec<Option<Value>>,
+    spare: Values,
     profile: Profile,
 }
 
@@ -173,8 +176,8 @@ impl Session {
         check_ids(&graph, &executable)?;
         let program = device.map(|d| d.load(&executable)).transpose()?;
         let session = Session {
-            values: vec![None; graph.tensors.len()],
-            spare: vec![None; graph.tensors.len()],
+            values: Values::with_capacity(graph.tensors.len()),
+            spare: Values::with_capacity(graph.tensors.len()),
             device: device.map_or_else(|| "cpu".to_owned(), Device::name),
             host: Host {
                 graph,
@@ -240,7 +243,7 @@ impl Session {
     /// [`RunError::InputCount`] if there is no such input; if there is no memory.
     pub fn input_mut(&mut self, index: usize) -> Result<&mut Value, RunError> {
         let count = self.host.graph.inputs.len();
-        let id = self
+        let &id = self
             .host
             .graph
             .inputs
@@ -249,9 +252,9 @@ impl Session {
                 expected: count,
                 found: index + 1,
             })?;
-        match &mut self.values[id.0 as usize] {
+        match &mut self.values[id] {
             Some(value) => Ok(value),
-            slot => Ok(slot.insert(zeros(&self.host.graph, *id)?)),
+            slot => Ok(slot.insert(zeros(&self.host.graph, id)?)),
         }
     }
 
@@ -267,7 +270,7 @@ impl Session {
     pub fn output(&self, index: usize) -> Result<&Value, RunError> {
         let step = self.executable.steps.len();
         let tensor = self.host.graph.outputs.get(index).copied();
-        let missing = TensorId(self.host.graph.tensors.len() as u32);
+        let missing = self.host.graph.tensors.next_key();
         match tensor {
             Some(tensor) => self.host.value(&self.values, step, tensor),
             None => Err(RunError::NotComputed {
@@ -280,11 +283,10 @@ impl Session {
     fn run_steps(&mut self, observe: &mut dyn FnMut(usize, usize)) -> Result<(), RunError> {
         let executable = Arc::clone(&self.executable);
         for step in &executable.steps {
-            if let Step::Leave(port) | Step::Requantise { port, .. } = step {
-                let index = port.tensor.0 as usize;
-                if let Some(value) = self.values[index].take() {
-                    self.spare[index] = Some(value);
-                }
+            if let Step::Leave(port) | Step::Requantise { port, .. } = step
+                && let Some(value) = self.values[port.tensor].take()
+            {
+                self.spare[port.tensor] = Some(value);
             }
         }
         self.forget()?;
@@ -341,15 +343,15 @@ impl Session {
             }
         }
         for (&id, value) in self.host.graph.inputs.iter().zip(inputs) {
-            self.values[id.0 as usize] = Some(value.clone());
+            self.values[id] = Some(value.clone());
         }
         Ok(())
     }
 
     /// What an earlier run computed must not stand in for what this one fails to compute.
     fn forget(&mut self) -> Result<(), RunError> {
-        for (id, tensor) in (0..).map(TensorId).zip(&self.host.graph.tensors) {
-            let value = &mut self.values[id.0 as usize];
+        for (id, tensor) in &self.host.graph.tensors {
+            let value = &mut self.values[id];
             if tensor.variable && value.is_none() {
                 *value = Some(zeros(&self.host.graph, id)?);
             } else if !tensor.variable && !self.host.graph.inputs.contains(&id) {
@@ -368,7 +370,7 @@ impl Session {
         let operands = operands.collect::<Result<Vec<_>, _>>()?;
         let results = self.host.interpreter()?.run_op(op, &operands)?;
         for (&id, value) in node.outputs.iter().zip(results) {
-            self.values[id.0 as usize] = Some(value);
+            self.values[id] = Some(value);
         }
         Ok(())
     }
@@ -387,7 +389,7 @@ impl Session {
 
     fn leave(&mut self, port: &Port, requant: Option<&HostRequant>) -> Result<(), RunError> {
         let tensor = self.host.graph.tensor(port.tensor);
-        let mut value = match self.spare[port.tensor.0 as usize].take() {
+        let mut value = match self.spare[port.tensor].take() {
             Some(value) => value,
             None => zeros(&self.host.graph, port.tensor)?,
         };
@@ -410,7 +412,7 @@ impl Session {
             };
         })?;
         result?;
-        self.values[port.tensor.0 as usize] = Some(value);
+        self.values[port.tensor] = Some(value);
         Ok(())
     }
 
@@ -449,9 +451,9 @@ fn describe(graph: &Graph, jobs: &[Job]) -> String {
     let mut ops: Vec<OpId> = jobs.iter().flat_map(|job| &job.ops).copied().collect();
     ops.sort_unstable();
     ops.dedup();
-    let name = |op: &OpId| match graph.nodes.get(op.0 as usize) {
-        Some(_) => format!("{} (operator {})", graph.op_name(*op), op.0),
-        None => format!("operator {}", op.0),
+    let name = |op: &OpId| match graph.get_node(*op) {
+        Some(_) => format!("{} (operator {})", graph.op_name(*op), op.as_u32()),
+        None => format!("operator {}", op.as_u32()),
     };
     match &ops[..] {
         [] => "jobs of no operator".to_owned(),
@@ -471,17 +473,17 @@ fn describe(graph: &Graph, jobs: &[Job]) -> String {
 fn check_ids(graph: &Graph, executable: &Executable) -> Result<(), RunError> {
     for (step, content) in executable.steps.iter().enumerate() {
         let tensor = match content {
-            Step::Cpu(op) if op.0 as usize >= graph.nodes.len() => {
+            Step::Cpu(op) if graph.get_node(*op).is_none() => {
                 return Err(RunError::NoSuchOp {
                     step,
                     op: *op,
-                    count: graph.nodes.len(),
+                    count: graph.op_count(),
                 });
             }
             Step::Cpu(_) | Step::Submit(_) => continue,
             Step::Enter(port) | Step::Leave(port) | Step::Requantise { port, .. } => port.tensor,
         };
-        if tensor.0 as usize >= graph.tensors.len() {
+        if !graph.tensors.is_valid(tensor) {
             return Err(RunError::NotComputed { step, tensor });
         }
     }

@@ -6,7 +6,7 @@
 
 use ferrite_compiler::executable::Placement;
 use ferrite_compiler::{Evidence, Options, Target, compile};
-use ferrite_ir::{DType, Graph, OpId, TensorId, tflite};
+use ferrite_ir::{DType, Graph, OpId, SecondaryMap, SingleOp, TensorId, single_op, tflite};
 use ferrite_runtime::Session;
 use ferrite_runtime::cpu::{Interpreter, Value};
 use ferrite_runtime::device::sim_a311d::SimA311d;
@@ -14,38 +14,34 @@ use ferrite_testing::{Array, models};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// The graph of one node alone.
-fn alone(graph: &Graph, op: OpId) -> Graph {
-    let node = graph.node(op).clone();
-    let mut inputs: Vec<TensorId> = node.inputs.iter().flatten().copied().collect();
-    inputs.retain(|&id| !graph.tensor(id).is_constant());
-    inputs.sort_unstable();
-    inputs.dedup();
-    Graph {
-        inputs,
-        outputs: node.outputs.to_vec(),
-        nodes: vec![node],
-        ..graph.clone()
-    }
-}
-
 fn value(graph: &Graph, id: TensorId, array: &Array) -> Value {
     let tensor = graph.tensor(id);
     Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &array.data).expect("fits")
 }
 
 /// How far an operator is off, and the share of its elements that is; None if it is not on the NPU.
-fn compare(graph: &Graph, op: OpId, known: &[Option<Value>]) -> Option<(i32, f64)> {
-    let single = alone(graph, op);
+fn compare(
+    graph: &Graph,
+    op: OpId,
+    known: &SecondaryMap<TensorId, Option<Value>>,
+) -> Option<(i32, f64)> {
+    let SingleOp {
+        graph: single,
+        inputs,
+        outputs,
+    } = single_op(graph, op);
     let mut options = Options::new(Target::A311d);
     options.evidence = Evidence::Silicon;
     let executable = compile(&single, &options).expect("compiles");
-    if !matches!(executable.placements[..], [Placement::Npu { .. }]) {
+    if !matches!(
+        executable.placements.as_values_slice(),
+        [Placement::Npu { .. }]
+    ) {
         return None;
     }
-    let get = |id: &TensorId| known[id.0 as usize].clone().expect("computed");
-    let inputs: Vec<Value> = single.inputs.iter().map(get).collect();
-    let expected: Vec<Value> = single.outputs.iter().map(get).collect();
+    let get = |&id: &TensorId| known[id].clone().expect("computed");
+    let inputs: Vec<Value> = inputs.iter().map(get).collect();
+    let expected: Vec<Value> = outputs.iter().map(get).collect();
     let (single, executable) = (Arc::new(single), Arc::new(executable));
     let mut session =
         Session::new(single.clone(), executable, Some(&SimA311d::new())).expect("loads");
@@ -83,9 +79,9 @@ fn check(name: &str, least: usize) {
     let interpreter = Interpreter::new(graph.clone()).expect("all operators are known");
     let mut known = interpreter.run_keeping_all(&inputs).expect("runs");
     for (index, array) in &layers {
-        let id = TensorId(*index as u32);
+        let id = TensorId::from_u32(*index as u32);
         if graph.tensor(id).dtype.size() == 1 {
-            known[*index] = Some(value(&graph, id, array));
+            known[id] = Some(value(&graph, id, array));
         }
     }
     let ops: Vec<OpId> = graph.op_ids().collect();
@@ -97,12 +93,16 @@ fn check(name: &str, least: usize) {
         let kind = graph.op_name(op);
         println!(
             "{name} {} {kind}: worst {worst}, {:.3} % differ",
-            op.0,
+            op.as_u32(),
             100.0 * share
         );
         // Additions have weights of 8 bits.
         let bound = if ["ADD", "SUB"].contains(&kind) { 2 } else { 1 };
-        assert!(worst <= bound, "{name} {} {kind}: off by {worst}", op.0);
+        assert!(
+            worst <= bound,
+            "{name} {} {kind}: off by {worst}",
+            op.as_u32()
+        );
     }
     let mean = results.iter().map(|r| r.2).sum::<f64>() / results.len().max(1) as f64;
     println!(

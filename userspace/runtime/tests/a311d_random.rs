@@ -4,7 +4,9 @@
 use ferrite_compiler::executable::Placement;
 use ferrite_compiler::{Evidence, Options, Target, compile};
 use ferrite_ir::op::{Activation, Binary, ConvParams, Hw, OpKind, Padding};
-use ferrite_ir::{Bytes, DType, Graph, Node, OpId, Quant, Tensor, TensorId};
+use ferrite_ir::{
+    Bytes, DType, Graph, Node, OpId, Quant, SecondaryMap, Tensor, TensorId, single_op,
+};
 use ferrite_runtime::Session;
 use ferrite_runtime::cpu::{Interpreter, Value};
 use ferrite_runtime::device::sim_a311d::SimA311d;
@@ -135,9 +137,9 @@ impl Builder {
         quant: Quant,
         data: Option<Vec<u8>>,
     ) -> TensorId {
-        let id = TensorId(self.graph.tensors.len() as u32);
+        let id = self.graph.tensors.next_key();
         self.graph.tensors.push(Tensor {
-            name: format!("t{}", id.0),
+            name: format!("t{}", id.as_u32()),
             shape: shape.into(),
             dtype,
             quant: Some(quant),
@@ -184,7 +186,7 @@ impl Builder {
 
     fn node(&mut self, kind: OpKind, inputs: &[TensorId], output: TensorId) {
         self.graph.outputs.push(output);
-        self.graph.nodes.push(Node {
+        self.graph.push(Node {
             kind,
             inputs: inputs.iter().copied().map(Some).collect(),
             outputs: [output].into_iter().collect(),
@@ -288,12 +290,12 @@ impl Builder {
                 let quant = self.graph.tensor(last).quant.clone();
                 if self.graph.tensor(pair[1]).quant != quant {
                     let other = self.map(self.shape(pair[1]), 1.0);
-                    self.graph.tensors[other.0 as usize].quant = quant.clone();
+                    self.graph.tensors[other].quant = quant.clone();
                     self.node(OpKind::Quantize, &[pair[1]], other);
                     pair[1] = other;
                 }
                 let output = self.map([h, w, all], 1.0);
-                self.graph.tensors[output.0 as usize].quant = quant;
+                self.graph.tensors[output].quant = quant;
                 let kind = OpKind::Concatenation {
                     axis: 3,
                     activation: Activation::None,
@@ -310,22 +312,14 @@ impl Builder {
 }
 
 /// What the CPU kernels make of an operator's operands.
-fn alone(graph: &Graph, op: OpId, known: &[Option<Value>]) -> Value {
-    let node = graph.node(op).clone();
-    let mut inputs: Vec<TensorId> = node.inputs.iter().flatten().copied().collect();
-    inputs.retain(|&id| !graph.tensor(id).is_constant());
-    inputs.dedup();
-    let values: Vec<Value> = inputs
+fn alone(graph: &Graph, op: OpId, known: &SecondaryMap<TensorId, Option<Value>>) -> Value {
+    let single = single_op(graph, op);
+    let values: Vec<Value> = single
+        .inputs
         .iter()
-        .map(|id| known[id.0 as usize].clone().expect("computed before"))
+        .map(|&id| known[id].clone().expect("computed before"))
         .collect();
-    let graph = Graph {
-        inputs,
-        outputs: node.outputs.to_vec(),
-        nodes: vec![node],
-        ..graph.clone()
-    };
-    let results = Interpreter::new(graph).expect("known").run(&values);
+    let results = Interpreter::new(single.graph).expect("known").run(&values);
     results.expect("runs").remove(0)
 }
 
@@ -339,7 +333,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
         .map(|_| builder.byte())
         .collect();
     let graph = Arc::new(builder.graph);
-    if graph.nodes.is_empty() {
+    if graph.op_count() == 0 {
         return Ok(());
     }
     let mut options = Options::new(Target::A311d);
@@ -353,15 +347,15 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     let outputs = session
         .run(std::slice::from_ref(&value))
         .map_err(|fault| TestCaseError::fail(fault.to_string()))?;
-    let mut known: Vec<Option<Value>> = vec![None; graph.tensors.len()];
-    known[graph.inputs[0].0 as usize] = Some(value);
-    for (id, value) in graph.outputs.iter().zip(outputs) {
-        known[id.0 as usize] = Some(value);
+    let mut known = SecondaryMap::new();
+    known[graph.inputs[0]] = Some(value);
+    for (&id, value) in graph.outputs.iter().zip(outputs) {
+        known[id] = Some(value);
     }
     for op in graph.op_ids() {
         let expected = alone(&graph, op, &known);
         let id = graph.node(op).outputs[0];
-        let found = known[id.0 as usize].as_ref().expect("an output");
+        let found = known[id].as_ref().expect("an output");
         let steps = |&byte: &u8| match graph.tensor(id).dtype {
             DType::I8 => i32::from(byte as i8),
             _ => i32::from(byte),
@@ -373,11 +367,15 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
             .unwrap_or(0);
         let name = graph.op_name(op);
         let bound = if ["ADD", "SUB"].contains(&name) { 2 } else { 1 };
-        prop_assert!(worst <= bound, "{} {name} is {worst} steps off", op.0);
-        let on_npu = !matches!(placements[op.0 as usize], Placement::Cpu { .. });
+        prop_assert!(
+            worst <= bound,
+            "{} {name} is {worst} steps off",
+            op.as_u32()
+        );
+        let on_npu = !matches!(placements[op], Placement::Cpu { .. });
         COUNTS[0].fetch_add(usize::from(on_npu), Ordering::Relaxed);
         COUNTS[1].fetch_add(1, Ordering::Relaxed);
-        if let Placement::Npu { lowering, .. } = &placements[op.0 as usize] {
+        if let Placement::Npu { lowering, .. } = &placements[op] {
             let in_place = lowering == "concatenation in place";
             COUNTS[2].fetch_add(usize::from(in_place), Ordering::Relaxed);
         }

@@ -61,7 +61,7 @@ fn check_cases(evidence: Evidence) {
             let on_npu = session
                 .executable()
                 .placements
-                .iter()
+                .values()
                 .filter(|p| matches!(p, Placement::Npu { .. }))
                 .count();
             let (inputs, expected) = case.arrays();
@@ -99,8 +99,8 @@ fn check_model(name: &str, steps: i32) {
     let graph = tflite::read(&model.bytes()).expect("a public model");
     let mut session = session(graph, Evidence::Silicon);
     let executable = session.executable();
-    let total: u64 = executable.macs.iter().sum();
-    let on_npu = executable.macs.iter().zip(&executable.placements);
+    let total: u64 = executable.macs.values().sum();
+    let on_npu = executable.macs.values().zip(executable.placements.values());
     let on_npu = on_npu.filter(|(_, placement)| matches!(placement, Placement::Npu { .. }));
     let share = on_npu.map(|(macs, _)| macs).sum::<u64>() as f64 / total as f64;
     assert!(share >= 0.99, "{name}: {share} of MACs on the NPU");

@@ -22,7 +22,7 @@ impl Random {
 }
 
 fn damage(graph: &mut Graph, op: OpId, operands: &mut [Option<Value>], r: &mut Random) {
-    let node = &mut graph.nodes[op.0 as usize];
+    let node = graph.node(op);
     let ids: Vec<_> = node
         .inputs
         .iter()
@@ -30,7 +30,7 @@ fn damage(graph: &mut Graph, op: OpId, operands: &mut [Option<Value>], r: &mut R
         .chain(&node.outputs)
         .copied()
         .collect();
-    let tensor = &mut graph.tensors[r.pick(&ids).0 as usize];
+    let tensor = &mut graph.tensors[r.pick(&ids)];
     match r.below(7) {
         0 => {
             if let Some(q) = &mut tensor.quant {
@@ -47,7 +47,7 @@ fn damage(graph: &mut Graph, op: OpId, operands: &mut [Option<Value>], r: &mut R
         }
         2 => tensor.quant = None,
         3 => tensor.dtype = r.pick(&[DType::U8, DType::I8, DType::I32, DType::F32, DType::Bool]),
-        4 => damage_kind(&mut node.kind, r),
+        4 => damage_kind(&mut graph.node_mut(op).kind, r),
         5 => {
             let at = r.below(operands.len());
             operands[at] = match r.below(3) {
@@ -141,10 +141,7 @@ fn damage_gives_errors_not_panics() {
                 .iter()
                 .map(|id| {
                     let id = (*id)?;
-                    values[id.0 as usize]
-                        .as_ref()
-                        .or(interpreter.constant(id))
-                        .cloned()
+                    values[id].as_ref().or(interpreter.constant(id)).cloned()
                 })
                 .collect();
             for _ in 0..40 {

@@ -1,7 +1,7 @@
 //! The CPU kernels against LiteRT's reference kernels: every public op case, every public model end
 //! to end, and every stored intermediate tensor, all bit for bit.
 
-use ferrite_ir::{DType, tflite};
+use ferrite_ir::{DType, TensorId, tflite};
 use ferrite_npy::{Array, ElementType};
 use ferrite_runtime::cpu::{Interpreter, Value};
 use ferrite_testing::{cases, models};
@@ -140,7 +140,7 @@ fn every_layer_is_exact() {
         let values = interpreter.run_keeping_all(&inputs).unwrap();
         let mut count = 0;
         for (index, expected) in &layers {
-            let Some(found) = values.get(*index).and_then(|v| v.as_ref()) else {
+            let Some(found) = &values[TensorId::from_u32(*index as u32)] else {
                 continue;
             };
             let name = format!("{}.{id} tensor {index}", model.name);

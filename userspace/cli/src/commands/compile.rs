@@ -26,7 +26,7 @@ pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
 
     let coverage = Coverage::of(&executable);
     let (jobs, tasks) = jobs_and_tasks(&executable);
-    let device_bytes: usize = executable.buffers.iter().map(|b| b.size).sum();
+    let device_bytes: usize = executable.buffers.values().map(|b| b.size).sum();
     let text = format!(
         "{}: {} bytes for {}, {} operators in {jobs} jobs of {tasks} tasks, {} on the CPU; compiled in {took:.1} ms\n",
         args.output.display(),

@@ -62,10 +62,11 @@ fn words(path: &Path, bytes: &[u8]) -> Result<Vec<u64>, CliError> {
 fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliError> {
     let mut text = String::new();
     let mut submissions = Vec::new();
-    for (index, buffer) in executable.buffers.iter().enumerate() {
+    for (id, buffer) in &executable.buffers {
         let _ = writeln!(
             text,
-            "; buffer {index}: {:?}, {} bytes, {} of them given",
+            "; buffer {}: {:?}, {} bytes, {} of them given",
+            id.as_u32(),
             buffer.role,
             buffer.size,
             buffer.init.len()
@@ -74,18 +75,29 @@ fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliE
     for (index, step) in executable.steps.iter().enumerate() {
         let _ = write!(text, "; step {index}: ");
         let _ = match step {
-            Step::Cpu(op) => writeln!(text, "operator {} on the CPU", op.0),
+            Step::Cpu(op) => writeln!(text, "operator {} on the CPU", op.as_u32()),
             Step::Enter(port) => {
-                writeln!(text, "tensor {} enters {:?}", port.tensor.0, port.region)
+                writeln!(
+                    text,
+                    "tensor {} enters {:?}",
+                    port.tensor.as_u32(),
+                    port.region
+                )
             }
             Step::Leave(port) => {
-                writeln!(text, "tensor {} leaves {:?}", port.tensor.0, port.region)
+                writeln!(
+                    text,
+                    "tensor {} leaves {:?}",
+                    port.tensor.as_u32(),
+                    port.region
+                )
             }
             Step::Requantise { port, .. } => {
                 writeln!(
                     text,
                     "tensor {} is requantised from {:?}",
-                    port.tensor.0, port.region
+                    port.tensor.as_u32(),
+                    port.region
                 )
             }
             Step::Submit(jobs) => writeln!(text, "{} jobs", jobs.len()),
@@ -93,7 +105,7 @@ fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliE
         let Step::Submit(jobs) = step else { continue };
         let mut described = Vec::new();
         for (number, job) in jobs.iter().enumerate() {
-            let ops: Vec<u32> = job.ops.iter().map(|op| op.0).collect();
+            let ops: Vec<u32> = job.ops.iter().map(|op| op.as_u32()).collect();
             let _ = writeln!(
                 text,
                 "\n; job {number} for operators {ops:?}, after jobs {:?}",
@@ -133,7 +145,7 @@ fn task_words(path: &Path, executable: &Executable, task: &Task) -> Result<Vec<u
         .words
         .checked_mul(8)
         .and_then(|len| len.checked_add(region.offset));
-    let buffer = executable.buffers.get(region.buffer.0 as usize);
+    let buffer = executable.buffers.get(region.buffer);
     let init = buffer.map(|buffer| buffer.init.bytes());
     let bytes = init
         .as_ref()

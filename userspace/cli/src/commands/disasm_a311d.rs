@@ -61,7 +61,7 @@ fn relocation(executable: &Executable, buffer: BufferId, offset: usize) -> Optio
 /// The descriptor that a stored address refers to.
 fn descriptor(executable: &Executable, kind: Kind, start: &Relocation) -> Option<String> {
     let (buffer, first) = (start.target, start.addend as usize);
-    let init = executable.buffers.get(buffer.0 as usize)?.init.bytes();
+    let init = executable.buffers.get(buffer)?.init.bytes();
     let bytes = init.get(first..first + DESCRIPTOR)?;
     let mut words = Words::default();
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<4>().0) {
@@ -70,7 +70,7 @@ fn descriptor(executable: &Executable, kind: Kind, start: &Relocation) -> Option
     let mut text = disasm::descriptor(kind, &words);
     for word in 0..words.len() {
         if let Some(to) = relocation(executable, buffer, first + 4 * word) {
-            let (target, addend) = (to.target.0, to.addend);
+            let (target, addend) = (to.target.as_u32(), to.addend);
             let _ = writeln!(
                 text,
                 "word {word} + address of buffer {target} at {addend:#x}"

@@ -26,10 +26,10 @@ pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
     );
     let subtitle = format!(
         "{} operators: {} NPU, {} CPU, {} folded; {:.1} % of {:.1} M multiply-accumulates on the NPU",
-        graph.nodes.len(),
+        graph.op_count(),
         coverage.npu_ops,
         coverage.cpu_ops,
-        graph.nodes.len() - coverage.npu_ops - coverage.cpu_ops,
+        graph.op_count() - coverage.npu_ops - coverage.cpu_ops,
         100.0 * coverage.npu_mac_fraction(),
         coverage.macs as f64 / 1e6,
     );
@@ -38,7 +38,7 @@ pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
     let text = format!("wrote {}\n", args.output.display());
     let json = json!({
         "file": args.output,
-        "operators": graph.nodes.len(),
+        "operators": graph.op_count(),
         "npu_ops": coverage.npu_ops,
         "cpu_ops": coverage.cpu_ops,
     });

@@ -91,10 +91,10 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
         .map(|op| {
             let result = graph.output(op, 0);
             vec![
-                op.0.to_string(),
+                op.as_u32().to_string(),
                 graph.op_name(op).to_owned(),
                 result.map(describe).unwrap_or_default(),
-                placement_words(&executable.placements[op.0 as usize]),
+                placement_words(&executable.placements[op]),
             ]
         })
         .collect();
@@ -103,7 +103,7 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
         text,
         "\n{} of {} operators on the {} NPU, {} on the CPU; {:.2} % of {:.1} million multiply-accumulates on the NPU",
         coverage.npu_ops,
-        graph.nodes.len(),
+        graph.op_count(),
         target_name(executable),
         coverage.cpu_ops,
         100.0 * coverage.npu_mac_fraction(),
@@ -130,7 +130,7 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
 /// Why operators stay on the CPU, and how many for each reason.
 fn reasons(executable: &Executable) -> BTreeMap<String, usize> {
     let mut reasons = BTreeMap::new();
-    for placement in &executable.placements {
+    for placement in executable.placements.values() {
         if let Placement::Cpu { reason, remedy } = placement {
             let remedy = remedy.iter().map(|r| format!(" ({r})")).collect::<String>();
             *reasons.entry(format!("{reason}{remedy}")).or_default() += 1;
@@ -183,13 +183,13 @@ fn op_json(graph: &Graph, executable: &Executable, op: OpId) -> Value {
         .map(|id| id.map(|id| tensor_json(graph.tensor(id))));
     let outputs = node.outputs.iter().map(|&id| tensor_json(graph.tensor(id)));
     let mut json = json!({
-        "index": op.0,
+        "index": op.as_u32(),
         "op": graph.op_name(op),
         "inputs": inputs.collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
-        "macs": executable.macs[op.0 as usize],
+        "macs": executable.macs[op],
     });
-    let placement = match &executable.placements[op.0 as usize] {
+    let placement = match &executable.placements[op] {
         Placement::Npu { lowering, evidence } => json!({
             "placement": "npu", "lowering": lowering, "evidence": evidence_name(*evidence),
         }),

@@ -8,10 +8,10 @@ use crate::model::{self, Coverage};
 use crate::report::Report;
 use crate::table::table;
 use ferrite_compiler::executable::Placement;
+use ferrite_ir::single_op;
 use ferrite_ir::{Graph, OpId, TensorId};
 use ferrite_npy::{Array, Npz};
 use ferrite_runtime::device;
-use ferrite_runtime::layers::single_op;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -59,7 +59,7 @@ pub fn run(args: &CompareArgs, path: &Path) -> Result<Report, CliError> {
 
 /// The archive's name of a tensor: `t` and its index, with or without leading zeros.
 fn stored_name(archive: &Npz<'_>, id: TensorId) -> Option<String> {
-    [format!("t{:04}", id.0), format!("t{}", id.0)]
+    [format!("t{:04}", id.as_u32()), format!("t{}", id.as_u32())]
         .into_iter()
         .find(|name| archive.contains(name))
 }
@@ -84,7 +84,7 @@ impl Layers {
         let alone = single_op(graph, op);
         let mut all = alone.inputs.iter().chain(&alone.outputs);
         if !all.all(|&id| stored_name(archive, id).is_some()) {
-            self.skipped.push(op.0);
+            self.skipped.push(op.as_u32());
             return Ok(());
         }
         let get = |&id: &TensorId| {
@@ -110,7 +110,7 @@ impl Layers {
         self.total.cpu_ops += coverage.cpu_ops;
         self.total.macs += coverage.macs;
         self.total.npu_macs += coverage.npu_macs;
-        let placement = match executable.placements.first() {
+        let placement = match executable.placements.values().next() {
             Some(Placement::Npu { .. }) => "npu",
             Some(Placement::Cpu { .. }) | None => "cpu",
             Some(Placement::Folded) => "folded",
@@ -121,7 +121,7 @@ impl Layers {
                 .map_err(|e| CliError::wrong(path, format!("tensor `{name}`: {e}")))?;
             self.largest = self.largest.max(difference.max_abs_diff);
             self.rows.push(vec![
-                op.0.to_string(),
+                op.as_u32().to_string(),
                 graph.op_name(op).to_owned(),
                 placement.to_owned(),
                 name.clone(),
@@ -129,7 +129,7 @@ impl Layers {
                 format!("largest difference {}", difference.max_abs_diff),
             ]);
             self.entries.push(json!({
-                "op": op.0,
+                "op": op.as_u32(),
                 "kind": graph.op_name(op),
                 "placement": placement,
                 "name": name,

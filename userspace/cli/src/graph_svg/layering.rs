@@ -1,7 +1,7 @@
 //! Operators in layers: each below all that it takes its operands from.
 
 use super::words::{self, LABEL_CHAR};
-use ferrite_ir::{Graph, OpId, TensorId};
+use ferrite_ir::{Graph, OpId, SecondaryMap, TensorId};
 
 /// What a vertex stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,34 +55,35 @@ const BEND_WIDTH: f64 = 14.0;
 /// use, and outputs just below their producer. Edges of one tensor share their bends.
 pub fn layered(graph: &Graph) -> Layered {
     let uses = graph.uses();
-    let mut op_layers: Vec<usize> = Vec::with_capacity(graph.nodes.len());
-    for node in &graph.nodes {
+    let mut op_layers: SecondaryMap<OpId, usize> = SecondaryMap::new();
+    for op in graph.op_ids() {
+        let node = graph.node(op);
         let producers = node.inputs.iter().flatten().map(|&id| uses.producer(id));
-        let above = producers
-            .flatten()
-            .filter_map(|op| op_layers.get(op.0 as usize));
+        let above = producers.flatten().map(|op| op_layers[op]);
         // Layer 0 is for inputs.
-        op_layers.push(above.copied().max().unwrap_or(0) + 1);
+        op_layers[op] = above.max().unwrap_or(0) + 1;
     }
 
     let mut layered = Layered::default();
+    let mut op_vertices: SecondaryMap<OpId, usize> = SecondaryMap::new();
     for op in graph.op_ids() {
+        op_vertices[op] = layered.vertices.len();
         layered.vertices.push(Vertex {
             kind: Kind::Op(op),
-            layer: op_layers[op.0 as usize],
+            layer: op_layers[op],
             width: op_width(graph, op),
         });
     }
     let mut sources: Vec<(TensorId, usize)> = Vec::new();
     for &id in &graph.inputs {
         let users = uses.consumers(id).iter();
-        let first = users.map(|op| op_layers[op.0 as usize]).min().unwrap_or(1);
+        let first = users.map(|&op| op_layers[op]).min().unwrap_or(1);
         sources.push((id, layered.vertices.len()));
         layered.add_terminal(Kind::Input(id), first - 1, graph);
     }
     for op in graph.op_ids() {
         let outputs = graph.node(op).outputs.iter();
-        sources.extend(outputs.map(|&id| (id, op.0 as usize)));
+        sources.extend(outputs.map(|&id| (id, op_vertices[op])));
     }
     let mut ends: Vec<(TensorId, usize)> = Vec::new();
     for &id in &graph.outputs {
@@ -92,7 +93,7 @@ pub fn layered(graph: &Graph) -> Layered {
         layered.add_terminal(Kind::Output(id), layer, graph);
     }
     for (id, source) in sources {
-        let ops = uses.consumers(id).iter().map(|op| op.0 as usize);
+        let ops = uses.consumers(id).iter().map(|&op| op_vertices[op]);
         let outputs = ends.iter().filter(|(end, _)| *end == id).map(|&(_, v)| v);
         let mut targets: Vec<usize> = ops.chain(outputs).filter(|&t| t != source).collect();
         targets.dedup();

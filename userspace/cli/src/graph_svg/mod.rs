@@ -9,10 +9,15 @@ mod position;
 mod words;
 
 use ferrite_compiler::executable::Placement;
-use ferrite_ir::Graph;
+use ferrite_ir::{Graph, OpId, PrimaryMap};
 
 /// Draws `graph`; `placements` has one entry for each operator.
-pub fn draw(graph: &Graph, placements: &[Placement], title: &str, subtitle: &str) -> String {
+pub fn draw(
+    graph: &Graph,
+    placements: &PrimaryMap<OpId, Placement>,
+    title: &str,
+    subtitle: &str,
+) -> String {
     let mut layered = layering::layered(graph);
     order::uncross(&mut layered);
     let columns = columns::split(&layered);
@@ -45,18 +50,18 @@ mod tests {
                 activation: Activation::None,
             },
             inputs: [op, op.saturating_sub(back)]
-                .map(|id| Some(TensorId(id as u32)))
+                .map(|id| Some(TensorId::from_u32(id as u32)))
                 .into_iter()
                 .collect(),
-            outputs: [TensorId(op as u32 + 1)].into_iter().collect(),
+            outputs: [TensorId::from_u32(op as u32 + 1)].into_iter().collect(),
         };
-        Graph {
-            name: "test".to_owned(),
-            tensors: (0..=ops).map(tensor).collect(),
-            nodes: (0..ops).map(node).collect(),
-            inputs: vec![TensorId(0)],
-            outputs: vec![TensorId(ops as u32)],
-        }
+        Graph::new(
+            "test",
+            (0..=ops).map(tensor).collect(),
+            (0..ops).map(node).collect(),
+            vec![TensorId::from_u32(0)],
+            vec![TensorId::from_u32(ops as u32)],
+        )
     }
 
     fn places(graph: &Graph) -> (layering::Layered, Places) {
@@ -94,7 +99,12 @@ mod tests {
     #[test]
     fn pictures_show_every_operator_and_escape_names() {
         let graph = graph(50, 2);
-        let svg = draw(&graph, &vec![Placement::Folded; 50], "a & b", "c < d");
+        let svg = draw(
+            &graph,
+            &vec![Placement::Folded; 50].into(),
+            "a & b",
+            "c < d",
+        );
         assert_eq!(svg.matches("ADD</text>").count(), 50);
         assert!(svg.contains("a &amp; b") && svg.contains("c &lt; d"));
         assert!(svg.contains("&lt;t0&gt;") && !svg.contains("<t0>"));
@@ -103,7 +113,7 @@ mod tests {
 
     #[test]
     fn an_empty_graph_is_a_picture_too() {
-        let svg = draw(&Graph::default(), &[], "nothing", "");
+        let svg = draw(&Graph::default(), &PrimaryMap::new(), "nothing", "");
         assert!(svg.contains("nothing"));
     }
 }

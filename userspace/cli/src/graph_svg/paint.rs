@@ -4,7 +4,7 @@ use super::layering::{Kind, Layered, Segment};
 use super::position::{BOX, HEAD, MARGIN, Places, ROW, lane};
 use super::words;
 use ferrite_compiler::executable::Placement;
-use ferrite_ir::{Graph, TensorId};
+use ferrite_ir::{Graph, OpId, PrimaryMap, TensorId};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
@@ -25,7 +25,7 @@ rect{stroke-width:1.4}\
 /// The picture of a graph whose vertices are placed.
 pub fn paint(
     graph: &Graph,
-    placements: &[Placement],
+    placements: &PrimaryMap<OpId, Placement>,
     layered: &Layered,
     columns: &[Range<usize>],
     places: &Places,
@@ -184,7 +184,7 @@ impl Painter<'_> {
         format!("M{x1:.1} {y1:.1}V{foot:.1}H{x:.1}V{above:.1}H{x2:.1}V{y2:.1}")
     }
 
-    fn vertex(&self, svg: &mut String, vertex: usize, placements: &[Placement]) {
+    fn vertex(&self, svg: &mut String, vertex: usize, placements: &PrimaryMap<OpId, Placement>) {
         let v = &self.layered.vertices[vertex];
         let (x, y) = (self.places.x[vertex], self.places.y[vertex]);
         let left = x - v.width / 2.0;
@@ -214,7 +214,7 @@ impl Painter<'_> {
                 );
             }
             Kind::Op(op) => {
-                let placement = placements.get(op.0 as usize);
+                let placement = placements.get(op);
                 let (class, why) = match placement {
                     Some(Placement::Npu { lowering, .. }) => ("npu", format!("NPU: {lowering}")),
                     Some(Placement::Cpu { reason, .. }) => ("cpu", format!("CPU: {reason}")),
@@ -229,7 +229,7 @@ impl Painter<'_> {
                     shape(class, 4.0),
                     left + 5.0,
                     y + 11.0,
-                    op.0,
+                    op.as_u32(),
                     name(self.graph.op_name(op), dy)
                 );
                 let _ = writeln!(

@@ -17,6 +17,8 @@ mod stored;
 mod verify;
 mod work;
 
+use ferrite_ir::entity::entity_impl;
+
 pub use parse::parse;
 pub use print::print;
 pub use stored::Stored;
@@ -26,5 +28,6 @@ pub use work::{
 };
 
 /// Index of a feature map of a program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MapId(pub u32);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapId(u32);
+entity_impl!(MapId, "%");

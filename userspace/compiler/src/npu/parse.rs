@@ -34,7 +34,7 @@ fn item(line: &mut Cursor) -> Result<Item, ParseError> {
     };
     line.expect("//")?;
     line.expect("op")?;
-    let op = OpId(line.value("an operator number")?);
+    let op = OpId::from_u32(line.value("an operator number")?);
     line.end()?;
     Ok(Item { op, range, work })
 }

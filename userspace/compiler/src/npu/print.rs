@@ -11,8 +11,8 @@ use crate::index::Index;
 pub fn print(index: &Index, form: &Form) -> String {
     let lines = form.items.iter().map(|item| {
         let result = index.graph.node(item.op).outputs.first();
-        let result = result.map_or_else(|| "none".to_owned(), |id| format!("%{}", id.0));
-        format!("{result} = {} // op {}\n", Line(item), item.op.0)
+        let result = result.map_or_else(|| "none".to_owned(), |id| id.to_string());
+        format!("{result} = {} // op {}\n", Line(item), item.op.as_u32())
     });
     lines.collect()
 }
@@ -36,7 +36,7 @@ impl Display for Line<'_> {
             Work::Pool(pool) => write!(f, "{pool}")?,
             Work::Add { operands, subtract } => {
                 let name = if *subtract { "subtract" } else { "add" };
-                write!(f, "{name} %{} %{}", operands[0].0, operands[1].0)?;
+                write!(f, "{name} {} {}", operands[0], operands[1])?;
             }
             Work::AddConstant {
                 input,
@@ -44,17 +44,17 @@ impl Display for Line<'_> {
                 subtract,
             } => {
                 let name = if *subtract { "subtract" } else { "add" };
-                write!(f, "{name}-constant %{} %{}", input.0, constant.0)?;
+                write!(f, "{name}-constant {input} {constant}")?;
             }
             Work::Concat(operands) => {
                 f.write_str("concat")?;
                 for operand in operands {
-                    write!(f, " %{}", operand.0)?;
+                    write!(f, " {operand}")?;
                 }
             }
-            Work::Pad { input, before } => write!(f, "pad %{} before {}", input.0, Size(*before))?,
-            Work::Rescale(input) => write!(f, "rescale %{}", input.0)?,
-            Work::View(source) => write!(f, "view %{}", source.0)?,
+            Work::Pad { input, before } => write!(f, "pad {input} before {}", Size(*before))?,
+            Work::Rescale(input) => write!(f, "rescale {input}")?,
+            Work::View(source) => write!(f, "view {source}")?,
             Work::Host(why) => {
                 write!(f, "host {:?}", why.reason)?;
                 if let Some(remedy) = &why.remedy {
@@ -71,10 +71,10 @@ impl Display for Line<'_> {
 
 impl Display for Conv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (input, filter) = (self.input.0, self.filter.0);
-        write!(f, "{} %{input} weights %{filter}", self.kind.name())?;
+        let (input, filter) = (self.input, self.filter);
+        write!(f, "{} {input} weights {filter}", self.kind.name())?;
         if let Some(bias) = self.bias {
-            write!(f, " bias %{}", bias.0)?;
+            write!(f, " bias {bias}")?;
         }
         write!(f, "{}", self.window)?;
         if let Grouping::Groups {
@@ -113,7 +113,7 @@ impl Display for Window {
 
 impl Display for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} %{}", self.kind.name(), self.input.0)?;
+        write!(f, "{} {}", self.kind.name(), self.input)?;
         write!(f, " window {}", Size(self.window))?;
         write!(f, " stride {}", Size(self.stride))?;
         write!(f, " pad {}", Size(self.pad))?;

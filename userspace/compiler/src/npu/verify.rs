@@ -19,7 +19,7 @@ pub enum FormError {
         expected: usize,
     },
     /// An item contradicts the graph or itself.
-    #[error("operator {}: {what}", op.0)]
+    #[error("operator {}: {what}", op.as_u32())]
     Item {
         /// The item's operator.
         op: OpId,
@@ -34,7 +34,7 @@ pub fn verify(index: &Index, form: &Form) -> Result<(), FormError> {
     if !form.items.iter().map(|item| item.op).eq(ops) {
         return Err(FormError::Items {
             found: form.items.len(),
-            expected: index.graph.nodes.len(),
+            expected: index.graph.op_count(),
         });
     }
     for item in &form.items {
@@ -63,7 +63,7 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
     ensure!(inside, "the range {low}..{high}");
     for tensor in item.maps() {
         let made = index.producer(tensor).is_none_or(|(op, _)| op < item.op);
-        ensure!(made, "reads %{}, which is made later", tensor.0);
+        ensure!(made, "reads {tensor}, which is made later");
     }
     match &item.work {
         Work::Conv(conv) => check_conv(index, item, conv),
@@ -101,15 +101,13 @@ fn map(index: &Index, tensor: TensorId, elements: Option<usize>) -> Result<(), S
     let t = index.tensor(tensor);
     ensure!(
         Stored::of(t).is_some(),
-        "%{} is no 8-bit map with one scale",
-        tensor.0
+        "{tensor} is no 8-bit map with one scale"
     );
     let found = t.elements();
     if let Some(expected) = elements {
         ensure!(
             found == expected,
-            "%{} has {found} elements in place of {expected}",
-            tensor.0
+            "{tensor} has {found} elements in place of {expected}"
         );
     }
     Ok(())
@@ -120,7 +118,7 @@ fn same_shape(index: &Index, item: &Item, operand: TensorId) -> Result<(), Strin
         &index.tensor(operand).shape,
         &index.tensor(index.result(item.op)).shape,
     );
-    ensure!(from == to, "%{} of {from:?} for {to:?}", operand.0);
+    ensure!(from == to, "{operand} of {from:?} for {to:?}");
     map(index, index.result(item.op), None)
 }
 
@@ -201,7 +199,7 @@ fn check_concat(index: &Index, item: &Item, operands: &[TensorId]) -> Result<(),
         map(index, operand, None)?;
         match shape(operand) {
             Some([rows, columns, more]) if [rows, columns] == [h, w] => channels += more,
-            other => return Err(format!("%{} is {other:?}, not {h} x {w}", operand.0)),
+            other => return Err(format!("{operand} is {other:?}, not {h} x {w}")),
         }
     }
     ensure!(channels == c, "{channels} channels in place of {c}");

@@ -1,7 +1,7 @@
 //! The items of the NPU form.
 
 use ferrite_ir::op::Hw;
-use ferrite_ir::{OpId, TensorId};
+use ferrite_ir::{EntityRef, OpId, TensorId};
 use smallvec::SmallVec;
 
 use crate::error::Unsupported;
@@ -253,11 +253,11 @@ pub struct Form {
 impl Form {
     /// The item of an operator.
     pub fn item(&self, op: OpId) -> &Item {
-        &self.items[op.0 as usize]
+        &self.items[op.index()]
     }
 
     /// The item of an operator.
     pub fn item_mut(&mut self, op: OpId) -> &mut Item {
-        &mut self.items[op.0 as usize]
+        &mut self.items[op.index()]
     }
 }

@@ -1,6 +1,7 @@
 //! Places feature maps in one buffer; maps whose lives do not overlap share memory.
 
 use crate::npu::MapId;
+use ferrite_ir::SecondaryMap;
 
 /// Alignment of maps in bytes.
 const ALIGN: usize = 64;
@@ -24,7 +25,7 @@ pub struct Life {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// By map.
-    offsets: Vec<usize>,
+    offsets: SecondaryMap<MapId, usize>,
     /// Bytes in all.
     pub size: usize,
 }
@@ -32,7 +33,7 @@ pub struct Memory {
 impl Memory {
     /// Byte offset of a root map. Maps that nothing uses have none and count as 0.
     pub fn offset(&self, map: MapId) -> usize {
-        self.offsets.get(map.0 as usize).copied().unwrap_or(0)
+        self.offsets[map]
     }
 }
 
@@ -58,11 +59,7 @@ pub fn plan(lives: &[Life]) -> Memory {
             }
             offset = offset.max(end);
         }
-        let index = life.map.0 as usize;
-        if memory.offsets.len() <= index {
-            memory.offsets.resize(index + 1, 0);
-        }
-        memory.offsets[index] = offset;
+        memory.offsets[life.map] = offset;
         memory.size = memory.size.max(offset + bytes(life));
         placed.push((life, offset));
     }
@@ -80,7 +77,7 @@ mod tests {
     fn maps_that_live_together_do_not_overlap() {
         let lives: Vec<Life> = (0..40usize)
             .map(|i| Life {
-                map: MapId(i as u32),
+                map: MapId::from_u32(i as u32),
                 bytes: (1 + i * 7 % 13) * (1 + i * 5 % 11) * (1 + i * 31 % 97),
                 first: i * 3 % 17,
                 last: i * 3 % 17 + i % 4,

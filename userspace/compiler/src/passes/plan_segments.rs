@@ -4,12 +4,13 @@
 //! host becomes one submission. Tensors cross between host and device only where the other side needs
 //! them, once.
 
-use ferrite_ir::{OpId, TensorId};
+use ferrite_ir::{EntitySet, OpId, PrimaryMap, TensorId};
 
 use crate::error::CompileError;
 use crate::executable::Placement;
 use crate::index::Index;
 use crate::lowered::{Event, Layer, Legal, LegalWork, Maps};
+use crate::npu::MapId;
 
 /// Index of a step in the list that was scheduled.
 type StepIndex = usize;
@@ -46,14 +47,14 @@ impl Schedule {
     }
 
     /// Placements as reported: one for each operator.
-    pub fn placements<L>(&self, index: &Index, steps: &[Legal<L>]) -> Vec<Placement> {
-        let mut on_host = vec![false; index.graph.nodes.len()];
+    pub fn placements<L>(&self, index: &Index, steps: &[Legal<L>]) -> PrimaryMap<OpId, Placement> {
+        let mut on_host = EntitySet::with_capacity(index.graph.op_bound());
         for event in &self.events {
             if let Event::Cpu(op) = event {
-                on_host[op.0 as usize] = true;
+                on_host.insert(*op);
             }
         }
-        let mut placements = Vec::with_capacity(index.graph.nodes.len());
+        let mut placements = PrimaryMap::with_capacity(index.graph.op_count());
         for (step, &required) in steps.iter().zip(&self.required) {
             placements.push(match &step.work {
                 LegalWork::Requantise(..) => continue,
@@ -62,7 +63,7 @@ impl Schedule {
                     lowering: name.clone(),
                     evidence: *evidence,
                 },
-                LegalWork::View(_) if !on_host[step.op.0 as usize] => Placement::Folded,
+                LegalWork::View(_) if !on_host.contains(step.op) => Placement::Folded,
                 LegalWork::View(_) => Placement::Cpu {
                     reason: "its operand and result are on the host".to_string(),
                     remedy: None,
@@ -83,9 +84,9 @@ struct Planner<'a, 'g, L> {
     maps: &'a dyn Maps,
     steps: &'a [Legal<L>],
     events: Vec<Event<StepIndex>>,
-    host: Vec<bool>,
-    device: Vec<bool>,
-    ready: Vec<bool>,
+    host: EntitySet<TensorId>,
+    device: EntitySet<MapId>,
+    ready: EntitySet<TensorId>,
     done: Vec<bool>,
 }
 
@@ -115,19 +116,15 @@ fn makes<'a, L>(index: &Index<'a>, step: &Legal<L>) -> &'a [TensorId] {
 }
 
 fn required<L>(index: &Index, steps: &[Legal<L>]) -> Vec<bool> {
-    let mut wanted = vec![false; index.graph.tensors.len()];
-    for &output in &index.graph.outputs {
-        wanted[output.0 as usize] = true;
-    }
+    let mut wanted = EntitySet::with_capacity(index.graph.tensors.len());
+    wanted.extend(index.graph.outputs.iter().copied());
     let mut required = vec![false; steps.len()];
     let mut next_requantises = false;
     for (at, step) in steps.iter().enumerate().rev() {
         let made = makes(index, step);
-        if next_requantises || made.iter().any(|t| wanted[t.0 as usize]) {
+        if next_requantises || made.iter().any(|&t| wanted.contains(t)) {
             required[at] = true;
-            for tensor in reads(index, step) {
-                wanted[tensor.0 as usize] = true;
-            }
+            wanted.extend(reads(index, step));
         }
         next_requantises = required[at] && matches!(step.work, LegalWork::Requantise(..));
     }
@@ -146,17 +143,16 @@ pub fn schedule<L: Layer>(
         maps,
         steps,
         events: Vec::new(),
-        host: vec![false; index.graph.tensors.len()],
-        device: vec![false; maps.count()],
-        ready: vec![false; index.graph.tensors.len()],
+        host: EntitySet::with_capacity(index.graph.tensors.len()),
+        device: EntitySet::with_capacity(maps.count()),
+        ready: EntitySet::with_capacity(index.graph.tensors.len()),
         done: required.iter().map(|r| !r).collect(),
     };
-    for (number, tensor) in index.graph.tensors.iter().enumerate() {
-        let id = TensorId(number as u32);
+    for (id, tensor) in &index.graph.tensors {
         // What no node makes is there from the start: inputs, constants, variables.
         if tensor.is_constant() || index.producer(id).is_none() {
-            planner.host[number] = true;
-            planner.ready[number] = true;
+            planner.host.insert(id);
+            planner.ready.insert(id);
         }
     }
     while planner.host_phase() | planner.device_phase() {}
@@ -174,14 +170,13 @@ pub fn schedule<L: Layer>(
 
 impl<L: Layer> Planner<'_, '_, L> {
     fn is_ready(&self, step: &Legal<L>) -> bool {
-        reads(self.index, step).all(|t| self.ready[t.0 as usize])
+        reads(self.index, step).all(|t| self.ready.contains(t))
     }
 
     fn finish(&mut self, at: StepIndex) {
         self.done[at] = true;
-        for output in makes(self.index, &self.steps[at]) {
-            self.ready[output.0 as usize] = true;
-        }
+        let made = makes(self.index, &self.steps[at]);
+        self.ready.extend(made.iter().copied());
     }
 
     fn host_phase(&mut self) -> bool {
@@ -209,9 +204,7 @@ impl<L: Layer> Planner<'_, '_, L> {
             self.bring_to_host(*input);
         }
         self.events.push(Event::Cpu(op));
-        for output in &node.outputs {
-            self.host[output.0 as usize] = true;
-        }
+        self.host.extend(node.outputs.iter().copied());
     }
 
     fn device_phase(&mut self) -> bool {
@@ -234,17 +227,14 @@ impl<L: Layer> Planner<'_, '_, L> {
                     for &tensor in reads {
                         self.bring_to_device(tensor);
                     }
-                    for layer in layers {
-                        self.device[layer.writes().0 as usize] = true;
-                    }
+                    self.device.extend(layers.iter().map(Layer::writes));
                     if !layers.is_empty() {
                         work.push(at);
                     } else {
                         // Its operands were made where its results are.
                         let outputs = makes(self.index, step);
-                        for map in outputs.iter().filter_map(|&t| self.maps.known_map(t)) {
-                            self.device[map.0 as usize] = true;
-                        }
+                        let maps = outputs.iter().filter_map(|&t| self.maps.known_map(t));
+                        self.device.extend(maps);
                     }
                     any = true;
                     self.finish(at);
@@ -264,7 +254,7 @@ impl<L: Layer> Planner<'_, '_, L> {
                 let tensor = self.index.result(step.op);
                 let event = Event::Requantise(*map, tensor, requant.clone());
                 self.events.push(event);
-                self.host[tensor.0 as usize] = true;
+                self.host.insert(tensor);
             }
             self.finish(at);
         }
@@ -282,13 +272,13 @@ impl<L: Layer> Planner<'_, '_, L> {
 
     /// Sees to it that the host has a tensor.
     fn bring_to_host(&mut self, tensor: TensorId) {
-        if self.host[tensor.0 as usize] {
+        if self.host.contains(tensor) {
             return;
         }
         let map = self.maps.known_map(tensor);
-        if let Some(map) = map.filter(|map| self.device[map.0 as usize]) {
+        if let Some(map) = map.filter(|&map| self.device.contains(map)) {
             self.events.push(Event::Leave(map, tensor));
-            self.host[tensor.0 as usize] = true;
+            self.host.insert(tensor);
         } else if let Some((op, _)) = self.source(tensor) {
             self.run_on_host(op);
         }
@@ -299,12 +289,12 @@ impl<L: Layer> Planner<'_, '_, L> {
         let Some(map) = self.maps.known_map(tensor) else {
             return;
         };
-        if std::mem::replace(&mut self.device[map.0 as usize], true) {
+        if !self.device.insert(map) {
             return;
         }
         // A view has the bytes of what it views, wherever in the chain the host has them.
         let mut at = tensor;
-        while !self.host[at.0 as usize] {
+        while !self.host.contains(at) {
             match self.source(at) {
                 Some((_, source)) => at = source,
                 None => break,

@@ -7,7 +7,7 @@ use ferrite_compiler::executable::{
     BufferId, Executable, HostRequant, Job, Layout, Port, RelocationKind, Step,
 };
 use ferrite_hw::Grade;
-use ferrite_ir::{DType, Graph, TensorId};
+use ferrite_ir::{DType, Graph, PrimaryMap, TensorId};
 use ferrite_runtime::cpu::{Interpreter, Value};
 use ferrite_sim::FlatMemory;
 use ferrite_sim::rk3588::{Config, Core, Start};
@@ -20,19 +20,17 @@ pub fn run(
     inputs: &[Value],
 ) -> Result<HashMap<TensorId, Value>, String> {
     let memory = FlatMemory::new();
-    let mut buffers = Vec::new();
-    for buffer in &executable.buffers {
+    let mut buffers: PrimaryMap<BufferId, _> = PrimaryMap::new();
+    for buffer in executable.buffers.values() {
         let (address, device) = memory.alloc(buffer.size).ok_or("out of address space")?;
         let init = &buffer.init;
         device.with_mut(0..init.len(), |bytes| init.write(bytes));
         buffers.push((address, device));
     }
     for relocation in &executable.relocations {
-        let BufferId(target) = relocation.target;
-        let address = buffers[target as usize].0 as u32 + relocation.addend;
-        let BufferId(buffer) = relocation.buffer;
+        let address = buffers[relocation.target].0 as u32 + relocation.addend;
         let at = relocation.offset;
-        buffers[buffer as usize].1.with_mut(at..at + 8, |bytes| {
+        buffers[relocation.buffer].1.with_mut(at..at + 8, |bytes| {
             assert_eq!(relocation.kind, RelocationKind::Rk3588Value);
             bytes[2..6].copy_from_slice(&address.to_le_bytes());
         });
@@ -66,14 +64,14 @@ pub fn run(
                 let value = values
                     .get(&port.tensor)
                     .ok_or("a tensor enters before it exists")?;
-                let device = &buffers[port.region.buffer.0 as usize].1;
+                let device = &buffers[port.region.buffer].1;
                 let range = port.region.offset..port.region.offset + port.region.len;
                 device.with_mut(range, |bytes| enter(port, value.bytes(), bytes));
             }
             Step::Submit(jobs) => {
                 for job in latest_first(jobs) {
                     for task in &job.tasks {
-                        let base = buffers[task.commands.buffer.0 as usize].0;
+                        let base = buffers[task.commands.buffer].0;
                         let start =
                             Start::task((base + task.commands.offset as u64) as u32, task.words);
                         let outcome = core.run(&memory, start);
@@ -85,7 +83,7 @@ pub fn run(
             }
             Step::Leave(port) | Step::Requantise { port, .. } => {
                 let tensor = graph.tensor(port.tensor);
-                let device = &buffers[port.region.buffer.0 as usize].1;
+                let device = &buffers[port.region.buffer].1;
                 let bytes = device.with(|bytes| {
                     let bytes = &bytes[port.region.offset..][..port.region.len];
                     match step {

@@ -82,7 +82,7 @@ impl FakeHost {
     pub fn new(graph: Graph) -> Box<FakeHost> {
         let mut memory = Vec::new();
         let mut tensors = Vec::new();
-        for tensor in &graph.tensors {
+        for tensor in graph.tensors.values() {
             let mut words = vec![0u64; tensor.bytes().div_ceil(8).max(1)];
             if let Some(data) = &tensor.data {
                 for (word, bytes) in words.iter_mut().zip(data.chunks(8)) {
@@ -144,12 +144,12 @@ impl FakeHost {
         }
         let mut nodes = Vec::new();
         let mut registrations = Vec::new();
-        for node in &graph.nodes {
+        for node in graph.nodes() {
             let inputs = node
                 .inputs
                 .iter()
-                .map(|id| id.map_or(-1, |id| id.0 as c_int));
-            let outputs = node.outputs.iter().map(|id| id.0 as c_int);
+                .map(|id| id.map_or(-1, |id| id.as_u32() as c_int));
+            let outputs = node.outputs.iter().map(|id| id.as_u32() as c_int);
             let (code, builtin_data) = builtin(&node.kind);
             nodes.push(TfLiteNode {
                 inputs: ints(&inputs.collect::<Vec<_>>()),
@@ -345,18 +345,19 @@ unsafe extern "C" fn replace(
 ) -> RawStatus {
     // SAFETY: the delegate passes its context and an array.
     let (host, chosen) = unsafe { (host(context), ferrite_delegate::host::ints(nodes).to_vec()) };
-    let taken = |op: ferrite_ir::OpId| chosen.contains(&(op.0 as c_int));
+    let taken = |op: ferrite_ir::OpId| chosen.contains(&(op.as_u32() as c_int));
     let graph = &host.graph;
     let made: Vec<_> = graph
         .op_ids()
         .filter(|&op| taken(op))
         .flat_map(|op| graph.node(op).outputs.clone())
         .collect();
-    let outside = |id| graph.consumers(id).iter().any(|&op| !taken(op));
+    let uses = graph.uses();
+    let outside = |id| uses.consumers(id).iter().any(|&op| !taken(op));
     let outputs = made
         .iter()
         .filter(|&&id| graph.outputs.contains(&id) || outside(id));
-    let outputs: Vec<c_int> = outputs.map(|id| id.0 as c_int).collect();
+    let outputs: Vec<c_int> = outputs.map(|id| id.as_u32() as c_int).collect();
     let mut params = TfLiteDelegateParams {
         delegate,
         nodes_to_replace: ints(&chosen),

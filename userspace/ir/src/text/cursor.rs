@@ -149,7 +149,11 @@ impl<'t> Cursor<'t> {
     /// A tensor, `%12`.
     pub fn tensor(&mut self) -> Result<TensorId, ParseError> {
         self.expect("%")?;
-        self.value("a tensor number").map(TensorId)
+        let before = *self;
+        match self.value("a tensor number")? {
+            u32::MAX => before.wants("a tensor number"),
+            number => Ok(TensorId::from_u32(number)),
+        }
     }
 
     /// Items in brackets, parted by commas.

@@ -7,6 +7,7 @@ use crate::bytes::Bytes;
 use crate::graph::{Graph, Node, TensorId};
 use crate::op::OpKind;
 use crate::tensor::{DType, Quant, Tensor};
+use cranelift_entity::EntityRef;
 
 /// Reads a graph whose constants are all in the text.
 ///
@@ -45,17 +46,17 @@ pub fn parse_with(
         let mut cursor = Cursor::new(line, number);
         let start = cursor;
         if cursor.eat("=") {
-            graph.nodes.push(node(start)?);
+            graph.push(node(start)?);
             continue;
         }
         let first = cursor.tensor()?;
         // A name makes it a declaration.
         let mut ahead = cursor;
         if !ahead.eat("\"") {
-            graph.nodes.push(node(start)?);
+            graph.push(node(start)?);
             continue;
         }
-        if first.0 as usize != graph.tensors.len() {
+        if first.index() != graph.tensors.len() {
             return Err(start.error(Expected::NextTensor(graph.tensors.len())));
         }
         graph.tensors.push(tensor(&mut cursor, &data)?);

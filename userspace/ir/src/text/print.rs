@@ -34,18 +34,18 @@ fn write_graph(text: &mut String, graph: &Graph, constants: Constants) -> std::f
     writeln!(text, "inputs {}", ids(&graph.inputs))?;
     writeln!(text, "outputs {}", ids(&graph.outputs))?;
     writeln!(text)?;
-    for (index, t) in graph.tensors.iter().enumerate() {
-        writeln!(text, "%{index} {}", tensor(t, constants))?;
+    for (id, t) in &graph.tensors {
+        writeln!(text, "{id} {}", tensor(t, constants))?;
     }
     writeln!(text)?;
-    for n in &graph.nodes {
+    for n in graph.nodes() {
         writeln!(text, "{}", node(n))?;
     }
     Ok(())
 }
 
 fn ids(ids: &[TensorId]) -> String {
-    let names: Vec<String> = ids.iter().map(|id| format!("%{}", id.0)).collect();
+    let names: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
     names.join(", ")
 }
 
@@ -85,7 +85,7 @@ fn tensor(t: &Tensor, constants: Constants) -> String {
 }
 
 fn node(node: &Node) -> String {
-    let operand = |id: &Option<TensorId>| id.map_or("none".to_owned(), |id| format!("%{}", id.0));
+    let operand = |id: &Option<TensorId>| id.map_or("none".to_owned(), |id| id.to_string());
     let operands: Vec<String> = node.inputs.iter().map(operand).collect();
     let name = match &node.kind {
         OpKind::Unknown { name } => format!("unknown {}", quote(name)),

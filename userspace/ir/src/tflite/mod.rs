@@ -14,6 +14,7 @@ mod tensors;
 
 use crate::flatbuffer::Table;
 use crate::graph::{Graph, TensorId};
+use cranelift_entity::PrimaryMap;
 pub use error::{OpFault, ReadError, TensorFault};
 pub use names::builtin_name;
 
@@ -46,13 +47,8 @@ pub fn read(file: &[u8]) -> Result<Graph, ReadError> {
     let list = |field, name| graph_operands(&subgraph, field, name, tensors.len());
     let inputs = list(schema::subgraph::INPUTS, "inputs")?;
     let outputs = list(schema::subgraph::OUTPUTS, "outputs")?;
-    let mut graph = Graph {
-        name: subgraph.string(schema::subgraph::NAME)?.into_owned(),
-        tensors,
-        nodes: Vec::new(),
-        inputs,
-        outputs,
-    };
+    let name = subgraph.string(schema::subgraph::NAME)?;
+    let mut graph = Graph::new(name, tensors, PrimaryMap::new(), inputs, outputs);
     operators::read(&model, &subgraph, subgraphs.len(), &mut graph, &mut budget)?;
     match crate::verify::verify(&graph) {
         Ok(()) => Ok(graph),
@@ -68,7 +64,7 @@ fn graph_operands(
 ) -> Result<Vec<TensorId>, ReadError> {
     let operands = subgraph.vector::<i32>(field)?;
     let check = |(index, tensor)| match usize::try_from(tensor) {
-        Ok(t) if t < tensors => Ok(TensorId(tensor as u32)),
+        Ok(t) if t < tensors => Ok(TensorId::from_u32(tensor as u32)),
         _ => Err(ReadError::GraphOperand {
             list,
             index,

@@ -7,6 +7,7 @@ use crate::arity::arity;
 use crate::flatbuffer::{Table, Tables};
 use crate::graph::{Graph, Node, TensorId};
 use crate::op::OpKind;
+use cranelift_entity::{EntityRef, PrimaryMap};
 
 /// What a tensor is before the operator being read runs.
 #[derive(Clone, Copy, PartialEq)]
@@ -42,7 +43,7 @@ pub(super) fn read(
     let operators = subgraph.tables(schema::subgraph::OPERATORS, "Operator")?;
     let mut roles = initial_roles(graph)?;
     budget.charge(operators.len().saturating_mul(size_of::<Node>()))?;
-    graph.nodes.reserve_exact(operators.len());
+    graph.reserve_nodes(operators.len());
     for (op, table) in operators.iter().enumerate() {
         let table = table?;
         let fail = |name: &str, fault| ReadError::Op {
@@ -57,12 +58,12 @@ pub(super) fn read(
         if let OpKind::DetectionPostProcess(params) = &node.kind {
             options::shape_detections(params, &node.outputs, graph);
         }
-        graph.nodes.push(node);
+        graph.push(node);
     }
     for &id in &graph.outputs {
-        if roles[id.0 as usize] == Role::Undefined {
+        if roles[id] == Role::Undefined {
             return Err(ReadError::OutputNotProduced {
-                tensor: id.0 as usize,
+                tensor: id.index(),
                 name: graph.tensor(id).name.clone(),
             });
         }
@@ -70,19 +71,19 @@ pub(super) fn read(
     Ok(())
 }
 
-fn initial_roles(graph: &Graph) -> Result<Vec<Role>, ReadError> {
+fn initial_roles(graph: &Graph) -> Result<PrimaryMap<TensorId, Role>, ReadError> {
     let role = |tensor: &crate::Tensor| match (tensor.is_constant(), tensor.variable) {
         (true, _) => Role::Constant,
         (false, true) => Role::Variable,
         (false, false) => Role::Undefined,
     };
-    let mut roles: Vec<Role> = graph.tensors.iter().map(role).collect();
+    let mut roles: PrimaryMap<_, _> = graph.tensors.values().map(role).collect();
     for &id in &graph.inputs {
-        let role = &mut roles[id.0 as usize];
+        let role = &mut roles[id];
         // A variable may be listed as an input of the graph; it is none that a caller gives.
         if *role != Role::Undefined {
             return Err(ReadError::Tensor {
-                tensor: id.0 as usize,
+                tensor: id.index(),
                 name: graph.tensor(id).name.clone(),
                 fault: TensorFault::Role {
                     first: role.name(),
@@ -141,7 +142,7 @@ fn node(table: &Table<'_>, name: &str, subgraphs: usize, graph: &Graph) -> Resul
     let known = |tensor: i32| usize::try_from(tensor).is_ok_and(|t| t < tensors);
     let input = |(index, tensor)| match tensor {
         -1 => Ok(None),
-        _ if known(tensor) => Ok(Some(TensorId(tensor as u32))),
+        _ if known(tensor) => Ok(Some(TensorId::from_u32(tensor as u32))),
         _ => Err(OpFault::Input {
             index,
             tensor,
@@ -149,7 +150,7 @@ fn node(table: &Table<'_>, name: &str, subgraphs: usize, graph: &Graph) -> Resul
         }),
     };
     let output = |(index, tensor)| match known(tensor) {
-        true => Ok(TensorId(tensor as u32)),
+        true => Ok(TensorId::from_u32(tensor as u32)),
         false => Err(OpFault::Output {
             index,
             tensor,
@@ -202,25 +203,23 @@ fn counts(node: &Node) -> Result<(), OpFault> {
 }
 
 /// Checks that operands are there when the operator runs and that its results are new.
-fn order(node: &Node, roles: &mut [Role]) -> Result<(), OpFault> {
+fn order(node: &Node, roles: &mut PrimaryMap<TensorId, Role>) -> Result<(), OpFault> {
     for (index, id) in node.inputs.iter().enumerate() {
-        let Some(tensor) = id.map(|id| id.0 as usize) else {
-            continue;
-        };
-        if roles[tensor] == Role::Undefined {
+        let Some(id) = *id else { continue };
+        if roles[id] == Role::Undefined {
+            let tensor = id.index();
             return Err(OpFault::NotYetProduced { index, tensor });
         }
     }
-    for (index, id) in node.outputs.iter().enumerate() {
-        let tensor = id.0 as usize;
-        if roles[tensor] != Role::Undefined {
+    for (index, &id) in node.outputs.iter().enumerate() {
+        if roles[id] != Role::Undefined {
             return Err(OpFault::OutputTaken {
                 index,
-                tensor,
-                role: roles[tensor].name(),
+                tensor: id.index(),
+                role: roles[id].name(),
             });
         }
-        roles[tensor] = Role::Produced;
+        roles[id] = Role::Produced;
     }
     Ok(())
 }

@@ -413,7 +413,7 @@ pub(super) fn shape_detections(params: &DetectionParams, outputs: &[TensorId], g
     let n = params.max_detections * params.max_classes_per_detection;
     let shapes: [&[usize]; 4] = [&[1, n, 4], &[1, n], &[1, n], &[1]];
     for (id, shape) in outputs.iter().zip(shapes) {
-        let tensor = &mut graph.tensors[id.0 as usize];
+        let tensor = &mut graph.tensors[*id];
         if tensor.shape.is_empty() {
             tensor.shape = shape.into();
         }

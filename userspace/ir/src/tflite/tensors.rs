@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::{Budget, ReadError, TensorFault, quantization, schema};
 use crate::bytes::Bytes;
 use crate::flatbuffer::{Table, Tables};
+use crate::graph::TensorId;
 use crate::tensor::{DType, Tensor};
+use cranelift_entity::PrimaryMap;
 
 /// Largest rank; TFLite's own kernels end at 8.
 const MAX_RANK: usize = 8;
@@ -19,7 +21,7 @@ pub(super) fn read(
     model: &Table<'_>,
     subgraph: &Table<'_>,
     budget: &mut Budget,
-) -> Result<Vec<Tensor>, ReadError> {
+) -> Result<PrimaryMap<TensorId, Tensor>, ReadError> {
     let tables = subgraph.tables(schema::subgraph::TENSORS, "Tensor")?;
     let buffers = model.tables(schema::model::BUFFERS, "Buffer")?;
     let mut buffers = Buffers {
@@ -28,7 +30,7 @@ pub(super) fn read(
         loaded: HashMap::new(),
     };
     budget.charge(tables.len().saturating_mul(size_of::<Tensor>()))?;
-    let mut tensors = Vec::with_capacity(tables.len());
+    let mut tensors = PrimaryMap::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
         let table = table?;
         let name = table.string(schema::tensor::NAME)?;

@@ -13,7 +13,7 @@ const MAX_ERRORS: usize = 64;
 
 /// What is wrong with one operator, or with the graph as a whole.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{place}: {fault}", place = .op.as_ref().map_or("graph".to_owned(), |(op, name)| format!("operator {} {name}", op.0)))]
+#[error("{place}: {fault}", place = .op.as_ref().map_or("graph".to_owned(), |(op, name)| format!("operator {} {name}", op.as_u32())))]
 pub struct VerifyError {
     /// The operator and its TFLite name; `None` for inputs and outputs of the graph.
     pub op: Option<(OpId, String)>,

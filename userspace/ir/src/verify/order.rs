@@ -3,23 +3,26 @@
 use super::{MAX_ERRORS, VerifyError, VerifyFault};
 use crate::arity::arity;
 use crate::graph::{Graph, OpId, TensorId};
+use cranelift_entity::EntitySet;
 
 /// All faults of this kind.
 pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
     let mut state = State {
         graph,
-        defined: vec![false; graph.tensors.len()],
+        defined: EntitySet::with_capacity(graph.tensors.len()),
         errors: Vec::new(),
     };
-    for (id, tensor) in (0u32..).zip(&graph.tensors) {
-        state.defined[id as usize] = tensor.is_constant() || tensor.variable;
+    for (id, tensor) in &graph.tensors {
+        if tensor.is_constant() || tensor.variable {
+            state.defined.insert(id);
+        }
         let found = tensor.data.as_ref().map(|data| data.len());
         let expected = tensor.bytes();
         if let Some(found) = found.filter(|&found| found != expected) {
             state.fault(
                 None,
                 VerifyFault::DataLength {
-                    tensor: id,
+                    tensor: id.as_u32(),
                     found,
                     expected,
                 },
@@ -49,7 +52,7 @@ pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
 
 struct State<'g> {
     graph: &'g Graph,
-    defined: Vec<bool>,
+    defined: EntitySet<TensorId>,
     errors: Vec<VerifyError>,
 }
 
@@ -63,40 +66,35 @@ impl State<'_> {
 
     /// A tensor gets its value here.
     fn define(&mut self, op: Option<OpId>, id: TensorId) {
-        let tensor = id.0;
-        match self.defined.get_mut(tensor as usize) {
-            None => self.no_tensor(op, tensor),
-            Some(true) => self.fault(op, VerifyFault::WrittenTwice { tensor }),
-            Some(defined) => {
-                *defined = true;
-                let shape = &self.graph.tensor(id).shape;
-                if shape.contains(&0) {
-                    let shape = shape.to_vec();
-                    self.fault(op, VerifyFault::Empty { tensor, shape });
-                }
-            }
+        let tensor = id.as_u32();
+        let Some(t) = self.graph.tensors.get(id) else {
+            return self.no_tensor(op, tensor);
+        };
+        if !self.defined.insert(id) {
+            self.fault(op, VerifyFault::WrittenTwice { tensor });
+        } else if t.shape.contains(&0) {
+            let shape = t.shape.to_vec();
+            self.fault(op, VerifyFault::Empty { tensor, shape });
         }
     }
 
     fn read(&mut self, op: Option<OpId>, id: TensorId) {
-        let tensor = id.0;
-        match self.defined.get(tensor as usize) {
-            None => self.no_tensor(op, tensor),
-            Some(false) => self.fault(op, VerifyFault::NotYetProduced { tensor }),
-            Some(true) => {
-                // Only a list of axes or sizes may be empty.
-                let t = self.graph.tensor(id);
-                let list = t.is_constant() && t.shape.len() == 1 && t.quant.is_none();
-                if t.shape.contains(&0) && !list {
-                    let shape = t.shape.to_vec();
-                    self.fault(op, VerifyFault::Empty { tensor, shape });
-                }
-            }
+        let tensor = id.as_u32();
+        let Some(t) = self.graph.tensors.get(id) else {
+            return self.no_tensor(op, tensor);
+        };
+        // Only a list of axes or sizes may be empty.
+        let list = t.is_constant() && t.shape.len() == 1 && t.quant.is_none();
+        if !self.defined.contains(id) {
+            self.fault(op, VerifyFault::NotYetProduced { tensor });
+        } else if t.shape.contains(&0) && !list {
+            let shape = t.shape.to_vec();
+            self.fault(op, VerifyFault::Empty { tensor, shape });
         }
     }
 
     fn no_tensor(&mut self, op: Option<OpId>, tensor: u32) {
-        let tensors = self.defined.len();
+        let tensors = self.graph.tensors.len();
         self.fault(op, VerifyFault::NoTensor { tensor, tensors });
     }
 }

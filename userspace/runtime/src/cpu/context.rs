@@ -52,14 +52,14 @@ impl<'a> Context<'a> {
     /// The tensor of an operand.
     pub fn input_tensor(&self, index: usize) -> Result<&'a Tensor, KernelError> {
         let id = self.node.inputs.get(index).copied().flatten();
-        id.and_then(|id| self.graph.tensors.get(id.0 as usize))
+        id.and_then(|id| self.graph.tensors.get(id))
             .ok_or(KernelError::MissingOperand { index })
     }
 
     /// The tensor of a result.
     pub fn output_tensor(&self, index: usize) -> Result<&'a Tensor, KernelError> {
         let id = self.node.outputs.get(index);
-        id.and_then(|id| self.graph.tensors.get(id.0 as usize))
+        id.and_then(|&id| self.graph.tensors.get(id))
             .ok_or(KernelError::ResultCount {
                 found: self.node.outputs.len(),
                 expected: index + 1,

@@ -94,7 +94,7 @@ pub enum KernelError {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum CpuError {
     /// An operator failed.
-    #[error("operator {} ({kind}): {source}", op.0)]
+    #[error("operator {} ({kind}): {source}", op.as_u32())]
     Op {
         /// The node.
         op: OpId,
@@ -104,7 +104,7 @@ pub enum CpuError {
         source: KernelError,
     },
     /// The id is not of this graph.
-    #[error("operator {} of a graph with {nodes} operators", op.0)]
+    #[error("operator {} of a graph with {nodes} operators", op.as_u32())]
     NoSuchOp {
         /// The id.
         op: OpId,
@@ -112,7 +112,7 @@ pub enum CpuError {
         nodes: usize,
     },
     /// A node or the graph names a tensor that does not exist.
-    #[error("tensor {} of a graph with {tensors} tensors", tensor.0)]
+    #[error("tensor {} of a graph with {tensors} tensors", tensor.as_u32())]
     NoSuchTensor {
         /// The id.
         tensor: TensorId,
@@ -144,7 +144,7 @@ pub enum CpuError {
         expected_shape: Vec<usize>,
     },
     /// A constant whose bytes do not fit its type and shape.
-    #[error("constant {}: {source}", tensor.0)]
+    #[error("constant {}: {source}", tensor.as_u32())]
     Constant {
         /// The tensor.
         tensor: TensorId,
@@ -152,7 +152,7 @@ pub enum CpuError {
         source: KernelError,
     },
     /// A graph output that no node computes.
-    #[error("output tensor {} is never computed", tensor.0)]
+    #[error("output tensor {} is never computed", tensor.as_u32())]
     OutputNotComputed {
         /// The tensor.
         tensor: TensorId,

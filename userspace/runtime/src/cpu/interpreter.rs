@@ -3,18 +3,18 @@
 use super::context::Context;
 use super::dispatch::{self, Plan};
 use super::{CpuError, KernelError, Value};
-use ferrite_ir::{Graph, OpId, TensorId};
+use ferrite_ir::{Graph, OpId, PrimaryMap, SecondaryMap, TensorId};
 use std::sync::{Arc, OnceLock};
 
 /// A graph ready to run: constants are decoded and filters are packed when an operator first needs
 /// them, each once.
 pub struct Interpreter {
     graph: Arc<Graph>,
-    constants: Vec<OnceLock<Option<Value>>>,
+    constants: PrimaryMap<TensorId, OnceLock<Option<Value>>>,
     /// For each operator, made on its first run.
-    plans: Vec<OnceLock<Plan>>,
+    plans: PrimaryMap<OpId, OnceLock<Plan>>,
     /// For each tensor, the operator after which nobody needs it.
-    last_use: Vec<Option<OpId>>,
+    last_use: SecondaryMap<TensorId, Option<OpId>>,
 }
 
 impl Interpreter {
@@ -34,29 +34,29 @@ impl Interpreter {
             .chain(&graph.outputs)
             .chain(graph.op_ids().flat_map(operands))
         {
-            if tensor.0 as usize >= graph.tensors.len() {
+            if !graph.tensors.is_valid(tensor) {
                 return Err(CpuError::NoSuchTensor {
                     tensor,
                     tensors: graph.tensors.len(),
                 });
             }
         }
-        for (id, tensor) in (0..).map(TensorId).zip(&graph.tensors) {
+        for (id, tensor) in &graph.tensors {
             let bytes = tensor.data.as_ref().map(|data| data.len());
             let fits = bytes.map(|bytes| Value::check(tensor.dtype, &tensor.shape, bytes));
             fits.transpose()
                 .map_err(|source| CpuError::Constant { tensor: id, source })?;
         }
-        let constants = graph.tensors.iter().map(|_| OnceLock::new()).collect();
-        let plans = graph.nodes.iter().map(|_| OnceLock::new()).collect();
-        let mut last_use = vec![None; graph.tensors.len()];
+        let constants = graph.tensors.keys().map(|_| OnceLock::new()).collect();
+        let plans = (0..graph.op_bound()).map(|_| OnceLock::new()).collect();
+        let mut last_use = SecondaryMap::with_capacity(graph.tensors.len());
         for op in graph.op_ids() {
-            for id in operands(op) {
-                last_use[id.0 as usize] = Some(op);
+            for &id in operands(op) {
+                last_use[id] = Some(op);
             }
         }
-        for id in &graph.outputs {
-            last_use[id.0 as usize] = None;
+        for &id in &graph.outputs {
+            last_use[id] = None;
         }
         Ok(Interpreter {
             graph,
@@ -73,7 +73,7 @@ impl Interpreter {
 
     /// The value of a constant tensor.
     pub fn constant(&self, id: TensorId) -> Option<&Value> {
-        let slot = self.constants.get(id.0 as usize)?;
+        let slot = self.constants.get(id)?;
         // It fits its shape: `new` has checked that.
         slot.get_or_init(|| constant(&self.graph, id).ok().flatten())
             .as_ref()
@@ -85,10 +85,10 @@ impl Interpreter {
     /// # Errors
     /// [`CpuError::Op`] with the reason, [`CpuError::NoSuchOp`].
     pub fn run_op(&self, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<Value>, CpuError> {
-        let node = self.graph.nodes.get(op.0 as usize);
+        let node = self.graph.get_node(op);
         let node = node.ok_or(CpuError::NoSuchOp {
             op,
-            nodes: self.graph.nodes.len(),
+            nodes: self.graph.op_count(),
         })?;
         let given = |i: usize| inputs.get(i).copied().flatten();
         let operands: Vec<Option<&Value>> = node
@@ -126,7 +126,7 @@ impl Interpreter {
         if !(fixed && usual) {
             return dispatch::run(ctx, &dispatch::plan(ctx)?);
         }
-        let slot = &self.plans[op.0 as usize];
+        let slot = &self.plans[op];
         if slot.get().is_none() {
             // Another thread may have been faster; its plan is the same.
             let _ = slot.set(dispatch::plan(ctx)?);
@@ -146,9 +146,9 @@ impl Interpreter {
         for op in self.graph.op_ids() {
             self.step(op, &mut values)?;
             let node = self.graph.node(op);
-            for id in node.inputs.iter().flatten().chain(&node.outputs) {
-                if self.last_use[id.0 as usize] == Some(op) {
-                    values[id.0 as usize] = None;
+            for &id in node.inputs.iter().flatten().chain(&node.outputs) {
+                if self.last_use[id] == Some(op) {
+                    values[id] = None;
                 }
             }
         }
@@ -156,7 +156,7 @@ impl Interpreter {
             .outputs
             .iter()
             .map(|&id| {
-                let value = values[id.0 as usize].as_ref().or(self.constant(id));
+                let value = values[id].as_ref().or(self.constant(id));
                 value
                     .cloned()
                     .ok_or(CpuError::OutputNotComputed { tensor: id })
@@ -169,7 +169,10 @@ impl Interpreter {
     ///
     /// # Errors
     /// As [`Interpreter::run`].
-    pub fn run_keeping_all(&self, inputs: &[Value]) -> Result<Vec<Option<Value>>, CpuError> {
+    pub fn run_keeping_all(
+        &self,
+        inputs: &[Value],
+    ) -> Result<SecondaryMap<TensorId, Option<Value>>, CpuError> {
         let mut values = self.place_inputs(inputs)?;
         for op in self.graph.op_ids() {
             self.step(op, &mut values)?;
@@ -177,21 +180,28 @@ impl Interpreter {
         Ok(values)
     }
 
-    fn step(&self, op: OpId, values: &mut [Option<Value>]) -> Result<(), CpuError> {
+    fn step(
+        &self,
+        op: OpId,
+        values: &mut SecondaryMap<TensorId, Option<Value>>,
+    ) -> Result<(), CpuError> {
         let node = self.graph.node(op);
         let operands: Vec<Option<&Value>> = node
             .inputs
             .iter()
-            .map(|id| values[(*id)?.0 as usize].as_ref())
+            .map(|id| values[(*id)?].as_ref())
             .collect();
         let results = self.run_op(op, &operands)?;
         for (&id, value) in node.outputs.iter().zip(results) {
-            values[id.0 as usize] = Some(value);
+            values[id] = Some(value);
         }
         Ok(())
     }
 
-    fn place_inputs(&self, inputs: &[Value]) -> Result<Vec<Option<Value>>, CpuError> {
+    fn place_inputs(
+        &self,
+        inputs: &[Value],
+    ) -> Result<SecondaryMap<TensorId, Option<Value>>, CpuError> {
         let ids = &self.graph.inputs;
         if inputs.len() != ids.len() {
             return Err(CpuError::InputCount {
@@ -199,7 +209,7 @@ impl Interpreter {
                 expected: ids.len(),
             });
         }
-        let mut values = vec![None; self.graph.tensors.len()];
+        let mut values = SecondaryMap::with_capacity(self.graph.tensors.len());
         for (index, (&id, value)) in ids.iter().zip(inputs).enumerate() {
             let tensor = self.graph.tensor(id);
             if value.dtype() != tensor.dtype || value.shape() != &tensor.shape[..] {
@@ -211,7 +221,7 @@ impl Interpreter {
                     expected_shape: tensor.shape.to_vec(),
                 });
             }
-            values[id.0 as usize] = Some(value.clone());
+            values[id] = Some(value.clone());
         }
         Ok(values)
     }
@@ -234,15 +244,15 @@ fn constant(graph: &Graph, id: TensorId) -> Result<Option<Value>, CpuError> {
 /// [`CpuError::Op`] with the reason, and [`CpuError::NoSuchOp`], [`CpuError::NoSuchTensor`] and
 /// [`CpuError::Constant`] for a graph that does not hold together.
 pub fn run_op(graph: &Graph, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<Value>, CpuError> {
-    let node = graph.nodes.get(op.0 as usize);
+    let node = graph.get_node(op);
     let node = node.ok_or(CpuError::NoSuchOp {
         op,
-        nodes: graph.nodes.len(),
+        nodes: graph.op_count(),
     })?;
     let mut constants = Vec::new();
     for (i, id) in node.inputs.iter().enumerate() {
         constants.push(match (inputs.get(i).copied().flatten(), id) {
-            (None, &Some(id)) if (id.0 as usize) < graph.tensors.len() => constant(graph, id)?,
+            (None, &Some(id)) if graph.tensors.is_valid(id) => constant(graph, id)?,
             _ => None,
         });
     }

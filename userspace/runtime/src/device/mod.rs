@@ -15,6 +15,7 @@ pub use survey::{Candidate, open, survey};
 
 use ferrite_compiler::content::Content;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, RelocationKind, Target};
+use ferrite_ir::PrimaryMap;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -124,7 +125,7 @@ pub enum DeviceError {
         device: Target,
     },
     /// The executable names bytes that are not in its buffers.
-    #[error("{what} at byte {offset}, length {len}, of buffer {} is outside its {size} bytes", buffer.0)]
+    #[error("{what} at byte {offset}, length {len}, of buffer {} is outside its {size} bytes", buffer.as_u32())]
     Bounds {
         /// What refers to them.
         what: &'static str,
@@ -216,10 +217,7 @@ fn check_region(
     what: &'static str,
     region: Region,
 ) -> Result<(), DeviceError> {
-    let size = executable
-        .buffers
-        .get(region.buffer.0 as usize)
-        .map_or(0, |b| b.size);
+    let size = executable.buffers.get(region.buffer).map_or(0, |b| b.size);
     match region.offset.checked_add(region.len) {
         Some(end) if end <= size => Ok(()),
         _ => Err(DeviceError::Bounds {
@@ -243,15 +241,15 @@ struct Image<'e> {
 /// The images of all buffers, for buffers at `addresses`.
 fn images<'e>(
     executable: &'e Executable,
-    addresses: &[u64],
-) -> Result<Vec<Image<'e>>, DeviceError> {
+    addresses: &PrimaryMap<BufferId, u64>,
+) -> Result<PrimaryMap<BufferId, Image<'e>>, DeviceError> {
     let image = |buffer: &'e ferrite_compiler::executable::Buffer| Image {
         init: &buffer.init,
         patches: Vec::new(),
         len: buffer.init.len(),
     };
-    let mut images: Vec<Image<'e>> = executable.buffers.iter().map(image).collect();
-    if let [.., commands] = &mut images[..] {
+    let mut images: PrimaryMap<_, _> = executable.buffers.values().map(image).collect();
+    if let Some((_, commands)) = images.last_mut() {
         // Most addresses are in the commands, which come last.
         commands.patches.reserve(executable.relocations.len());
     }
@@ -268,12 +266,12 @@ fn images<'e>(
             len: 0,
         };
         check_region(executable, "relocation target", target)?;
-        let address = addresses[relocation.target.0 as usize] + u64::from(relocation.addend);
+        let address = addresses[relocation.target] + u64::from(relocation.addend);
         let value = u32::try_from(address).map_err(|_| DeviceError::Address(address))?;
         if relocation.kind == RelocationKind::Granules64 && !value.is_multiple_of(64) {
             return Err(DeviceError::Alignment { address, align: 64 });
         }
-        let image = &mut images[place.buffer.0 as usize];
+        let image = &mut images[place.buffer];
         image.len = image.len.max(place.offset + place.len);
         image.patches.push((place.offset, relocation.kind, value));
     }
@@ -322,11 +320,11 @@ fn check(executable: &Executable, target: Target) -> Result<(), DeviceError> {
             device: target,
         });
     }
-    for (index, buffer) in executable.buffers.iter().enumerate() {
+    for (id, buffer) in &executable.buffers {
         if buffer.init.len() > buffer.size {
             return Err(DeviceError::Bounds {
                 what: "initial content",
-                buffer: BufferId(index as u32),
+                buffer: id,
                 offset: 0,
                 len: buffer.init.len(),
                 size: buffer.size,
@@ -363,7 +361,7 @@ fn check_jobs(executable: &Executable, jobs: &[Job]) -> Result<(), DeviceError> 
                 offset: 0,
                 len: 0,
             };
-            if buffer.0 as usize >= executable.buffers.len() {
+            if !executable.buffers.is_valid(buffer) {
                 check_region(executable, "operand", Region { len: 1, ..whole })?;
             }
         }

@@ -1,25 +1,27 @@
 //! What the simulators have in common: an executable's buffers in simulated memory.
 
 use super::{DeviceError, images};
-use ferrite_compiler::executable::{Evidence, Executable, Placement, Region};
+use ferrite_compiler::executable::{BufferId, Evidence, Executable, Placement, Region};
 use ferrite_hw::Grade;
+use ferrite_ir::PrimaryMap;
 use ferrite_sim::flat::{Buffer, FlatMemory};
 use std::sync::Arc;
 
 /// Buffers with their initial contents.
 pub struct Loaded {
     pub memory: FlatMemory,
-    buffers: Vec<Arc<Buffer>>,
-    addresses: Vec<u64>,
+    buffers: PrimaryMap<BufferId, Arc<Buffer>>,
+    addresses: PrimaryMap<BufferId, u64>,
 }
 
 impl Loaded {
     /// Allocates and fills the buffers of an executable.
     pub fn new(executable: &Executable) -> Result<Loaded, DeviceError> {
         let memory = FlatMemory::new();
-        let mut buffers = Vec::with_capacity(executable.buffers.len());
-        let mut addresses = Vec::with_capacity(executable.buffers.len());
-        for buffer in &executable.buffers {
+        let mut buffers: PrimaryMap<_, Arc<Buffer>> =
+            PrimaryMap::with_capacity(executable.buffers.len());
+        let mut addresses = PrimaryMap::with_capacity(executable.buffers.len());
+        for buffer in executable.buffers.values() {
             let (address, bytes) = memory.alloc(buffer.size).ok_or_else(|| {
                 let size = buffer.size;
                 DeviceError::Unsupported(format!(
@@ -29,7 +31,10 @@ impl Loaded {
             buffers.push(bytes);
             addresses.push(address);
         }
-        for (buffer, image) in buffers.iter().zip(images(executable, &addresses)?) {
+        for (buffer, image) in buffers
+            .values()
+            .zip(images(executable, &addresses)?.values())
+        {
             buffer.with_mut(0..image.len(), |bytes| image.write(bytes));
         }
         Ok(Loaded {
@@ -41,17 +46,17 @@ impl Loaded {
 
     /// Where a region lies in simulated memory.
     pub fn address(&self, region: Region) -> u64 {
-        self.addresses[region.buffer.0 as usize] + region.offset as u64
+        self.addresses[region.buffer] + region.offset as u64
     }
 
     /// Has `fill` write a region.
     pub fn write(&self, region: Region, fill: &mut dyn FnMut(&mut [u8])) {
-        self.buffers[region.buffer.0 as usize].with_mut(range(region), fill);
+        self.buffers[region.buffer].with_mut(range(region), fill);
     }
 
     /// Shows a region to `take`.
     pub fn read(&self, region: Region, take: &mut dyn FnMut(&[u8])) {
-        self.buffers[region.buffer.0 as usize].with(|bytes| take(&bytes[range(region)]));
+        self.buffers[region.buffer].with(|bytes| take(&bytes[range(region)]));
     }
 }
 
@@ -64,7 +69,7 @@ fn range(region: Region) -> std::ops::Range<usize> {
 pub fn evidence(executable: &Executable) -> Grade {
     let weakest = executable
         .placements
-        .iter()
+        .values()
         .filter_map(|placement| match placement {
             Placement::Npu { evidence, .. } => Some(*evidence),
             Placement::Cpu { .. } | Placement::Folded => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferrite_ir::op::OpKind;
-use ferrite_ir::{Bytes, DType, Graph, Node, Quant, Tensor, TensorId};
+use ferrite_ir::{Bytes, DType, Graph, Node, PrimaryMap, Quant, Tensor, TensorId};
 
 use crate::cpu::Value;
 
@@ -64,10 +64,13 @@ impl Builder {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         Builder {
-            graph: Graph {
-                name: name.to_owned(),
-                ..Graph::default()
-            },
+            graph: Graph::new(
+                name,
+                PrimaryMap::new(),
+                PrimaryMap::new(),
+                Vec::new(),
+                Vec::new(),
+            ),
             inputs: Vec::new(),
             state: seed | 1,
         }
@@ -88,16 +91,15 @@ impl Builder {
         quant: Option<Quant>,
         data: Option<Vec<u8>>,
     ) -> TensorId {
-        let id = TensorId(self.graph.tensors.len() as u32);
+        let id = self.graph.tensors.next_key();
         self.graph.tensors.push(Tensor {
-            name: format!("t{}", id.0),
+            name: format!("t{}", id.as_u32()),
             shape: shape.into(),
             dtype,
             quant,
             data: data.map(Bytes::from),
             variable: false,
-        });
-        id
+        })
     }
 
     /// An input of noise over the whole range.
@@ -186,7 +188,7 @@ impl Builder {
 
     /// The graph with its one node, and the inputs.
     pub fn finish(mut self, kind: OpKind, inputs: &[TensorId]) -> (Arc<Graph>, Vec<Value>) {
-        self.graph.nodes.push(Node {
+        self.graph.push(Node {
             kind,
             inputs: inputs.iter().copied().map(Some).collect(),
             outputs: self.graph.outputs.clone().into(),

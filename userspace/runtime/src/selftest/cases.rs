@@ -206,8 +206,8 @@ fn case(operator: &str, what: &str, types: Types) -> (String, Builder) {
 
 fn done(name: String, types: Types, (graph, inputs): (Arc<Graph>, Vec<Value>)) -> Case {
     let operator = graph
-        .nodes
-        .first()
+        .nodes()
+        .next()
         .map_or("", |node| node.kind.name())
         .to_owned();
     Case {

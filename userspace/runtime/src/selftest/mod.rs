@@ -135,7 +135,7 @@ impl Compiled<'_> {
             max_abs_diff: 0,
             mean_diff: 0.0,
         };
-        match &self.executable.placements[..] {
+        match self.executable.placements.as_values_slice() {
             [Placement::Npu { lowering, evidence }, ..] => {
                 outcome.lowering = Some((lowering.to_string(), *evidence));
             }

@@ -123,7 +123,7 @@ fn case(
     };
     let both = |n| Hw { h: n, w: n };
     let layer = Layer {
-        op: OpId(0),
+        op: OpId::from_u32(0),
         lowering: "captured",
         evidence: Evidence::Silicon,
         mode,
@@ -182,10 +182,13 @@ impl Case {
     fn compare(&self, task: &Json, what: &str) -> Vec<Explained> {
         let theirs = captured(task);
         let tile = self.tile(&theirs);
-        let lives: Vec<Life> = (0..self.program.cubes.len())
-            .map(|i| Life {
-                map: super::program::CubeId(i as u32),
-                bytes: self.program.cubes[i].bytes(),
+        let lives: Vec<Life> = self
+            .program
+            .cubes
+            .iter()
+            .map(|(map, cube)| Life {
+                map,
+                bytes: cube.bytes(),
                 first: 0,
                 last: 0,
             })

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use ferrite_ir::op::Hw;
-use ferrite_ir::{DType, TensorId};
+use ferrite_ir::{DType, SecondaryMap, TensorId};
 
 use super::program::{CubeId, Program, Rect, Side};
 use crate::error::Unsupported;
@@ -17,7 +17,7 @@ pub struct Cubes {
     /// All cubes, those between the layers of an item too.
     pub program: Program,
     /// By tensor.
-    of_tensor: Vec<Option<CubeId>>,
+    of_tensor: SecondaryMap<TensorId, Option<CubeId>>,
 }
 
 /// A graph with the indices that lowering needs, and the cubes made so far.
@@ -40,7 +40,7 @@ impl<'g> Deref for Context<'g> {
 impl<'g> Context<'g> {
     /// A view of a graph, with the cubes of an earlier one.
     pub fn new(index: Index<'g>, options: &'g Options, mut cubes: Cubes) -> Self {
-        cubes.of_tensor.resize(index.graph.tensors.len(), None);
+        cubes.of_tensor.resize(index.graph.tensors.len());
         Context {
             index,
             options,
@@ -71,7 +71,7 @@ impl<'g> Context<'g> {
     /// Declares that `alias` has the same bytes as `tensor` in the same pixel order.
     pub fn alias(&mut self, alias: TensorId, tensor: TensorId) {
         if let Some(cube) = self.cube(tensor) {
-            self.cubes.of_tensor[alias.0 as usize] = Some(cube);
+            self.cubes.of_tensor[alias] = Some(cube);
         }
     }
 
@@ -87,13 +87,13 @@ impl<'g> Context<'g> {
         let shape = map_shape(t)?;
         let program = &mut self.cubes.program;
         let cube = program.add_cube(shape, DType::I8, Some(tensor));
-        self.cubes.of_tensor[tensor.0 as usize] = Some(cube);
+        self.cubes.of_tensor[tensor] = Some(cube);
         Some(cube)
     }
 
     /// The cube of a tensor if it was made already.
     pub fn known_cube(&self, tensor: TensorId) -> Option<CubeId> {
-        self.cubes.of_tensor[tensor.0 as usize]
+        self.cubes.of_tensor[tensor]
     }
 
     /// The whole of a tensor as one side of a layer.

@@ -14,7 +14,7 @@ mod verify;
 use std::fmt::Write;
 
 use ferrite_hw::{Timing, timing};
-use ferrite_ir::TensorId;
+use ferrite_ir::{OpId, PrimaryMap, TensorId};
 
 use crate::error::{CompileError, Unsupported};
 use crate::executable::{Executable, Placement};
@@ -75,7 +75,7 @@ impl<'g> Builder<'g, Rk3588> for Context<'g> {
     fn encode(
         &self,
         events: Vec<Event<Layer>>,
-        placements: Vec<Placement>,
+        placements: PrimaryMap<OpId, Placement>,
     ) -> Result<Executable, CompileError> {
         encode::encode(self, events, placements)
     }
@@ -93,12 +93,12 @@ impl<'g> Builder<'g, Rk3588> for Context<'g> {
     }
 
     fn print_maps(&self, text: &mut String) {
-        for (i, cube) in self.program().cubes.iter().enumerate() {
+        for (id, cube) in &self.program().cubes {
             let [h, w, c] = cube.shape;
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "%{i}: {h}x{w}x{c} {:?}, {} surfaces of {} atoms",
+                "{id}: {h}x{w}x{c} {:?}, {} surfaces of {} atoms",
                 cube.dtype, cube.surfaces, cube.surface_pitch
             );
         }

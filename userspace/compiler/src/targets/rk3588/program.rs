@@ -6,7 +6,7 @@
 use std::fmt;
 
 use ferrite_ir::op::Hw;
-use ferrite_ir::{DType, OpId, TensorId};
+use ferrite_ir::{DType, OpId, PrimaryMap, TensorId};
 
 use smallvec::SmallVec;
 
@@ -302,13 +302,13 @@ impl Layer {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Program {
     /// All cubes.
-    pub cubes: Vec<Cube>,
+    pub cubes: PrimaryMap<CubeId, Cube>,
 }
 
 impl Program {
     /// The cube with this id.
     pub fn cube(&self, id: CubeId) -> &Cube {
-        &self.cubes[id.0 as usize]
+        &self.cubes[id]
     }
 
     /// The cube whose memory this one lies in, and the first surface there.
@@ -328,7 +328,6 @@ impl Program {
         tensor: Option<TensorId>,
     ) -> CubeId {
         let per_atom = 16 / dtype.size();
-        let id = CubeId(self.cubes.len() as u32);
         self.cubes.push(Cube {
             shape,
             dtype,
@@ -336,8 +335,7 @@ impl Program {
             surfaces: shape[2].div_ceil(per_atom),
             part_of: None,
             tensor,
-        });
-        id
+        })
     }
 }
 
@@ -374,7 +372,7 @@ impl fmt::Display for Mode {
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rect { y, x, h, w } = self.rect;
-        write!(f, "%{}[{h}x{w}x{}", self.cube.0, self.channels)?;
+        write!(f, "{}[{h}x{w}x{}", self.cube, self.channels)?;
         if (y, x) != (0, 0) {
             write!(f, " at {y},{x}")?;
         }

@@ -167,7 +167,7 @@ mod tests {
             },
         };
         let [a, b] = cubes.map(side);
-        let mut layer = pointwise(OpId(0), a, b, "test");
+        let mut layer = pointwise(OpId::from_u32(0), a, b, "test");
         layer.stage = Stage::narrow(Scaling::ONE, 0);
         layer.tiles = Shape::of(&layer, 1).tiles().expect("fits");
         (program, vec![layer])

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use ferrite_ir::{DType, TensorId};
+use ferrite_ir::{DType, PrimaryMap, TensorId};
 
 use super::encode::coefficients::planes_written;
 use super::program::{Map, Side};
@@ -17,7 +17,7 @@ use crate::options::Options;
 #[derive(Clone, Debug, Default)]
 pub struct TensorMaps {
     /// All maps, those between the layers of an item too.
-    pub all: Vec<Map>,
+    pub all: PrimaryMap<MapId, Map>,
     of_tensor: HashMap<TensorId, MapId>,
 }
 
@@ -47,19 +47,17 @@ impl<'g> Context<'g> {
 
     /// Adds a map of rows, columns and channels.
     pub fn add_map(&mut self, shape: [usize; 3], tensor: Option<TensorId>) -> MapId {
-        let id = MapId(self.maps.all.len() as u32);
         self.maps.all.push(Map {
             shape,
             bytes: shape[0] * shape[1] * planes_written(shape[2]),
             part_of: None,
             tensor,
-        });
-        id
+        })
     }
 
     /// The map with this id.
     pub fn at(&self, id: MapId) -> &Map {
-        &self.maps.all[id.0 as usize]
+        &self.maps.all[id]
     }
 
     /// The outermost map that a map lies in, and at which byte.

@@ -16,7 +16,7 @@ mod split_channels;
 use std::fmt::Write;
 
 use ferrite_hw::{Timing, timing};
-use ferrite_ir::TensorId;
+use ferrite_ir::{OpId, PrimaryMap, TensorId};
 
 use crate::error::{CompileError, Unsupported};
 use crate::executable::{Executable, Placement};
@@ -85,18 +85,18 @@ impl<'g> Builder<'g, Vivante> for Context<'g> {
     fn encode(
         &self,
         events: Vec<Event<Layer>>,
-        placements: Vec<Placement>,
+        placements: PrimaryMap<OpId, Placement>,
     ) -> Result<Executable, CompileError> {
         encode::encode(self, &events, placements)
     }
 
     fn print_maps(&self, text: &mut String) {
-        for (i, map) in self.maps.all.iter().enumerate() {
+        for (id, map) in &self.maps.all {
             let [h, w, c] = map.shape;
             // Writing to a string cannot fail.
-            let _ = write!(text, "%{i}: {h}x{w}x{c}");
+            let _ = write!(text, "{id}: {h}x{w}x{c}");
             if let Some((root, offset)) = map.part_of {
-                let _ = write!(text, " in %{} at {offset}", root.0);
+                let _ = write!(text, " in {root} at {offset}");
             }
             let _ = writeln!(text);
         }

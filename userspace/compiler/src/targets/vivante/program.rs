@@ -138,7 +138,7 @@ impl lowered::Layer for Layer {
 
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}[{}x{}x{}", self.map.0, self.y, self.x, self.z)?;
+        write!(f, "{}[{}x{}x{}", self.map, self.y, self.x, self.z)?;
         if self.offset != 0 {
             write!(f, " at {}", self.offset)?;
         }

@@ -116,14 +116,14 @@ mod tests {
 
     fn depthwise(channels: usize) -> Layer {
         let side = |map| Side {
-            map: MapId(map),
+            map: MapId::from_u32(map),
             offset: 5,
             x: 7,
             y: 3,
             z: channels,
         };
         Layer {
-            op: OpId(0),
+            op: OpId::from_u32(0),
             lowering: "depthwise",
             evidence: Evidence::Silicon,
             input: side(0),

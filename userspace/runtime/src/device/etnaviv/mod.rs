@@ -15,6 +15,7 @@ use address_space::AddressSpace;
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Role, Step, Target, Task};
 use ferrite_hw::vivante::chip;
+use ferrite_ir::PrimaryMap;
 use ferrite_uapi::etnaviv as uapi;
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -133,8 +134,9 @@ impl Device for Etnaviv {
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
         check(executable, Target::A311d)?;
         check_streams(executable)?;
-        let mut buffers = Vec::with_capacity(executable.buffers.len());
-        for buffer in &executable.buffers {
+        let mut buffers: PrimaryMap<_, Storage> =
+            PrimaryMap::with_capacity(executable.buffers.len());
+        for buffer in executable.buffers.values() {
             buffers.push(match buffer.role {
                 Role::Commands => Storage::Stream(vec![0; buffer.size]),
                 Role::Constants | Role::Activations => {
@@ -142,8 +144,11 @@ impl Device for Etnaviv {
                 }
             });
         }
-        let addresses: Vec<u64> = buffers.iter().map(Storage::address).collect();
-        for (buffer, image) in buffers.iter_mut().zip(images(executable, &addresses)?) {
+        let addresses = buffers.values().map(Storage::address).collect();
+        for (buffer, image) in buffers
+            .values_mut()
+            .zip(images(executable, &addresses)?.values())
+        {
             // New pages are zero, so what lies beyond the image is as it has to be.
             buffer.with(|bytes| image.write(bytes))?;
         }
@@ -158,7 +163,7 @@ impl Device for Etnaviv {
 /// Checks what only this driver asks of an executable: command streams are copied at submission,
 /// so they have no address, lie in buffers of commands, and are limited in length.
 fn check_streams(executable: &Executable) -> Result<(), DeviceError> {
-    let role = |id: BufferId| executable.buffers.get(id.0 as usize).map(|b| b.role);
+    let role = |id: BufferId| executable.buffers.get(id).map(|b| b.role);
     if executable
         .relocations
         .iter()
@@ -213,14 +218,14 @@ impl Storage {
 struct EtnavivProgram {
     node: Arc<File>,
     pipe: u32,
-    buffers: Vec<Storage>,
+    buffers: PrimaryMap<BufferId, Storage>,
 }
 
 impl EtnavivProgram {
     /// The bytes of a region, copied: mappings are write-combined, where single reads are slow.
     fn copy(&mut self, region: Region) -> Result<Vec<u8>, DeviceError> {
         let range = region.offset..region.offset + region.len;
-        self.buffers[region.buffer.0 as usize].with(|bytes| bytes[range].to_vec())
+        self.buffers[region.buffer].with(|bytes| bytes[range].to_vec())
     }
 
     fn operands(&self, job: &Job) -> Vec<uapi::SubmitBo> {
@@ -233,7 +238,7 @@ impl EtnavivProgram {
                 *flags.entry(*id).or_default() |= flag;
             }
         }
-        let operand = |(id, flags): (BufferId, u32)| match &self.buffers[id.0 as usize] {
+        let operand = |(id, flags): (BufferId, u32)| match &self.buffers[id] {
             Storage::Device(bo) => Some(bo.operand(flags)),
             Storage::Stream(_) => None,
         };
@@ -265,7 +270,7 @@ impl Program for EtnavivProgram {
     ) -> Result<(), DeviceError> {
         let mut content = vec![0; region.len];
         fill(&mut content);
-        self.buffers[region.buffer.0 as usize]
+        self.buffers[region.buffer]
             .with(|bytes| bytes[region.offset..][..content.len()].copy_from_slice(&content))
     }
 

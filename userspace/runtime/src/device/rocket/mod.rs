@@ -7,6 +7,7 @@ use super::drm::{self, system};
 use super::{Counters, Device, DeviceError, JobError, Program, check, images};
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
+use ferrite_ir::PrimaryMap;
 use ferrite_uapi::rocket as uapi;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -63,16 +64,16 @@ impl Device for Rocket {
         check(executable, Target::Rk3588)?;
         let buffers = executable
             .buffers
-            .iter()
+            .values()
             .map(|buffer| Bo::new(&self.node, buffer.size))
-            .collect::<Result<Vec<_>, _>>()?;
-        let addresses: Vec<u64> = buffers.iter().map(Bo::address).collect();
+            .collect::<Result<PrimaryMap<_, _>, _>>()?;
+        let addresses = buffers.values().map(Bo::address).collect();
         let mut program = RocketProgram {
             node: Arc::clone(&self.node),
             buffers,
         };
         let images = images(executable, &addresses)?;
-        for (bo, image) in program.buffers.iter_mut().zip(images) {
+        for (bo, image) in program.buffers.values_mut().zip(images.values()) {
             // New pages are zero, so what lies beyond the image is as it has to be.
             image.write(bo.bytes_mut()?);
         }
@@ -82,16 +83,16 @@ impl Device for Rocket {
 
 struct RocketProgram {
     node: Arc<File>,
-    buffers: Vec<Bo>,
+    buffers: PrimaryMap<BufferId, Bo>,
 }
 
 impl RocketProgram {
     fn buffer(&mut self, id: BufferId) -> &mut Bo {
-        &mut self.buffers[id.0 as usize]
+        &mut self.buffers[id]
     }
 
     fn handles(&self, ids: &BTreeSet<BufferId>) -> Vec<u32> {
-        let handle = |id: &BufferId| self.buffers[id.0 as usize].handle();
+        let handle = |&id: &BufferId| self.buffers[id].handle();
         ids.iter().map(handle).collect()
     }
 }
@@ -114,7 +115,7 @@ impl Program for RocketProgram {
     }
 
     fn submit(&mut self, jobs: &[Job]) -> Result<(), JobError> {
-        for bo in &mut self.buffers {
+        for bo in self.buffers.values_mut() {
             bo.give_to_npu()?;
         }
         let descriptions: Vec<Description> =
@@ -169,7 +170,7 @@ impl Description {
         let commands = job.tasks.iter().map(|task| task.commands.buffer);
         let reads: BTreeSet<BufferId> = job.reads.iter().copied().chain(commands).collect();
         let task = |task: &ferrite_compiler::executable::Task| {
-            let base = program.buffers[task.commands.buffer.0 as usize].address();
+            let base = program.buffers[task.commands.buffer].address();
             uapi::Task {
                 regcmd: (base + task.commands.offset as u64) as u32,
                 regcmd_count: task.words as u32,

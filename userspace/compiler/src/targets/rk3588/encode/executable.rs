@@ -3,7 +3,7 @@
 use ferrite_hw::rk3588::codes::{SEGMENT_ALIGN, enable};
 use ferrite_hw::rk3588::command::{Link, TAIL_WORDS, tail};
 use ferrite_hw::rk3588::table::Block;
-use ferrite_ir::{DType, TensorId};
+use ferrite_ir::{DType, OpId, PrimaryMap, SecondaryMap, TensorId};
 
 use super::constants::{Constants, Operands};
 use super::plan_jobs;
@@ -56,7 +56,7 @@ impl Commands {
 pub fn encode(
     ctx: &Context,
     mut events: Vec<Event<Layer>>,
-    placements: Vec<Placement>,
+    placements: PrimaryMap<OpId, Placement>,
 ) -> Result<Executable, CompileError> {
     let memory = plan_memory::plan(&lives(ctx, &events));
     let emitter = Emitter {
@@ -112,11 +112,11 @@ pub fn encode(
     let commands_size = words.len().next_multiple_of(64).max(64);
     Ok(Executable {
         target: Target::Rk3588,
-        buffers: vec![
+        buffers: PrimaryMap::from(vec![
             buffer(Role::Constants, constants, constants_size),
             buffer(Role::Activations, Vec::new().into(), memory.size.max(64)),
             buffer(Role::Commands, words, commands_size),
-        ],
+        ]),
         relocations: commands.relocations,
         steps,
         placements,
@@ -263,10 +263,10 @@ fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port 
 
 /// First and last step of every cube; the layers of a submission are steps of their own.
 fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
-    let mut lives: Vec<Option<Life>> = vec![None; ctx.program().cubes.len()];
+    let mut lives: SecondaryMap<CubeId, Option<Life>> = SecondaryMap::new();
     let mut touch = |cube: CubeId, step: usize| {
         let (root, _) = ctx.program().root(cube);
-        let life = lives[root.0 as usize].get_or_insert(Life {
+        let life = lives[root].get_or_insert(Life {
             map: root,
             bytes: ctx.program().cube(root).bytes(),
             first: step,
@@ -294,5 +294,5 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
         }
         step += 1;
     }
-    lives.into_iter().flatten().collect()
+    lives.values().copied().flatten().collect()
 }

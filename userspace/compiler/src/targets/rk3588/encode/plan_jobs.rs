@@ -234,7 +234,7 @@ mod tests {
         let layers: Vec<Layer> = (0..3)
             .map(|i| {
                 let mut layer = pointwise(
-                    OpId(i),
+                    OpId::from_u32(i),
                     side(cubes[i as usize]),
                     side(cubes[i as usize + 1]),
                     "test",

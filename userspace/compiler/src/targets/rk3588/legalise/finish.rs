@@ -46,7 +46,7 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         // Operand surfaces are fetched in pairs, and Mesa keeps their pitch at 12 atoms or more.
         reserve(ctx, addend.side.cube, addend.side.surface, written);
         let (root, _) = ctx.program().root(addend.side.cube);
-        let cube = &mut ctx.program_mut().cubes[root.0 as usize];
+        let cube = &mut ctx.program_mut().cubes[root];
         cube.surface_pitch = cube.surface_pitch.max(12);
     }
     Ok(())
@@ -80,7 +80,7 @@ fn align_columns(ctx: &Context, layer: &mut Layer) -> Result<(), Unsupported> {
 fn reserve(ctx: &mut Context, cube: CubeId, surface: usize, channels: usize) {
     let per_atom = ctx.program().cube(cube).atom_channels();
     let (root, first) = ctx.program().root(cube);
-    let cube = &mut ctx.program_mut().cubes[root.0 as usize];
+    let cube = &mut ctx.program_mut().cubes[root];
     debug_assert!(matches!(cube.dtype, DType::I8 | DType::I32));
     cube.surfaces = cube
         .surfaces

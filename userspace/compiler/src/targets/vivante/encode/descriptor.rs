@@ -145,14 +145,14 @@ mod tests {
     #[test]
     fn the_golden_job_comes_out_word_by_word() {
         let side = |map, x, y| Side {
-            map: MapId(map),
+            map: MapId::from_u32(map),
             offset: 0,
             x,
             y,
             z: 1,
         };
         let layer = Layer {
-            op: OpId(0),
+            op: OpId::from_u32(0),
             lowering: "conv",
             evidence: Evidence::Silicon,
             input: side(0, 3, 2),

@@ -1,11 +1,9 @@
 //! Writes a scheduled program out as an executable: coefficient streams and descriptors, the
 //! front end's command streams that start the jobs, and the ports of the host.
 
-use std::collections::HashMap;
-
 use ferrite_hw::vivante::field::to_bytes;
 use ferrite_hw::vivante::{Command, state};
-use ferrite_ir::{DType, TensorId};
+use ferrite_ir::{DType, OpId, PrimaryMap, SecondaryMap, TensorId};
 
 use super::coefficients;
 use super::descriptor;
@@ -43,7 +41,7 @@ struct Output<'a, 'g> {
 pub fn encode(
     ctx: &Context,
     events: &[Event<Layer>],
-    placements: Vec<Placement>,
+    placements: PrimaryMap<OpId, Placement>,
 ) -> Result<Executable, CompileError> {
     let mut out = Output {
         ctx,
@@ -74,11 +72,11 @@ pub fn encode(
     let (constants_size, commands_size) = (out.constants.len(), commands.len());
     Ok(Executable {
         target: Target::A311d,
-        buffers: vec![
+        buffers: PrimaryMap::from(vec![
             buffer(Role::Constants, out.constants, constants_size),
             buffer(Role::Activations, Vec::new(), out.memory.size),
             buffer(Role::Commands, commands, commands_size),
-        ],
+        ]),
         relocations: out.relocations,
         steps,
         placements,
@@ -210,18 +208,16 @@ impl Output<'_, '_> {
 
 /// First and last step of every map; the layers of a submission are steps of their own.
 fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
-    let mut lives: HashMap<MapId, Life> = HashMap::new();
+    let mut lives: SecondaryMap<MapId, Option<Life>> = SecondaryMap::new();
     let mut touch = |map: MapId, step: usize| {
         let (root, _) = ctx.root(map);
-        lives
-            .entry(root)
-            .and_modify(|life| life.last = step)
-            .or_insert(Life {
-                map: root,
-                bytes: ctx.at(root).bytes,
-                first: step,
-                last: step,
-            });
+        let life = lives[root].get_or_insert(Life {
+            map: root,
+            bytes: ctx.at(root).bytes,
+            first: step,
+            last: step,
+        });
+        life.last = step;
     };
     let mut step = 0;
     for event in events {
@@ -240,7 +236,5 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
         }
         step += 1;
     }
-    let mut lives: Vec<Life> = lives.into_values().collect();
-    lives.sort_by_key(|life| life.map);
-    lives
+    lives.values().copied().flatten().collect()
 }

@@ -118,9 +118,9 @@ fn beside(ctx: &mut Context, a: MapId, b: MapId) -> MapId {
     let (first, second) = (ctx.at(a).real_bytes(), ctx.at(b).bytes);
     let [h, w, channels] = ctx.at(a).shape;
     let pair = ctx.add_map([h, w, 2 * channels], None);
-    ctx.maps.all[pair.0 as usize].bytes = first + second;
-    ctx.maps.all[a.0 as usize].part_of = Some((pair, 0));
-    ctx.maps.all[b.0 as usize].part_of = Some((pair, first));
+    ctx.maps.all[pair].bytes = first + second;
+    ctx.maps.all[a].part_of = Some((pair, 0));
+    ctx.maps.all[b].part_of = Some((pair, first));
     pair
 }
 

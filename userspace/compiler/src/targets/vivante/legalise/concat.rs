@@ -46,9 +46,9 @@ pub fn concat(
         return Err(Unsupported::new("operands and result differ in size"));
     }
     let end = parts.iter().map(|&(map, at)| at + ctx.at(map).bytes).max();
-    ctx.maps.all[target.0 as usize].bytes = offset.max(end.unwrap_or(0));
+    ctx.maps.all[target].bytes = offset.max(end.unwrap_or(0));
     for (map, at) in parts {
-        ctx.maps.all[map.0 as usize].part_of = Some((target, at));
+        ctx.maps.all[map].part_of = Some((target, at));
     }
     let name = match layers.len() {
         0 => "concatenation in place",

@@ -1,6 +1,7 @@
 //! Single operators as graphs, to compare them with a reference one by one.
 
-use ferrite_ir::{Graph, Node, OpId, TensorId};
+use crate::graph::{Graph, Node, OpId, TensorId};
+use cranelift_entity::PrimaryMap;
 
 /// An operator by itself.
 #[derive(Clone, Debug)]
@@ -20,13 +21,13 @@ pub struct SingleOp {
 /// If `op` is of another graph.
 pub fn single_op(graph: &Graph, op: OpId) -> SingleOp {
     let node = graph.node(op);
-    let mut originals: Vec<TensorId> = Vec::new();
+    let mut originals: PrimaryMap<TensorId, TensorId> = PrimaryMap::new();
     let mut local = |id: TensorId| {
-        let index = originals.iter().position(|&known| known == id);
-        TensorId(index.unwrap_or_else(|| {
-            originals.push(id);
-            originals.len() - 1
-        }) as u32)
+        let known = originals.iter().find(|&(_, &known)| known == id);
+        match known {
+            Some((local, _)) => local,
+            None => originals.push(id),
+        }
     };
     let alone = Node {
         kind: node.kind.clone(),
@@ -35,24 +36,23 @@ pub fn single_op(graph: &Graph, op: OpId) -> SingleOp {
     };
     let mut inputs = Vec::new();
     for id in alone.inputs.iter().flatten() {
-        let original = originals[id.0 as usize];
+        let original = originals[*id];
         if !graph.tensor(original).is_constant() && !inputs.contains(id) {
             inputs.push(*id);
         }
     }
-    let original = |ids: &[TensorId]| ids.iter().map(|id| originals[id.0 as usize]).collect();
+    let original = |ids: &[TensorId]| ids.iter().map(|&id| originals[id]).collect();
+    let outputs = alone.outputs.to_vec();
+    let tensors = originals.values().map(|&id| graph.tensor(id).clone());
     SingleOp {
         inputs: original(&inputs),
         outputs: node.outputs.to_vec(),
-        graph: Graph {
-            name: format!("{} {}", graph.op_name(op), op.0),
-            tensors: originals
-                .iter()
-                .map(|&id| graph.tensor(id).clone())
-                .collect(),
+        graph: Graph::new(
+            format!("{} {}", graph.op_name(op), op.as_u32()),
+            tensors.collect(),
+            vec![alone].into(),
             inputs,
-            outputs: alone.outputs.to_vec(),
-            nodes: vec![alone],
-        },
+            outputs,
+        ),
     }
 }
