@@ -4,7 +4,7 @@ use super::context::{Context, resolve_axis};
 use super::value::Element;
 use super::{KernelError, Value};
 use ferrite_ir::DType;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 pub(super) fn run(ctx: &Context<'_>, output: DType) -> Result<Value, KernelError> {
     let x = ctx.input(0)?;
@@ -51,20 +51,19 @@ fn indices<T: Element + PartialOrd>(x: &Value, axis: usize) -> Result<Vec<i64>, 
     let inner: usize = x.shape()[axis + 1..].iter().product();
     let data = x.view::<T>()?;
     let mut out = vec![0i64; data.len() / size];
-    out.par_chunks_mut(inner)
-        .zip(data.par_chunks(size * inner))
-        .with_min_len((1 << 12) / (size * inner).min(1 << 12))
-        .for_each(|(out, data)| {
-            for (i, o) in out.iter_mut().enumerate() {
-                let mut best = (0, data[i]);
-                for k in 1..size {
-                    let v = data[k * inner + i];
-                    if v > best.1 {
-                        best = (k, v);
-                    }
+    let group = (1 << 12) / (size * inner).min(1 << 12);
+    parallel::chunks_mut_grouped(&mut out, inner, group, |i, out| {
+        let data = &data[i * size * inner..][..size * inner];
+        for (i, o) in out.iter_mut().enumerate() {
+            let mut best = (0, data[i]);
+            for k in 1..size {
+                let v = data[k * inner + i];
+                if v > best.1 {
+                    best = (k, v);
                 }
-                *o = best.0 as i64;
             }
-        });
+            *o = best.0 as i64;
+        }
+    });
     Ok(out)
 }

@@ -8,7 +8,7 @@ use super::simd::{self, Isa};
 use super::{KernelError, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::Activation;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Output features of one piece of work.
 const CHUNK: usize = 16;
@@ -108,22 +108,19 @@ impl Params {
         for (row, output) in rows.zip(output.chunks_exact_mut(features)) {
             let zero = self.input_zero_point as i16;
             let widened: Vec<i16> = row.iter().map(|v| v.widen() as i16 - zero).collect();
-            output
-                .par_chunks_mut(CHUNK)
-                .zip(filter.par_chunks(CHUNK * self.depth))
-                .enumerate()
-                .for_each(|(i, (output, filter))| {
-                    let mut sums = [0; CHUNK];
-                    simd::run(Dots {
-                        input: &widened,
-                        filter,
-                        zero_point: self.filter_zero_point as i16,
-                        sums: &mut sums[..output.len()],
-                    });
-                    for (j, (out, sum)) in output.iter_mut().zip(sums).enumerate() {
-                        *out = T::narrow(self.requantise(i * CHUNK + j, sum));
-                    }
+            parallel::chunks_mut(output, CHUNK, |i, output| {
+                let filter = &filter[i * CHUNK * self.depth..][..output.len() * self.depth];
+                let mut sums = [0; CHUNK];
+                simd::run(Dots {
+                    input: &widened,
+                    filter,
+                    zero_point: self.filter_zero_point as i16,
+                    sums: &mut sums[..output.len()],
                 });
+                for (j, (out, sum)) in output.iter_mut().zip(sums).enumerate() {
+                    *out = T::narrow(self.requantise(i * CHUNK + j, sum));
+                }
+            });
         }
     }
 

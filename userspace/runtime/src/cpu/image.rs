@@ -4,7 +4,7 @@
 use super::KernelError;
 use super::context::Byte;
 use super::window::Axis;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Geometry of the widened map of one batch entry.
 pub(super) struct Frame {
@@ -77,27 +77,24 @@ impl Frame {
         let mut data = vec![0i16; self.rows * self.row + tail];
         let line = self.width * self.channels;
         let interior = &mut data[self.top * self.row..][..self.height * self.row];
-        interior
-            .par_chunks_mut(self.row)
-            .zip(source.par_chunks(line))
-            .with_min_len(4)
-            .for_each(|(to, from)| {
-                let to = &mut to[self.left * self.pixel..];
-                if copies == 1 && self.pixel == self.channels {
-                    for (t, f) in to.iter_mut().zip(from) {
-                        *t = f.widen() as i16 - zero;
-                    }
-                    return;
+        parallel::chunks_mut_grouped(interior, self.row, 4, |y, to| {
+            let from = &source[y * line..][..line];
+            let to = &mut to[self.left * self.pixel..];
+            if copies == 1 && self.pixel == self.channels {
+                for (t, f) in to.iter_mut().zip(from) {
+                    *t = f.widen() as i16 - zero;
                 }
-                for (to, from) in to
-                    .chunks_exact_mut(self.pixel)
-                    .zip(from.chunks_exact(self.channels))
-                {
-                    for (t, f) in to.chunks_exact_mut(copies).zip(from) {
-                        t.fill(f.widen() as i16 - zero);
-                    }
+                return;
+            }
+            for (to, from) in to
+                .chunks_exact_mut(self.pixel)
+                .zip(from.chunks_exact(self.channels))
+            {
+                for (t, f) in to.chunks_exact_mut(copies).zip(from) {
+                    t.fill(f.widen() as i16 - zero);
                 }
-            });
+            }
+        });
         data
     }
 }

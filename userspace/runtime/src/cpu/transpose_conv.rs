@@ -6,7 +6,7 @@ use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
 use super::{KernelError, Value};
 use ferrite_ir::op::{Activation, Hw, Padding};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 pub(super) fn run(
     ctx: &Context<'_>,
@@ -111,17 +111,14 @@ struct Job {
 impl Job {
     fn run<T: Byte>(&self, output: &mut [T]) {
         let line = self.output[2] * self.output[3];
-        output
-            .par_chunks_mut(line)
-            .enumerate()
-            .for_each(|(i, output)| {
-                simd::run(Line {
-                    job: self,
-                    batch: i / self.output[1],
-                    y: i % self.output[1],
-                    output,
-                });
+        parallel::chunks_mut(output, line, |i, output| {
+            simd::run(Line {
+                job: self,
+                batch: i / self.output[1],
+                y: i % self.output[1],
+                output,
             });
+        });
     }
 }
 

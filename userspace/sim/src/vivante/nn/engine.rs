@@ -9,7 +9,7 @@ use super::stream::Kernel;
 use crate::memory::Memory;
 use crate::rk3588::mac::{LANES, PIXELS, Window, tiles};
 use crate::vivante::fault::{Check, FaultKind, Unit};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Largest input with its border, in bytes; the descriptor's fields would allow far more.
 const MAX_IMAGE_BYTES: u64 = 1 << 28;
@@ -53,32 +53,30 @@ impl Image {
         let first = (layer.x_offset.min(0).unsigned_abs() as usize).min(width);
         let skip = layer.x_offset.max(0) as usize;
         let count = columns.saturating_sub(skip).min(width - first);
-        data.par_chunks_mut(width * pairs)
-            .enumerate()
-            .for_each(|(row, out)| {
-                let y = row as i64 + i64::from(layer.y_offset);
-                if y < 0 || y >= rows as i64 || count == 0 {
-                    return;
-                }
-                let out = &mut out[first * pairs..];
-                for (pair, two) in planes.chunks(2 * rows * columns).enumerate() {
-                    let at = y as usize * columns + skip;
-                    let low = &two[at..at + count];
-                    let words = out[pair..].iter_mut().step_by(pairs);
-                    match two.get(rows * columns + at..rows * columns + at + count) {
-                        Some(high) => {
-                            for ((word, &a), &b) in words.zip(low).zip(high) {
-                                *word = i32::from(a) | i32::from(b) << 16;
-                            }
+        parallel::chunks_mut(&mut data, width * pairs, |row, out| {
+            let y = row as i64 + i64::from(layer.y_offset);
+            if y < 0 || y >= rows as i64 || count == 0 {
+                return;
+            }
+            let out = &mut out[first * pairs..];
+            for (pair, two) in planes.chunks(2 * rows * columns).enumerate() {
+                let at = y as usize * columns + skip;
+                let low = &two[at..at + count];
+                let words = out[pair..].iter_mut().step_by(pairs);
+                match two.get(rows * columns + at..rows * columns + at + count) {
+                    Some(high) => {
+                        for ((word, &a), &b) in words.zip(low).zip(high) {
+                            *word = i32::from(a) | i32::from(b) << 16;
                         }
-                        None => {
-                            for (word, &a) in words.zip(low) {
-                                *word = i32::from(a);
-                            }
+                    }
+                    None => {
+                        for (word, &a) in words.zip(low) {
+                            *word = i32::from(a);
                         }
                     }
                 }
-            });
+            }
+        });
         Ok(Image { data, pairs, width })
     }
 }
@@ -157,24 +155,22 @@ impl<'a> Group<'a> {
 /// Computes the output plane of each kernel.
 pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Vec<Vec<u8>> {
     let pixels = layer.output.width as usize * layer.output.height as usize;
-    let groups: Vec<Group> = kernels
-        .par_chunks(LANES)
-        .map(|kernels| Group::new(layer, image, kernels))
-        .collect();
+    let groups = parallel::map(kernels.len().div_ceil(LANES), |group| {
+        let kernels = &kernels[group * LANES..];
+        Group::new(layer, image, &kernels[..kernels.len().min(LANES)])
+    });
     let parts: Vec<(usize, usize)> = (0..groups.len())
         .flat_map(|group| (0..pixels).step_by(BAND).map(move |first| (group, first)))
         .collect();
-    let computed: Vec<Vec<u8>> = parts
-        .par_iter()
-        .map(|&(group, first)| {
-            band(
-                layer,
-                image,
-                &groups[group],
-                first..pixels.min(first + BAND),
-            )
-        })
-        .collect();
+    let computed = parallel::map(parts.len(), |part| {
+        let (group, first) = parts[part];
+        band(
+            layer,
+            image,
+            &groups[group],
+            first..pixels.min(first + BAND),
+        )
+    });
     let mut planes: Vec<Vec<u8>> = kernels.iter().map(|_| Vec::with_capacity(pixels)).collect();
     for (&(group, first), bytes) in parts.iter().zip(&computed) {
         let len = pixels.min(first + BAND) - first;
