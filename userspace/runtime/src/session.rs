@@ -6,6 +6,7 @@ use crate::layout::{self, LayoutError};
 use crate::requant::{self, RequantError};
 use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
 use ferrite_ir::{DType, Graph, OpId, Tensor, TensorId};
+use ferrite_process::{Process, opened_before_fork};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,14 @@ pub enum RunError {
     /// The device failed outside of jobs.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A parent of this process made the session on a device.
+    #[error("{}", opened_before_fork(&format!("the session on {device}"), *process))]
+    Forked {
+        /// The device.
+        device: String,
+        /// The process that made it.
+        process: Process,
+    },
     /// NPU jobs failed.
     #[error("on {device}, running {ops}: {source}")]
     Job {
@@ -149,11 +158,13 @@ impl Host {
     }
 }
 
-/// A model on a device.
+/// A model on a device. What a session has on a device belongs to the process that made it: in a forked
+/// child, runs are [`RunError::Forked`], and dropping it leaves the parent's session as it is.
 pub struct Session {
     executable: Arc<Executable>,
     device: String,
     program: Option<Box<dyn Program>>,
+    process: Process,
     host: Host,
     /// Values of all tensors that this run has brought to the host, and of the inputs.
     values: Vec<Option<Value>>,
@@ -182,6 +193,7 @@ impl Session {
             },
             executable,
             program,
+            process: Process::current(),
             profile: Profile::default(),
         };
         let steps = &session.executable.steps;
@@ -278,6 +290,12 @@ impl Session {
     }
 
     fn run_steps(&mut self, observe: &mut dyn FnMut(usize, usize)) -> Result<(), RunError> {
+        if self.program.is_some() && !self.process.is_current() {
+            return Err(RunError::Forked {
+                device: self.device.clone(),
+                process: self.process,
+            });
+        }
         let executable = Arc::clone(&self.executable);
         for step in &executable.steps {
             if let Step::Leave(port) | Step::Requantise { port, .. } = step {

@@ -15,6 +15,7 @@ pub use survey::{Candidate, open, survey};
 
 use ferrite_compiler::content::Content;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, RelocationKind, Target};
+use ferrite_process::{Process, opened_before_fork};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,6 +156,14 @@ pub enum DeviceError {
         job: usize,
         /// What it waits for.
         after: usize,
+    },
+    /// A parent of this process opened the node.
+    #[error("{}", opened_before_fork(&path.display().to_string(), *process))]
+    Forked {
+        /// The node.
+        path: PathBuf,
+        /// The process that opened it.
+        process: Process,
     },
     /// The device has no support for this.
     #[error("{0}")]

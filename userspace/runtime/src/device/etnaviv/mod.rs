@@ -9,7 +9,7 @@ mod bo;
 mod ioctl;
 
 use super::drm::fence::Fence;
-use super::drm::{self, system};
+use super::drm::{self, Node, system};
 use super::{Counters, Device, DeviceError, JobError, Program, check, images};
 use address_space::AddressSpace;
 use bo::Bo;
@@ -35,7 +35,7 @@ const HUNG: i32 = Errno::ECANCELED as i32;
 /// An open render node.
 #[derive(Debug)]
 pub struct Etnaviv {
-    node: Arc<File>,
+    node: Arc<Node>,
     path: PathBuf,
     version: (i32, i32),
     /// Number of the NPU among the cores of the device.
@@ -84,12 +84,13 @@ impl Etnaviv {
 fn find(node: &File, path: &Path) -> Result<u32, DeviceError> {
     let mut others = Vec::new();
     for pipe in 0..uapi::MAX_PIPES {
-        if let Err(Errno::ENXIO) = ioctl::param(node, pipe, uapi::PARAM_MODEL) {
-            continue;
-        }
+        let model = match ioctl::param(node, pipe, uapi::PARAM_MODEL) {
+            Err(Errno::ENXIO) => continue,
+            model => model.map_err(|e| unanswered(path, uapi::PARAM_MODEL, e))?,
+        };
         let word = |number| param(node, path, pipe, number).map(|value| value as u32);
         let identity = chip::Identity {
-            model: word(uapi::PARAM_MODEL)?,
+            model: model as u32,
             revision: word(uapi::PARAM_REVISION)?,
             product: word(uapi::PARAM_PRODUCT_ID)?,
             eco: word(uapi::PARAM_ECO_ID)?,
@@ -110,10 +111,12 @@ fn find(node: &File, path: &Path) -> Result<u32, DeviceError> {
 }
 
 fn param(node: &File, path: &Path, pipe: u32, number: u32) -> Result<u64, DeviceError> {
-    ioctl::param(node, pipe, number).map_err(|e| {
-        let path = path.display();
-        system(format!("asking {path} for parameter {number:#x}"), e)
-    })
+    ioctl::param(node, pipe, number).map_err(|e| unanswered(path, number, e))
+}
+
+fn unanswered(path: &Path, number: u32, errno: Errno) -> DeviceError {
+    let path = path.display();
+    system(format!("asking {path} for parameter {number:#x}"), errno)
 }
 
 impl Device for Etnaviv {
@@ -131,6 +134,7 @@ impl Device for Etnaviv {
     }
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        self.node.check()?;
         check(executable, Target::A311d)?;
         check_streams(executable)?;
         let mut buffers = Vec::with_capacity(executable.buffers.len());
@@ -211,7 +215,7 @@ impl Storage {
 }
 
 struct EtnavivProgram {
-    node: Arc<File>,
+    node: Arc<Node>,
     pipe: u32,
     buffers: Vec<Storage>,
 }
