@@ -145,8 +145,8 @@ impl Kernel {
     /// messages only when a call fails, so standard error gets them too.
     fn report(&self, host: &Host<'_>, what: &str) {
         let message = format!("{}: {what}", Span(self));
-        log::error!("{message}");
         host.report(&message);
+        log::error!("{message}");
     }
 
     fn cpu_session(&self) -> Result<Ready, SegmentError> {
