@@ -1,6 +1,6 @@
 //! Runs an executable over and over: CPU operators, layout conversion, NPU submissions, in order.
 
-use crate::cpu::{CpuError, Interpreter, Value};
+use crate::cpu::{CpuError, Interpreter, Value, copy};
 use crate::device::{Counters, Device, DeviceError, JobError, Program};
 use crate::layout::{self, LayoutError};
 use crate::requant::{self, RequantError};
@@ -168,6 +168,8 @@ pub struct Session {
     host: Host,
     /// Values of all tensors that this run has brought to the host, and of the inputs.
     values: Vec<Option<Value>>,
+    /// Which tensors are inputs.
+    given: Vec<bool>,
     /// Memory of what an earlier run has brought from the device, to be used again.
     spare: Vec<Option<Value>>,
     profile: Profile,
@@ -183,7 +185,12 @@ impl Session {
     ) -> Result<Session, RunError> {
         check_ids(&graph, &executable)?;
         let program = device.map(|d| d.load(&executable)).transpose()?;
+        let mut given = vec![false; graph.tensors.len()];
+        for id in &graph.inputs {
+            given[id.0 as usize] = true;
+        }
         let session = Session {
+            given,
             values: vec![None; graph.tensors.len()],
             spare: vec![None; graph.tensors.len()],
             device: device.map_or_else(|| "cpu".to_owned(), Device::name),
@@ -242,7 +249,11 @@ impl Session {
         self.set_inputs(inputs)?;
         self.run_steps(&mut observe)?;
         let outputs = 0..self.host.graph.outputs.len();
-        outputs.map(|index| self.output(index).cloned()).collect()
+        let copied = outputs.map(|index| {
+            let tensor = self.host.graph.outputs[index];
+            Ok(copy(tensor, self.output(index)?)?)
+        });
+        copied.collect()
     }
 
     /// Memory for the input at `index` of the graph's inputs, for [`Session::run_in_place`]. It keeps
@@ -359,7 +370,7 @@ impl Session {
             }
         }
         for (&id, value) in self.host.graph.inputs.iter().zip(inputs) {
-            self.values[id.0 as usize] = Some(value.clone());
+            self.values[id.0 as usize] = Some(copy(id, value)?);
         }
         Ok(())
     }
@@ -367,10 +378,10 @@ impl Session {
     /// What an earlier run computed must not stand in for what this one fails to compute.
     fn forget(&mut self) -> Result<(), RunError> {
         for (id, tensor) in (0..).map(TensorId).zip(&self.host.graph.tensors) {
-            let value = &mut self.values[id.0 as usize];
+            let (value, given) = (&mut self.values[id.0 as usize], self.given[id.0 as usize]);
             if tensor.variable && value.is_none() {
                 *value = Some(zeros(&self.host.graph, id)?);
-            } else if !tensor.variable && !self.host.graph.inputs.contains(&id) {
+            } else if !tensor.variable && !given {
                 *value = None;
             }
         }

@@ -3,6 +3,7 @@
 use super::context::{Context, resolve_axis};
 use super::value::Element;
 use super::{KernelError, Value};
+use crate::memory;
 use ferrite_ir::DType;
 use ferrite_process::parallel;
 
@@ -50,7 +51,7 @@ fn indices<T: Element + PartialOrd>(x: &Value, axis: usize) -> Result<Vec<i64>, 
     let size = x.shape()[axis];
     let inner: usize = x.shape()[axis + 1..].iter().product();
     let data = x.view::<T>()?;
-    let mut out = vec![0i64; data.len() / size];
+    let mut out = memory::zeros(data.len() / size)?;
     let group = (1 << 12) / (size * inner).min(1 << 12);
     parallel::chunks_mut_grouped(&mut out, inner, group, |i, out| {
         let data = &data[i * size * inner..][..size * inner];

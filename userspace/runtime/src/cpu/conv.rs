@@ -122,7 +122,7 @@ impl Plan {
             .chunks_exact(image)
             .zip(output.chunks_exact_mut(pixels * channels))
         {
-            let widened = self.frame.widen(input, self.input_zero_point, 1, 2);
+            let widened = self.frame.widen(input, self.input_zero_point, 1, 2)?;
             parallel::chunks_mut(output, chunk * channels, |i, output| {
                 simd::run(Pixels {
                     plan: self,

@@ -95,7 +95,7 @@ impl Plan {
         {
             let widened = self
                 .frame
-                .widen(input, self.input_zero_point, self.multiplier, 0);
+                .widen(input, self.input_zero_point, self.multiplier, 0)?;
             parallel::chunks_mut(output, width * channels, |y, output| {
                 simd::run(Line {
                     plan: self,

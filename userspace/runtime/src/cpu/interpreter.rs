@@ -157,9 +157,8 @@ impl Interpreter {
             .iter()
             .map(|&id| {
                 let value = values[id.0 as usize].as_ref().or(self.constant(id));
-                value
-                    .cloned()
-                    .ok_or(CpuError::OutputNotComputed { tensor: id })
+                let value = value.ok_or(CpuError::OutputNotComputed { tensor: id })?;
+                copy(id, value)
             })
             .collect()
     }
@@ -211,10 +210,16 @@ impl Interpreter {
                     expected_shape: tensor.shape.to_vec(),
                 });
             }
-            values[id.0 as usize] = Some(value.clone());
+            values[id.0 as usize] = Some(copy(id, value)?);
         }
         Ok(values)
     }
+}
+
+/// The same value again, for another holder.
+pub(crate) fn copy(tensor: TensorId, value: &Value) -> Result<Value, CpuError> {
+    let copied = value.try_clone();
+    copied.map_err(|source| CpuError::Constant { tensor, source })
 }
 
 fn constant(graph: &Graph, id: TensorId) -> Result<Option<Value>, CpuError> {

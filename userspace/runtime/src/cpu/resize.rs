@@ -4,6 +4,7 @@
 
 use super::context::{Context, nhwc};
 use super::{KernelError, Value};
+use crate::memory;
 use ferrite_ir::DType;
 use ferrite_process::parallel;
 
@@ -96,7 +97,7 @@ pub(super) fn bilinear(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErr
     let Sizes { input, output } = sizes;
     match x.dtype() {
         DType::U8 => {
-            let widened: Vec<f32> = x.view::<u8>()?.iter().map(|&v| f32::from(v)).collect();
+            let widened = memory::map(x.view::<u8>()?, f32::from)?;
             let taps = [0, 1].map(|a| float_taps(input[a + 1], output[a + 1], grid));
             // Half is added before truncation.
             let finish = |v: f32| (v + 0.5) as u8;

@@ -26,6 +26,10 @@ pub trait Device: Send {
     fn name(&self) -> String;
     /// Which NPU it is.
     fn target(&self) -> Target;
+    /// The very device and its driver: another one may get the same name.
+    fn identity(&self) -> String {
+        self.name()
+    }
     /// Cores that the jobs of one submission are spread over.
     fn cores(&self) -> usize;
     /// Allocates the buffers of `executable`, writes its constants and relocated commands.
@@ -165,6 +169,9 @@ pub enum DeviceError {
         /// The process that opened it.
         process: Process,
     },
+    /// There is no memory for what is brought to or from the device.
+    #[error(transparent)]
+    Memory(#[from] crate::OutOfMemory),
     /// The device has no support for this.
     #[error("{0}")]
     Unsupported(String),

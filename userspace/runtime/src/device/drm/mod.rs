@@ -10,6 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,17 @@ impl Node {
                 process: self.process,
             }),
         }
+    }
+
+    /// The driver's version and the device as the system knows it, whatever number its node has.
+    pub fn identity(&self, driver: &str, (major, minor): (i32, i32)) -> String {
+        let numbers = self.file.metadata().map(|node| node.rdev());
+        let device = numbers.and_then(|numbers| {
+            let (major, minor) = (nix::libc::major(numbers), nix::libc::minor(numbers));
+            std::fs::canonicalize(format!("/sys/dev/char/{major}:{minor}/device"))
+        });
+        let device = device.unwrap_or_else(|_| self.path.clone());
+        format!("{driver} {major}.{minor} at {}", device.display())
     }
 
     /// Whether this process opened the node.

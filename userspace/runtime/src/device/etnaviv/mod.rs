@@ -11,6 +11,7 @@ mod ioctl;
 use super::drm::fence::Fence;
 use super::drm::{self, Node, system};
 use super::{Counters, Device, DeviceError, JobError, Program, check, images};
+use crate::memory;
 use address_space::AddressSpace;
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Role, Step, Target, Task};
@@ -128,6 +129,10 @@ impl Device for Etnaviv {
         Target::A311d
     }
 
+    fn identity(&self) -> String {
+        self.node.identity(uapi::DRIVER_NAME, self.version)
+    }
+
     fn cores(&self) -> usize {
         // The NN cores share the kernels of every job.
         1
@@ -140,7 +145,7 @@ impl Device for Etnaviv {
         let mut buffers = Vec::with_capacity(executable.buffers.len());
         for buffer in &executable.buffers {
             buffers.push(match buffer.role {
-                Role::Commands => Storage::Stream(vec![0; buffer.size]),
+                Role::Commands => Storage::Stream(memory::zeros(buffer.size)?),
                 Role::Constants | Role::Activations => {
                     Storage::Device(Bo::new(&self.node, &self.space, buffer.size)?)
                 }
@@ -224,7 +229,7 @@ impl EtnavivProgram {
     /// The bytes of a region, copied: mappings are write-combined, where single reads are slow.
     fn copy(&mut self, region: Region) -> Result<Vec<u8>, DeviceError> {
         let range = region.offset..region.offset + region.len;
-        self.buffers[region.buffer.0 as usize].with(|bytes| bytes[range].to_vec())
+        Ok(self.buffers[region.buffer.0 as usize].with(|bytes| memory::copy(&bytes[range]))??)
     }
 
     fn operands(&self, job: &Job) -> Vec<uapi::SubmitBo> {
@@ -267,7 +272,7 @@ impl Program for EtnavivProgram {
         region: Region,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result<(), DeviceError> {
-        let mut content = vec![0; region.len];
+        let mut content = memory::zeros(region.len)?;
         fill(&mut content);
         self.buffers[region.buffer.0 as usize]
             .with(|bytes| bytes[region.offset..][..content.len()].copy_from_slice(&content))

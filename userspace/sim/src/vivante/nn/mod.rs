@@ -21,7 +21,7 @@ pub(crate) fn run(memory: &dyn Memory, words: &Words, config: &Config) -> Check<
     let coefficients = stream::read(memory, &layer)?;
     check_kernels(&layer, &coefficients, config)?;
     let image = engine::Image::read(memory, &layer)?;
-    let planes = engine::convolve(&layer, &image, &coefficients.kernels);
+    let planes = engine::convolve(&layer, &image, &coefficients.kernels)?;
     for (kernel, plane) in coefficients.kernels.iter().zip(&planes) {
         write_plane(memory, &layer, kernel, plane)?;
     }
