@@ -68,7 +68,7 @@ impl Engine {
     pub fn with_npu(device: Box<dyn Device>, options: &Options) -> Engine {
         let evidence = options
             .evidence
-            .unwrap_or_else(|| proven::evidence(&device.name()));
+            .unwrap_or_else(|| proven::evidence(&*device));
         log::info!("compiling with lowerings of evidence {evidence:?} or better");
         Engine {
             npu: Some(Npu {

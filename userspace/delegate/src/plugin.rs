@@ -12,7 +12,7 @@ use crate::logger;
 use crate::options::{OnError, Options};
 use crate::partition::{self, Chosen};
 use ferrite_compiler::{Placement, Plan};
-use ferrite_process::{Process, opened_before_fork};
+use ferrite_process::{Process, opened_before_fork, variable};
 use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn tflite_plugin_create_delegate(
         };
         let given = (0..count).map(|i| (string(keys, i), string(values, i)));
         let given: Vec<_> = given.collect();
-        let options = Options::read(&given, |name| std::env::var(name).ok());
+        let options = Options::read(&given, |name| variable(name)?.into_string().ok());
         let options = options.map_err(|error| error.to_string())?;
         logger::raise(options.log);
         let engine = match Engine::open(&options) {

@@ -6,10 +6,13 @@
 //! buffer. So things that threads or open files stand behind note their [`Process`], and
 //! [`parallel`] starts threads anew in each process.
 
+mod environment;
+pub mod files;
 pub mod parallel;
 mod pool;
 mod process;
 mod speech;
 
+pub use environment::variable;
 pub use process::{Process, opened_before_fork};
 pub use speech::say;

@@ -54,6 +54,10 @@ impl Device for Rocket {
         Target::Rk3588
     }
 
+    fn identity(&self) -> String {
+        self.node.identity(uapi::DRIVER_NAME, self.version)
+    }
+
     fn cores(&self) -> usize {
         // Mainline runs the jobs of one open file in order.
         1
