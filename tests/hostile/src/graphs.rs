@@ -199,7 +199,7 @@ impl Builder<'_> {
             11 => self.unary(from, code::LOGISTIC),
             12 => self.unary(from, code::QUANTIZE),
             13 => {
-                let pads = [0, 0, self.rng.i32(..3), 1, 0, self.rng.i32(..3), 0, 0];
+                let pads = [0, 0, self.rng.i32(0..3), 1, 0, self.rng.i32(0..3), 0, 0];
                 let list = self.model.tensor("pads", element::INT32, &[4, 2], None);
                 let bytes: Vec<u8> = pads.iter().flat_map(|v: &i32| v.to_le_bytes()).collect();
                 self.model.data(&bytes);
@@ -261,7 +261,7 @@ impl Builder<'_> {
         let same = self.rng.bool();
         let kernel = |rng: &mut Rng, input: i32| match same {
             true => rng.i32(1..6),
-            false => rng.i32(1..=input.min(5)),
+            false => rng.i32(1..=input.clamp(1, 5)),
         };
         let (kh, kw) = (kernel(self.rng, from.h), kernel(self.rng, from.w));
         let stride = if self.rng.u32(..3) == 0 { 2 } else { 1 };
@@ -304,7 +304,7 @@ impl Builder<'_> {
 
     fn pool(&mut self, from: Map) {
         let same = self.rng.bool();
-        let window = |rng: &mut Rng, input: i32| rng.i32(1..=input.min(4));
+        let window = |rng: &mut Rng, input: i32| rng.i32(1..=input.clamp(1, 4));
         let (kh, kw) = (window(self.rng, from.h), window(self.rng, from.w));
         let stride = self.rng.i32(1..3);
         let size = [
@@ -406,7 +406,7 @@ impl Builder<'_> {
     /// Chooses outputs, and makes some graphs odd.
     fn finish(mut self) -> Model {
         let count = self.model.tensors.len() as i32;
-        let any = |rng: &mut Rng| rng.i32(..count);
+        let any = |rng: &mut Rng| rng.i32(0..count);
         let last = self.maps[self.maps.len() - 1].tensor;
         self.model.outputs.push(last);
         for _ in 0..self.rng.u32(..3) {

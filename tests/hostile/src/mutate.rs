@@ -66,8 +66,8 @@ fn integer(rng: &mut Rng, old: i64) -> i64 {
         1 => old.wrapping_add(rng.i64(-2..=2)),
         2 => old.wrapping_mul(2),
         3 => -old,
-        4 => i64::from(i32::MAX) - rng.i64(..2),
-        5 => i64::from(i32::MIN) + rng.i64(..2),
+        4 => i64::from(i32::MAX) - rng.i64(0..2),
+        5 => i64::from(i32::MIN) + rng.i64(0..2),
         _ => near[rng.usize(..near.len())],
     }
 }

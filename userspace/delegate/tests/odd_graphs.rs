@@ -70,6 +70,8 @@ fn taken(steps: &[(u32, u32)]) -> usize {
     assert_eq!(host.prepare(), TfLiteStatus::Ok, "{:?}", host.errors);
     host.fill(0, 1);
     assert_eq!(host.invoke(), TfLiteStatus::Ok, "{:?}", host.errors);
+    let output = host.bytes(3);
+    assert!(output.iter().any(|&byte| byte != output[0]));
     host.delegated()
 }
 

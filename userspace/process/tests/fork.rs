@@ -19,7 +19,7 @@ fn all_loops_work() {
     assert!(data.iter().enumerate().all(|(i, &chunk)| chunk == i / 10));
     parallel::chunks_mut_grouped(&mut data, 10, 7, |_, values| values.fill(1));
     assert_eq!(data.iter().sum::<usize>(), 1001);
-    let odd = |i: usize| if i % 2 == 0 { Ok(()) } else { Err(i) };
+    let odd = |i: usize| if i.is_multiple_of(2) { Ok(()) } else { Err(i) };
     assert!(parallel::try_each(100, odd).is_err_and(|i| i % 2 == 1));
     assert_eq!(parallel::try_each(100, |_| Ok::<(), ()>(())), Ok(()));
     assert!(parallel::threads() >= 1);

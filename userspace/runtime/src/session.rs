@@ -7,6 +7,7 @@ use crate::requant::{self, RequantError};
 use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
 use ferrite_ir::{DType, Graph, OpId, Tensor, TensorId};
 use ferrite_process::{Process, opened_before_fork};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -110,7 +111,23 @@ pub struct Profile {
     pub device: Duration,
 }
 
-/// An executable for the CPU alone: every operator in order.
+/// Operators on which an output of the graph depends.
+fn needed(graph: &Graph) -> impl Iterator<Item = OpId> {
+    let mut wanted: HashSet<TensorId> = graph.outputs.iter().copied().collect();
+    let mut ops: Vec<OpId> = graph.op_ids().collect();
+    ops.reverse();
+    ops.retain(|&op| {
+        let node = graph.node(op);
+        let needed = node.outputs.iter().any(|output| wanted.contains(output));
+        if needed {
+            wanted.extend(node.inputs.iter().flatten());
+        }
+        needed
+    });
+    ops.into_iter().rev()
+}
+
+/// An executable for the CPU alone: every operator that is needed, in order.
 pub fn cpu_only(graph: &Graph) -> Executable {
     let placement = Placement::Cpu {
         reason: "the device is the CPU".to_owned(),
@@ -121,7 +138,7 @@ pub fn cpu_only(graph: &Graph) -> Executable {
         target: Target::Rk3588,
         buffers: Vec::new(),
         relocations: Vec::new(),
-        steps: graph.op_ids().map(Step::Cpu).collect(),
+        steps: needed(graph).map(Step::Cpu).collect(),
         placements: vec![placement; graph.nodes.len()],
         macs: vec![0; graph.nodes.len()],
     }
