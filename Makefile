@@ -12,22 +12,31 @@ run: ## classify handwritten digits on the simulated RK3588 NPU
 	@tools/setup build
 	@cargo run --quiet --release -p ferrite-digits
 
+# Tests run with a user's settings and state that would change what they see.
+POISONED := $(abspath $(or $(CARGO_TARGET_DIR),target))/poisoned
+POISON := XDG_STATE_HOME=$(POISONED)/state FERRITE_CACHE_DIR=$(POISONED)/cache \
+	FERRITE_EVIDENCE=inferred FERRITE_ON_ERROR=cpu FERRITE_LOG=trace
 test: licences ## run every check and test
 	@tools/setup test
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo nextest run --workspace
-	cargo test --workspace --doc
+	tests/poison make $(POISONED)
+	$(POISON) cargo nextest run --workspace
+	$(POISON) cargo test --workspace --doc
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps
-	tests/delegate/test
-	$(if $(wildcard tests/board/test),tests/board/test)
+	$(POISON) tests/delegate/test
+	$(if $(wildcard tests/board/test),$(POISON) tests/board/test)
+	tests/poison check $(POISONED)
 
 bench: ferrite ## time the simulator beside TFLite on this machine
 	@tests/bench/run
 
 FUZZ_SECONDS ?= 60
-fuzz: ## fuzz each target in tests/fuzz for FUZZ_SECONDS (60)
+FUZZ_MODELS ?= 20000
+fuzz: ## try FUZZ_MODELS (20000) hostile models, fuzz each target in tests/fuzz for FUZZ_SECONDS (60)
 	@tools/setup fuzz
+	cargo run --quiet --release -p ferrite-hostile -- run 0 $(FUZZ_MODELS)
+	tests/delegate/test --only hostile --hostile $$(($(FUZZ_MODELS) / 10))
 	@for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
 		echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit; \

@@ -1,13 +1,25 @@
 #!/usr/bin/env python3
 """Runs the tests of this folder in every runtime, and counts."""
 import argparse
+import atexit
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import runtimes
 
 HERE = Path(__file__).resolve().parent
+
+
+def environment(state):
+    """This one without what the user has told Ferrite, and without what selftests have proven here."""
+    ours = {'DEVICE', 'CACHE_DIR', 'LOG', 'EVIDENCE', 'ON_ERROR', 'EXACT', 'DEBUG'}
+    kept = {name: value for name, value in os.environ.items() if name.removeprefix('FERRITE_') not in ours
+            or not name.startswith('FERRITE_')}
+    return {**kept, 'FERRITE_STATE_DIR': state}
 
 
 def main():
@@ -18,6 +30,8 @@ def main():
     args, rest = parser.parse_known_args()
     total = dict(passed=0, failed=0, skipped=0)
     obstacle = None
+    state = tempfile.mkdtemp(prefix='ferrite-state-')
+    atexit.register(shutil.rmtree, state, ignore_errors=True)
     for runtime in runtimes.ALL:
         if args.runtime not in (None, runtime.name):
             continue
@@ -35,7 +49,8 @@ def main():
         command = [python, HERE / 'run.py', '--delegate', args.delegate, '--ferrite', args.ferrite]
         if runtime is runtimes.ALL[0]:
             command.append('--first')
-        run = subprocess.Popen([str(c) for c in command + rest], stdout=subprocess.PIPE, text=True)
+        run = subprocess.Popen([str(c) for c in command + rest], stdout=subprocess.PIPE, text=True,
+                               env=environment(state))
         last = ''
         for line in run.stdout:
             last = line.strip()

@@ -132,3 +132,22 @@ def test_resized_inputs(setup):
         delegated.resize_tensor_input(detail['index'], value.shape)
     delegated.allocate_tensors()
     expect(np.array_equal(run(delegated, inputs[0])[0], ours[0][0]), 'outputs changed on the way')
+
+
+def test_empty_batches(setup):
+    delegated, plain = (setup.interpreter(setup.digits(), **options) for options in ({}, {'delegate': False}))
+    for interpreter in (delegated, plain):
+        interpreter.allocate_tensors()
+    before = run(delegated, noise(delegated))
+    for interpreter in (delegated, plain):
+        for detail in interpreter.get_input_details():
+            interpreter.resize_tensor_input(detail['index'], [0, *detail['shape'][1:]])
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+    for ours, theirs in zip(delegated.get_output_details(), plain.get_output_details(), strict=True):
+        shapes = [delegated.get_tensor(ours['index']).shape, plain.get_tensor(theirs['index']).shape]
+        expect(shapes[0] == shapes[1] and shapes[0][0] == 0, f'{shapes}')
+    for detail in delegated.get_input_details():
+        delegated.resize_tensor_input(detail['index'], [1, *detail['shape'][1:]])
+    delegated.allocate_tensors()
+    expect(np.array_equal(before[0], run(delegated, noise(delegated))[0]), 'outputs changed on the way')

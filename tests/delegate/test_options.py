@@ -72,6 +72,7 @@ def test_what_a_selftest_has_proven_is_used(setup):
             setup.interpreter(setup.digits(), log='info', **options)
         return next(line.split()[-3] for line in lines if 'lowerings of evidence' in line)
 
+    before = os.environ.get('FERRITE_STATE_DIR', '')
     os.environ['FERRITE_STATE_DIR'] = str(setup.folder / 'state')
     try:
         expect(evidence() == 'Silicon', evidence())
@@ -81,7 +82,7 @@ def test_what_a_selftest_has_proven_is_used(setup):
         expect(evidence() == 'Sibling', evidence())
         expect(evidence(evidence='silicon') == 'Silicon', 'the option does not count more')
     finally:
-        del os.environ['FERRITE_STATE_DIR']
+        os.environ['FERRITE_STATE_DIR'] = before
 
 
 @once
@@ -109,3 +110,33 @@ def test_cache(setup):
     expect('read from the cache' in log, log)
     for other in (second, third, fourth):
         expect(all(np.array_equal(a, b) for a, b in zip(first, other)), 'outputs differ')
+
+
+def test_nothing_is_wrong_with_a_broken_standard_error(setup):
+    def full():
+        return os.open('/dev/full', os.O_WRONLY)
+
+    def unread():
+        reading, writing = os.pipe()
+        os.close(reading)
+        return writing
+
+    plain = setup.interpreter(setup.digits(), delegate=False)
+    plain.allocate_tensors()
+    for broken in (full, unread):
+        saved, file = os.dup(2), broken()
+        os.dup2(file, 2)
+        try:
+            loud = setup.interpreter(setup.digits(), log='trace')
+            # The fallback is reported, which may not fail it.
+            fallen = setup.interpreter(setup.digits(), device='/dev/accel/accel99', on_error='cpu', log='info')
+            results = []
+            for interpreter in (loud, fallen):
+                interpreter.allocate_tensors()
+                results.append(run(interpreter, noise(interpreter))[0])
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(file)
+        expect(segments(loud) == 1, 'nothing was delegated')
+        expect(np.array_equal(results[1], run(plain, noise(plain))[0]), 'outputs differ')

@@ -89,6 +89,16 @@ impl Table {
         self.fields.retain(|(index, _)| *index != field);
     }
 
+    /// The values of all fields.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.fields.iter().map(|(_, value)| value)
+    }
+
+    /// All fields, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = (u16, &mut Value)> {
+        self.fields.iter_mut().map(|(field, value)| (*field, value))
+    }
+
     /// A file with this table as its root.
     pub fn file(&self, identifier: &[u8; 4]) -> Vec<u8> {
         let mut file = vec![0; 4];

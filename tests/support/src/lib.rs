@@ -4,6 +4,7 @@
 
 pub mod cases;
 pub mod flatbuffer;
+pub mod fork;
 pub mod models;
 pub mod tflite;
 

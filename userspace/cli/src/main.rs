@@ -17,6 +17,7 @@ use clap::Parser;
 use error::CliError;
 use report::Report;
 use serde_json::json;
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -67,9 +68,14 @@ fn run(cli: &Cli) -> Result<Option<Report>, CliError> {
 }
 
 fn fail(error: &CliError, json: bool) -> ExitCode {
-    eprintln!("ferrite: {error}");
+    ferrite_process::say(&format!("ferrite: {error}"));
     if json {
-        println!("{}", json!({ "error": error.to_string() }));
+        // Where nobody reads, the exit code still tells.
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}",
+            json!({ "error": error.to_string() })
+        );
     }
     ExitCode::from(error.code())
 }

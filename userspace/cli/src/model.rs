@@ -75,7 +75,7 @@ pub fn prepare_graph(
         Some(device) => {
             let evidence = match evidence {
                 Some(evidence) => evidence.into(),
-                None => proven::evidence(&device.name()),
+                None => proven::evidence(&**device),
             };
             log::info!("compiling with lowerings of evidence {evidence:?} or better");
             compile(path, &graph, device.target(), evidence, device.cores())?

@@ -14,7 +14,8 @@ fn digits(name: &str) -> PathBuf {
 
 fn ferrite(args: &[&str]) -> Output {
     // Without what selftests of the user's have proven.
-    ferrite_with_state(Path::new("/nonexistent"), args)
+    let state = tempfile::tempdir().expect("a folder");
+    ferrite_with_state(state.path(), args)
 }
 
 fn ferrite_with_state(state: &Path, args: &[&str]) -> Output {

@@ -8,6 +8,11 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "on 32-bit machines structures are passed in other ways, and have not been compared with TFLite's"
+);
+
 /// `TfLiteStatus`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

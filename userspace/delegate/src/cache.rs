@@ -2,16 +2,16 @@
 //!
 //! A file is named by a hash (XXH3, 128 bits) of everything that its content depends on: the graph
 //! with its constants, the compile options, and the compiler's own sources. The hash guards against
-//! accidents: who may write to the folder decides what runs. Its name is repeated inside,
-//! before a `.ferrite` file, which has a format version and a checksum. Writers put a new file in
-//! place with one rename, so readers see all of it or none; a file that is not sound is compiled
-//! again and replaced.
+//! accidents: who may write to the folder decides what runs, so folders and files that other users
+//! can write to are not used. Its name is repeated inside, before a `.ferrite` file, which has a format
+//! version and a checksum. Writers put a new file in place with one rename, so readers see all of it or
+//! none; a file that is not sound is compiled again and replaced.
 
 use ferrite_compiler::{Executable, Options, file};
 use ferrite_ir::Graph;
+use ferrite_process::files::Folder;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Name of a compiled graph.
@@ -24,7 +24,7 @@ pub fn key(graph: &Graph, options: &Options) -> Key {
         hash.update(&(text.len() as u64).to_le_bytes());
         hash.update(text.as_bytes());
     };
-    text(env!("FERRITE_COMPILER_FINGERPRINT").to_owned());
+    text(ferrite_runtime::COMPILER_FINGERPRINT.to_owned());
     text(format!("{options:?}"));
     text(format!("{:?} {:?}", graph.inputs, graph.outputs));
     for node in graph.nodes() {
@@ -66,15 +66,16 @@ impl Cache {
         }
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    fn name(key: &Key) -> String {
         let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join(name + ".ferrite-cache")
+        name + ".ferrite-cache"
     }
 
     /// The compiled graph, if the cache has it whole.
     pub fn load(&self, key: &Key) -> Option<Executable> {
-        let path = self.path(key);
-        let bytes = match std::fs::read(&path) {
+        let name = Cache::name(key);
+        let path = self.folder.join(&name);
+        let bytes = match Folder::open(&self.folder).and_then(|folder| folder.read(&name)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -100,19 +101,8 @@ impl Cache {
     }
 
     fn write(&self, key: &Key, executable: &Executable) -> io::Result<()> {
-        static WRITES: AtomicU64 = AtomicU64::new(0);
         let content = file::to_bytes(executable).map_err(io::Error::other)?;
-        std::fs::create_dir_all(&self.folder)?;
-        let number = WRITES.fetch_add(1, Ordering::Relaxed);
-        let unique = format!(".{}-{number}.part", std::process::id());
-        let part = self.folder.join(unique);
-        let written = std::fs::write(&part, [&key[..], &content].concat())
-            .and_then(|()| std::fs::rename(&part, self.path(key)));
-        if written.is_err() {
-            // The rename did not take it away.
-            let _ = std::fs::remove_file(&part);
-        }
-        written
+        Folder::make(&self.folder)?.write(&Cache::name(key), &[&key[..], &content])
     }
 }
 
@@ -122,6 +112,7 @@ mod tests {
     use ferrite_compiler::{Evidence, Target};
     use ferrite_ir::{DType, Tensor};
     use ferrite_runtime::session::cpu_only;
+    use std::os::unix::fs::PermissionsExt;
 
     fn graph(data: &[u8]) -> Graph {
         let tensor = Tensor {
@@ -140,6 +131,10 @@ mod tests {
     fn folder(name: &str) -> PathBuf {
         let name = format!("ferrite-cache-{name}-{}", std::process::id());
         std::env::temp_dir().join(name)
+    }
+
+    fn path(cache: &Cache, key: &Key) -> PathBuf {
+        cache.folder.join(Cache::name(key))
     }
 
     #[test]
@@ -171,16 +166,16 @@ mod tests {
         assert_eq!(cache.load(&a), None);
         cache.store(&a, &executable);
         assert_eq!(cache.load(&a).as_ref(), Some(&executable));
-        let good = std::fs::read(cache.path(&a)).unwrap();
+        let good = std::fs::read(path(&cache, &a)).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 4;
-            std::fs::write(cache.path(&a), &bad).unwrap();
+            std::fs::write(path(&cache, &a), &bad).unwrap();
             assert_eq!(cache.load(&a), None, "byte {at}");
-            std::fs::write(cache.path(&a), &good[..at]).unwrap();
+            std::fs::write(path(&cache, &a), &good[..at]).unwrap();
             assert_eq!(cache.load(&a), None, "cut at {at}");
         }
-        std::fs::write(cache.path(&b), &good).unwrap();
+        std::fs::write(path(&cache, &b), &good).unwrap();
         assert_eq!(cache.load(&b), None);
         cache.store(&a, &executable);
         assert_eq!(cache.load(&a).as_ref(), Some(&executable));
@@ -202,6 +197,24 @@ mod tests {
             }
         });
         assert_eq!(std::fs::read_dir(&cache.folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(&cache.folder).unwrap();
+    }
+
+    #[test]
+    fn folders_that_others_can_write_to_are_not_used() {
+        let cache = Cache::new(&folder("shared"));
+        let executable = cpu_only(&graph(&[]));
+        let mode = |mode| {
+            let permissions = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&cache.folder, permissions).unwrap();
+        };
+        cache.store(&[1; 16], &executable);
+        mode(0o777);
+        assert_eq!(cache.load(&[1; 16]), None);
+        cache.store(&[2; 16], &executable);
+        mode(0o755);
+        assert_eq!(cache.load(&[2; 16]), None);
+        assert_eq!(cache.load(&[1; 16]).as_ref(), Some(&executable));
         std::fs::remove_dir_all(&cache.folder).unwrap();
     }
 

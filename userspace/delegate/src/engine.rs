@@ -4,6 +4,7 @@ use crate::cache::{self, Cache};
 use crate::options::{OnError, Options};
 use ferrite_compiler::{CompileError, Executable, Plan, Target};
 use ferrite_ir::Graph;
+use ferrite_process::{Process, opened_before_fork};
 use ferrite_runtime::Session;
 use ferrite_runtime::device::{self, Device, DeviceError, DeviceSpec};
 use ferrite_runtime::selftest::proven;
@@ -28,6 +29,9 @@ pub enum EngineError {
         .0.join("; ")
     )]
     NoHardware(Vec<String>),
+    /// A parent of this process opened the device.
+    #[error("{}", opened_before_fork("the delegate", *.0))]
+    Forked(Process),
     /// The compiler gave up.
     #[error("compiling: {0}")]
     Compile(#[from] CompileError),
@@ -48,6 +52,7 @@ pub struct Engine {
     npu: Option<Npu>,
     cache: Option<Cache>,
     on_error: OnError,
+    process: Process,
 }
 
 impl Engine {
@@ -63,7 +68,7 @@ impl Engine {
     pub fn with_npu(device: Box<dyn Device>, options: &Options) -> Engine {
         let evidence = options
             .evidence
-            .unwrap_or_else(|| proven::evidence(&device.name()));
+            .unwrap_or_else(|| proven::evidence(&*device));
         log::info!("compiling with lowerings of evidence {evidence:?} or better");
         Engine {
             npu: Some(Npu {
@@ -84,12 +89,18 @@ impl Engine {
             npu: None,
             cache: options.cache_dir.as_deref().map(Cache::new),
             on_error: options.on_error,
+            process: Process::current(),
         }
     }
 
     /// What to do when the device fails.
     pub fn on_error(&self) -> OnError {
         self.on_error
+    }
+
+    /// The process that made the engine.
+    pub fn process(&self) -> Process {
+        self.process
     }
 
     /// How to compile; `None` if everything stays on the CPU.
@@ -107,6 +118,10 @@ impl Engine {
         let Some(npu) = &self.npu else {
             return Ok(on_cpu(graph)?);
         };
+        // Before anything is locked: a thread that only the parent has may hold the lock.
+        if !self.process.is_current() {
+            return Err(EngineError::Forked(self.process));
+        }
         let executable = self.compile(&graph, plan, &npu.options)?;
         let device = npu.device.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Session::new(

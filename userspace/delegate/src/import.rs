@@ -10,7 +10,7 @@ use crate::kinds;
 use ferrite_ir::{Bytes, DType, Graph, Node, OpId, OpKind, PrimaryMap, Quant, Tensor, TensorId};
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Largest rank; TFLite's own kernels end at 8.
 const MAX_RANK: usize = 8;
@@ -41,18 +41,23 @@ pub fn import(
     let mut import = Import {
         host,
         imported: Imported {
-            graph,
-            tensors: PrimaryMap::with_capacity(host.tensors()),
+            graph: {
+                let mut graph = Graph::default();
+                graph.reserve_nodes(nodes.len());
+                graph
+            },
+            tensors: PrimaryMap::new(),
             nodes: nodes.to_vec().into(),
             refused: PrimaryMap::with_capacity(nodes.len()),
         },
-        ids: vec![None; host.tensors()],
+        ids: HashMap::new(),
         odd: HashMap::new(),
     };
     for &index in nodes {
         import.node(index)?;
     }
     let mut imported = import.finish(outputs)?;
+    imported.refuse_rewritten();
     imported.refuse_inconsistent();
     Ok(imported)
 }
@@ -60,8 +65,9 @@ pub fn import(
 struct Import<'h, 'a> {
     host: &'h Host<'a>,
     imported: Imported,
-    /// By the host's index.
-    ids: Vec<Option<TensorId>>,
+    /// By the host's index. A model may have as many partitions as tensors: what a partition takes may
+    /// not grow with the model.
+    ids: HashMap<i32, TensorId>,
     /// Tensors that the graph cannot hold, and why.
     odd: HashMap<TensorId, String>,
 }
@@ -131,11 +137,11 @@ impl Import<'_, '_> {
 
     fn tensor(&mut self, index: i32) -> Result<TensorId, HostError> {
         let tensor = self.host.tensor(index)?;
-        let known = &mut self.ids[index as usize];
-        if let Some(id) = *known {
+        if let Some(&id) = self.ids.get(&index) {
             return Ok(id);
         }
-        let id = *known.insert(self.imported.tensors.push(index));
+        let id = self.imported.tensors.push(index);
+        self.ids.insert(index, id);
         let imported = self::tensor(&tensor).unwrap_or_else(|why| {
             self.odd.insert(id, why);
             Tensor {
@@ -169,6 +175,36 @@ impl Import<'_, '_> {
 }
 
 impl Imported {
+    /// Leaves operators to the host that touch a tensor whose value changes during a run: one that two
+    /// operators write, or that is written after it has been read, or that is a constant. The host
+    /// runs operators in their order; a partition is cut out of it.
+    fn refuse_rewritten(&mut self) {
+        let (mut seen, mut rewritten) = (HashSet::new(), HashSet::new());
+        for node in self.graph.nodes() {
+            seen.extend(node.inputs.iter().flatten().copied());
+            for &id in &node.outputs {
+                if !seen.insert(id) || self.graph.tensor(id).is_constant() {
+                    rewritten.insert(id);
+                }
+            }
+        }
+        let ops: Vec<OpId> = self.graph.op_ids().collect();
+        for op in ops {
+            let node = self.graph.node_mut(op);
+            let mut touched = node.inputs.iter().flatten().chain(&node.outputs);
+            let Some(id) = touched.find(|id| rewritten.contains(id)) else {
+                continue;
+            };
+            let index = self.tensors[*id];
+            self.refused[op]
+                .get_or_insert(format!("the value of tensor {index} changes during a run"));
+            if !matches!(node.kind, OpKind::Unknown { .. }) {
+                let name = "operator of a tensor that changes".to_owned();
+                node.kind = OpKind::Unknown { name };
+            }
+        }
+    }
+
     /// Leaves operators that contradict their tensors to the host, which may know better.
     fn refuse_inconsistent(&mut self) {
         while let Err(errors) = ferrite_ir::verify(&self.graph) {

@@ -59,9 +59,11 @@ pub struct Kernel {
     state: Result<Ready, String>,
 }
 
-struct Ready {
-    session: Session,
-    on_cpu: bool,
+enum Ready {
+    /// On the device, or on the CPU.
+    Session { session: Box<Session>, on_cpu: bool },
+    /// With the shapes of now the results have no elements.
+    NothingToDo,
 }
 
 /// First and last of the host's nodes, for messages.
@@ -116,8 +118,8 @@ impl Kernel {
     /// Compiles and loads `self.graph`; on failure, as the options say, for the CPU kernels.
     fn build(&mut self, host: &Host<'_>, plan: Option<Plan<Arc<Graph>>>) {
         let state = match self.engine.session(Arc::clone(&self.graph), plan) {
-            Ok(session) => Ok(Ready {
-                session,
+            Ok(session) => Ok(Ready::Session {
+                session: Box::new(session),
                 on_cpu: false,
             }),
             Err(error) if self.engine.on_error() == OnError::Cpu => {
@@ -127,8 +129,8 @@ impl Kernel {
             Err(error) => Err(error.into()),
         };
         self.state = state.map_err(|error| error.to_string());
-        if let Ok(ready) = &self.state {
-            let executable = ready.session.executable();
+        if let Ok(Ready::Session { session, .. }) = &self.state {
+            let executable = session.executable();
             let submissions = executable.steps.iter();
             let submissions = submissions.filter(|s| matches!(s, Step::Submit(_))).count();
             log::info!(
@@ -136,7 +138,7 @@ impl Kernel {
                 self.graph.op_count(),
                 Span(self),
                 self.graph.total_macs(),
-                ready.session.device(),
+                session.device(),
             );
         }
     }
@@ -145,13 +147,13 @@ impl Kernel {
     /// messages only when a call fails, so standard error gets them too.
     fn report(&self, host: &Host<'_>, what: &str) {
         let message = format!("{}: {what}", Span(self));
-        log::error!("{message}");
         host.report(&message);
+        log::error!("{message}");
     }
 
     fn cpu_session(&self) -> Result<Ready, SegmentError> {
-        Ok(Ready {
-            session: engine::on_cpu(Arc::clone(&self.graph))?,
+        Ok(Ready::Session {
+            session: Box::new(engine::on_cpu(Arc::clone(&self.graph))?),
             on_cpu: true,
         })
     }
@@ -165,7 +167,16 @@ impl Kernel {
     fn try_prepare(&mut self, host: &Host<'_>) -> Result<(), SegmentError> {
         if self.inputs_changed(host)? {
             self.reshape(host)?;
-            self.build(host, None);
+            let outputs = &self.graph.outputs;
+            if outputs
+                .iter()
+                .all(|&id| self.graph.tensor(id).elements() == 0)
+            {
+                self.state = Ok(Ready::NothingToDo);
+            } else {
+                ferrite_ir::verify(&self.graph).map_err(SegmentError::Shapes)?;
+                self.build(host, None);
+            }
         }
         if let Err(error) = &self.state {
             return Err(SegmentError::NotReady(error.clone()));
@@ -214,7 +225,6 @@ impl Kernel {
                 tensor: tensor.name.clone(),
             })?;
         }
-        ferrite_ir::verify(&graph).map_err(SegmentError::Shapes)?;
         log::info!("shapes have changed: {}", Span(self));
         self.graph = Arc::new(graph);
         Ok(())
@@ -234,7 +244,7 @@ impl Kernel {
     }
 
     fn may_fall_back(&self) -> bool {
-        let on_npu = self.state.as_ref().is_ok_and(|ready| !ready.on_cpu);
+        let on_npu = matches!(self.state, Ok(Ready::Session { on_cpu: false, .. }));
         on_npu && self.engine.on_error() == OnError::Cpu
     }
 
@@ -245,8 +255,9 @@ impl Kernel {
             state,
             ..
         } = self;
-        let ready = match state {
-            Ok(ready) => ready,
+        let session = match state {
+            Ok(Ready::Session { session, .. }) => session,
+            Ok(Ready::NothingToDo) => return Ok(()),
             Err(error) => return Err(SegmentError::NotReady(error.clone())),
         };
         let index = |id: TensorId| imported.tensors[id];
@@ -258,14 +269,14 @@ impl Kernel {
             })
         };
         for (position, &id) in graph.inputs.iter().enumerate() {
-            let value = ready.session.input_mut(position)?;
+            let value = session.input_mut(position)?;
             if !host.tensor(index(id))?.read(value.bytes_mut()) {
                 return Err(memory(id)?);
             }
         }
-        ready.session.run_in_place()?;
+        session.run_in_place()?;
         for (position, &id) in graph.outputs.iter().enumerate() {
-            let value = ready.session.output(position)?;
+            let value = session.output(position)?;
             if !host.tensor(index(id))?.write(value.bytes()) {
                 return Err(memory(id)?);
             }

@@ -1,5 +1,6 @@
 //! Messages on standard error, as far as the option `log` asks for them.
 
+use ferrite_process::say;
 use log::{LevelFilter, Log, Metadata, Record};
 
 struct Stderr;
@@ -11,7 +12,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         let level = record.level().as_str().to_lowercase();
-        eprintln!("ferrite {level}: {}", record.args());
+        say(&format!("ferrite {level}: {}", record.args()));
     }
 
     fn flush(&self) {}

@@ -12,11 +12,12 @@ use crate::logger;
 use crate::options::{OnError, Options};
 use crate::partition::{self, Chosen};
 use ferrite_compiler::{Placement, Plan};
+use ferrite_process::{Process, opened_before_fork, variable};
 use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Name of the kernels in the host's graph.
 const NAME: &std::ffi::CStr = c"FerriteDelegate";
@@ -68,7 +69,7 @@ pub unsafe extern "C" fn tflite_plugin_create_delegate(
         };
         let given = (0..count).map(|i| (string(keys, i), string(values, i)));
         let given: Vec<_> = given.collect();
-        let options = Options::read(&given, |name| std::env::var(name).ok());
+        let options = Options::read(&given, |name| variable(name)?.into_string().ok());
         let options = options.map_err(|error| error.to_string())?;
         logger::raise(options.log);
         let engine = match Engine::open(&options) {
@@ -203,6 +204,16 @@ fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Option<Chosen>, String
     let Some(options) = delegate.engine.compile_options() else {
         return Ok(None);
     };
+    if !delegate.engine.process().is_current() {
+        let error = opened_before_fork("the delegate", delegate.engine.process());
+        return match delegate.engine.on_error() {
+            OnError::Fail => Err(error),
+            OnError::Cpu => {
+                host.report(&format!("{error}; leaving the model to TFLite"));
+                Ok(None)
+            }
+        };
+    }
     let nodes = host.execution_plan().map_err(words)?;
     let mut imported = import(host, &nodes, None).map_err(words)?;
     let plan = match Plan::new(std::mem::take(&mut imported.graph), options) {
@@ -243,7 +254,31 @@ fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Option<Chosen>, String
 
 /// A kernel as the host holds it. Hosts run one interpreter from one thread at a time; the lock is
 /// for those that do not.
-type Held = Mutex<Kernel>;
+struct Held {
+    process: Process,
+    kernel: Mutex<Kernel>,
+}
+
+impl Held {
+    fn new(kernel: Kernel) -> Held {
+        Held {
+            process: Process::current(),
+            kernel: Mutex::new(kernel),
+        }
+    }
+
+    /// The kernel; `None` in a forked child if a thread that only the parent has is at work in it.
+    fn lock(&self) -> Option<MutexGuard<'_, Kernel>> {
+        if self.process.is_current() {
+            return Some(self.kernel.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        match self.kernel.try_lock() {
+            Ok(kernel) => Some(kernel),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
 
 unsafe extern "C" fn init_kernel(
     context: *mut TfLiteContext,
@@ -281,6 +316,11 @@ unsafe extern "C" fn free_kernel(_context: *mut TfLiteContext, buffer: *mut c_vo
     }
     // SAFETY: the host gives back what `init_kernel` made, once.
     let kernel = unsafe { Box::from_raw(buffer.cast::<Held>()) };
+    if kernel.lock().is_none() {
+        // Half of some change may be in place, so nothing of it can be freed.
+        std::mem::forget(kernel);
+        return;
+    }
     // A panic while buffers are freed has nobody to be reported to.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(kernel)));
 }
@@ -298,10 +338,10 @@ fn with_kernel(
                 .and_then(|n| n.user_data.cast::<Held>().as_ref())
         };
         let held = held.ok_or("the partition could not be made")?;
-        body(
-            &mut held.lock().unwrap_or_else(PoisonError::into_inner),
-            host,
-        )
+        let kernel = held.lock();
+        let mut kernel =
+            kernel.ok_or_else(|| opened_before_fork("the interpreter", held.process))?;
+        body(&mut kernel, host)
     })
 }
 

@@ -3,7 +3,7 @@
 mod fake_host;
 
 use fake_host::FakeHost;
-use ferrite_compiler::executable::{Executable, Job, Region, Target};
+use ferrite_compiler::executable::{Evidence, Executable, Job, Region, Target};
 use ferrite_delegate::abi::{TfLiteDelegate, TfLiteStatus};
 use ferrite_delegate::engine::Engine;
 use ferrite_delegate::options::{OnError, Options};
@@ -96,6 +96,8 @@ impl Delegate {
     fn new(failure: Failure, on_error: OnError) -> Delegate {
         let options = Options {
             on_error,
+            // Not what a selftest of this user has proven.
+            evidence: Some(Evidence::Silicon),
             ..Options::default()
         };
         Delegate(delegate(Engine::with_npu(

@@ -3,7 +3,7 @@
 //! Device bytes are `host + bias` (wrapping): uint8 tensors become centred int8 with a bias of 128.
 
 use ferrite_compiler::executable::{Layout, Port};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Bytes of an atom: one pixel of one channel group.
 const ATOM: usize = 16;
@@ -218,21 +218,22 @@ fn enter_cube(cube: &Cube, host: &[u8], device: &mut [u8], bias: u8, pad: u8) {
     if cube.is_nested() {
         let (line, surface) = (ATOM * cube.line, ATOM * cube.surface);
         let parallel = device.len() >= PARALLEL_BYTES;
-        let enter = |(s, bytes): (usize, &mut [u8])| {
+        let enter = |s: usize, bytes: &mut [u8]| {
             if s * ATOM >= pixel {
                 bytes.fill(pad);
             } else if parallel {
-                let lines = bytes.par_chunks_mut(line).enumerate();
-                lines.for_each(|(y, line)| enter(s, y, line));
+                parallel::chunks_mut(bytes, line, |y, line| enter(s, y, line));
             } else {
                 let lines = bytes.chunks_mut(line).enumerate();
                 lines.for_each(|(y, line)| enter(s, y, line));
             }
         };
         if parallel {
-            device.par_chunks_mut(surface).enumerate().for_each(enter);
+            parallel::chunks_mut(device, surface, enter);
         } else {
-            device.chunks_mut(surface).enumerate().for_each(enter);
+            for (s, bytes) in device.chunks_mut(surface).enumerate() {
+                enter(s, bytes);
+            }
         }
         return;
     }
@@ -324,9 +325,8 @@ fn leave_cube(cube: &Cube, device: &[u8], host: &mut [u8], bias: u8) {
     };
     let row = cube.width * pixel;
     if host.len() >= PARALLEL_BYTES {
-        host.par_chunks_exact_mut(row)
-            .enumerate()
-            .for_each(|(y, row)| leave(y, row));
+        let whole = host.len() / row * row;
+        parallel::chunks_mut(&mut host[..whole], row, leave);
     } else {
         for (y, row) in host.chunks_exact_mut(row).enumerate() {
             leave(y, row);

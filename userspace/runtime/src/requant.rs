@@ -4,7 +4,7 @@ use crate::cpu::Multiplier;
 use crate::layout::{Cube, LayoutError};
 use ferrite_compiler::executable::{HostRequant, Layout, Port};
 use ferrite_ir::DType;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Why a requantisation cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,9 +62,10 @@ pub fn requantise(
     if row == 0 {
         return Ok(());
     }
-    host.par_chunks_exact_mut(row)
-        .enumerate()
-        .for_each(|(y, row)| requantise_row(&cube, requant, device, y, row));
+    let whole = host.len() / row * row;
+    parallel::chunks_mut(&mut host[..whole], row, |y, row| {
+        requantise_row(&cube, requant, device, y, row);
+    });
     Ok(())
 }
 

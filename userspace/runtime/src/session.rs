@@ -1,11 +1,13 @@
 //! Runs an executable over and over: CPU operators, layout conversion, NPU submissions, in order.
 
-use crate::cpu::{CpuError, Interpreter, Value};
+use crate::cpu::{CpuError, Interpreter, Value, copy};
 use crate::device::{Counters, Device, DeviceError, JobError, Program};
 use crate::layout::{self, LayoutError};
 use crate::requant::{self, RequantError};
 use ferrite_compiler::executable::{Executable, HostRequant, Job, Placement, Port, Step, Target};
-use ferrite_ir::{DType, Graph, OpId, PrimaryMap, SecondaryMap, Tensor, TensorId};
+use ferrite_ir::{DType, EntitySet, Graph, OpId, PrimaryMap, SecondaryMap, Tensor, TensorId};
+use ferrite_process::{Process, opened_before_fork};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,14 @@ pub enum RunError {
     /// The device failed outside of jobs.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A parent of this process made the session on a device.
+    #[error("{}", opened_before_fork(&format!("the session on {device}"), *process))]
+    Forked {
+        /// The device.
+        device: String,
+        /// The process that made it.
+        process: Process,
+    },
     /// NPU jobs failed.
     #[error("on {device}, running {ops}: {source}")]
     Job {
@@ -101,7 +111,23 @@ pub struct Profile {
     pub device: Duration,
 }
 
-/// An executable for the CPU alone: every operator in order.
+/// Operators on which an output of the graph depends.
+fn needed(graph: &Graph) -> impl Iterator<Item = OpId> {
+    let mut wanted: HashSet<TensorId> = graph.outputs.iter().copied().collect();
+    let mut ops: Vec<OpId> = graph.op_ids().collect();
+    ops.reverse();
+    ops.retain(|&op| {
+        let node = graph.node(op);
+        let needed = node.outputs.iter().any(|output| wanted.contains(output));
+        if needed {
+            wanted.extend(node.inputs.iter().flatten());
+        }
+        needed
+    });
+    ops.into_iter().rev()
+}
+
+/// An executable for the CPU alone: every operator that is needed, in order.
 pub fn cpu_only(graph: &Graph) -> Executable {
     let placement = Placement::Cpu {
         reason: "the device is the CPU".to_owned(),
@@ -112,7 +138,7 @@ pub fn cpu_only(graph: &Graph) -> Executable {
         target: Target::Rk3588,
         buffers: PrimaryMap::new(),
         relocations: Vec::new(),
-        steps: graph.op_ids().map(Step::Cpu).collect(),
+        steps: needed(graph).map(Step::Cpu).collect(),
         placements: graph.op_ids().map(|_| placement.clone()).collect(),
         macs: graph.op_ids().map(|_| 0).collect(),
     }
@@ -152,14 +178,18 @@ impl Host {
 /// Values that are there, by tensor.
 type Values = SecondaryMap<TensorId, Option<Value>>;
 
-/// A model on a device.
+/// A model on a device. What a session has on a device belongs to the process that made it: in a forked
+/// child, runs are [`RunError::Forked`], and dropping it leaves the parent's session as it is.
 pub struct Session {
     executable: Arc<Executable>,
     device: String,
     program: Option<Box<dyn Program>>,
+    process: Process,
     host: Host,
     /// Values of all tensors that this run has brought to the host, and of the inputs.
     values: Values,
+    /// Which tensors are inputs.
+    given: EntitySet<TensorId>,
     /// Memory of what an earlier run has brought from the device, to be used again.
     spare: Values,
     profile: Profile,
@@ -175,7 +205,12 @@ impl Session {
     ) -> Result<Session, RunError> {
         check_ids(&graph, &executable)?;
         let program = device.map(|d| d.load(&executable)).transpose()?;
+        let mut given = EntitySet::with_capacity(graph.tensors.len());
+        graph.inputs.iter().for_each(|&id| {
+            given.insert(id);
+        });
         let session = Session {
+            given,
             values: Values::with_capacity(graph.tensors.len()),
             spare: Values::with_capacity(graph.tensors.len()),
             device: device.map_or_else(|| "cpu".to_owned(), Device::name),
@@ -185,6 +220,7 @@ impl Session {
             },
             executable,
             program,
+            process: Process::current(),
             profile: Profile::default(),
         };
         let steps = &session.executable.steps;
@@ -233,7 +269,11 @@ impl Session {
         self.set_inputs(inputs)?;
         self.run_steps(&mut observe)?;
         let outputs = 0..self.host.graph.outputs.len();
-        outputs.map(|index| self.output(index).cloned()).collect()
+        let copied = outputs.map(|index| {
+            let tensor = self.host.graph.outputs[index];
+            Ok(copy(tensor, self.output(index)?)?)
+        });
+        copied.collect()
     }
 
     /// Memory for the input at `index` of the graph's inputs, for [`Session::run_in_place`]. It keeps
@@ -281,6 +321,12 @@ impl Session {
     }
 
     fn run_steps(&mut self, observe: &mut dyn FnMut(usize, usize)) -> Result<(), RunError> {
+        if self.program.is_some() && !self.process.is_current() {
+            return Err(RunError::Forked {
+                device: self.device.clone(),
+                process: self.process,
+            });
+        }
         let executable = Arc::clone(&self.executable);
         for step in &executable.steps {
             if let Step::Leave(port) | Step::Requantise { port, .. } = step
@@ -343,7 +389,7 @@ impl Session {
             }
         }
         for (&id, value) in self.host.graph.inputs.iter().zip(inputs) {
-            self.values[id] = Some(value.clone());
+            self.values[id] = Some(copy(id, value)?);
         }
         Ok(())
     }
@@ -351,10 +397,10 @@ impl Session {
     /// What an earlier run computed must not stand in for what this one fails to compute.
     fn forget(&mut self) -> Result<(), RunError> {
         for (id, tensor) in &self.host.graph.tensors {
-            let value = &mut self.values[id];
+            let (value, given) = (&mut self.values[id], self.given.contains(id));
             if tensor.variable && value.is_none() {
                 *value = Some(zeros(&self.host.graph, id)?);
-            } else if !tensor.variable && !self.host.graph.inputs.contains(&id) {
+            } else if !tensor.variable && !given {
                 *value = None;
             }
         }

@@ -25,15 +25,23 @@ struct Inner {
 
 impl Buffer {
     /// A buffer of `len` zero bytes; with `track`, device reads of never-written bytes are faults.
+    ///
+    /// # Panics
+    /// If there is no memory for it.
     pub fn new(len: usize, track: bool) -> Self {
+        Buffer::try_new(len, track).expect("memory for a buffer")
+    }
+
+    /// As [`Buffer::new`]; `None` if there is no memory for it.
+    pub fn try_new(len: usize, track: bool) -> Option<Self> {
         let words = if track { len.div_ceil(GRAIN * 64) } else { 0 };
-        Buffer {
+        Some(Buffer {
             inner: RwLock::new(Inner {
-                bytes: vec![0; len],
-                written: vec![0; words],
+                bytes: bytemuck::try_zeroed_vec(len).ok()?,
+                written: bytemuck::try_zeroed_vec(words).ok()?,
             }),
             len,
-        }
+        })
     }
 
     /// Length in bytes.
@@ -131,7 +139,7 @@ impl FlatMemory {
     }
 
     /// Maps a new buffer at the first free address. The page behind it stays unmapped.
-    /// `None` if the 32-bit address space is exhausted.
+    /// `None` if the 32-bit address space, or the memory of this machine, is exhausted.
     pub fn alloc(&self, len: usize) -> Option<(u64, Arc<Buffer>)> {
         let mut buffers = self.exclusive();
         let mut address = PAGE;
@@ -144,7 +152,7 @@ impl FlatMemory {
         if address + pages(len) > u64::from(u32::MAX) {
             return None;
         }
-        let buffer = Arc::new(Buffer::new(len, self.track));
+        let buffer = Arc::new(Buffer::try_new(len, self.track)?);
         buffers.insert(address, Arc::clone(&buffer));
         Some((address, buffer))
     }

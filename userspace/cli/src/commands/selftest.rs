@@ -44,8 +44,7 @@ pub fn run(args: &SelftestArgs) -> Result<Report, CliError> {
         "device": name,
         "target": device.map(|d| format!("{:?}", d.target()).to_lowercase()),
         "cores": device.map(Device::cores),
-        "version": env!("CARGO_PKG_VERSION"),
-        "host": proven::host(),
+        "subject": device.map(proven::subject),
         "evidence": evidence_name(wanted),
         "allowed_steps": selftest::STEPS,
         "cases": tally.entries,
@@ -56,8 +55,8 @@ pub fn run(args: &SelftestArgs) -> Result<Report, CliError> {
     if let Some(path) = &args.report {
         std::fs::write(path, format!("{json:#}\n")).map_err(CliError::io(path))?;
     }
-    if device.is_some() && args.only.is_none() {
-        match proven::keep(&name, &json) {
+    if let (Some(device), None) = (device, &args.only) {
+        match proven::keep(device, &json) {
             Ok(Some(file)) => log::info!("kept the report in {}", file.display()),
             Ok(None) => log::warn!("there is no folder to keep the report in"),
             Err(error) => log::warn!("the report cannot be kept: {error}"),

@@ -29,6 +29,7 @@ pub struct FakeHost {
     plan: *mut TfLiteIntArray,
     graph: Graph,
     kernel: Option<(TfLiteRegistration, TfLiteNode)>,
+    taken: usize,
     /// What was reported.
     pub errors: Vec<String>,
 }
@@ -189,6 +190,7 @@ impl FakeHost {
             plan: ints(&plan),
             graph,
             kernel: None,
+            taken: 0,
             errors: Vec::new(),
         });
         host.context.tensors = host.tensors.as_mut_ptr();
@@ -214,6 +216,12 @@ impl FakeHost {
     /// Whether a kernel was made.
     pub fn is_delegated(&self) -> bool {
         self.kernel.is_some()
+    }
+
+    /// Nodes that the kernel stands for.
+    #[allow(dead_code)]
+    pub fn delegated(&self) -> usize {
+        self.taken
     }
 
     /// Prepares the kernel.
@@ -369,6 +377,7 @@ unsafe extern "C" fn replace(
     let user_data = unsafe { (registration.init.unwrap())(context, params.cast(), 0) };
     // SAFETY: as above.
     let host = unsafe { self::host(context) };
+    host.taken = chosen.len();
     host.kernel = Some((
         registration,
         TfLiteNode {

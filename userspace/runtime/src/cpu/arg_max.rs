@@ -3,8 +3,9 @@
 use super::context::{Context, resolve_axis};
 use super::value::Element;
 use super::{KernelError, Value};
+use crate::memory;
 use ferrite_ir::DType;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 pub(super) fn run(ctx: &Context<'_>, output: DType) -> Result<Value, KernelError> {
     let x = ctx.input(0)?;
@@ -50,21 +51,20 @@ fn indices<T: Element + PartialOrd>(x: &Value, axis: usize) -> Result<Vec<i64>, 
     let size = x.shape()[axis];
     let inner: usize = x.shape()[axis + 1..].iter().product();
     let data = x.view::<T>()?;
-    let mut out = vec![0i64; data.len() / size];
-    out.par_chunks_mut(inner)
-        .zip(data.par_chunks(size * inner))
-        .with_min_len((1 << 12) / (size * inner).min(1 << 12))
-        .for_each(|(out, data)| {
-            for (i, o) in out.iter_mut().enumerate() {
-                let mut best = (0, data[i]);
-                for k in 1..size {
-                    let v = data[k * inner + i];
-                    if v > best.1 {
-                        best = (k, v);
-                    }
+    let mut out = memory::zeros(data.len() / size)?;
+    let group = (1 << 12) / (size * inner).min(1 << 12);
+    parallel::chunks_mut_grouped(&mut out, inner, group, |i, out| {
+        let data = &data[i * size * inner..][..size * inner];
+        for (i, o) in out.iter_mut().enumerate() {
+            let mut best = (0, data[i]);
+            for k in 1..size {
+                let v = data[k * inner + i];
+                if v > best.1 {
+                    best = (k, v);
                 }
-                *o = best.0 as i64;
             }
-        });
+            *o = best.0 as i64;
+        }
+    });
     Ok(out)
 }

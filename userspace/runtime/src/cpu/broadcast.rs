@@ -1,6 +1,7 @@
 //! Walking two operands in step, with dimensions of size one repeated.
 
 use super::KernelError;
+use ferrite_process::parallel;
 
 /// How two shapes broadcast to one.
 pub(super) struct Broadcast {
@@ -95,7 +96,6 @@ impl Broadcast {
         out: &mut [O],
         f: impl Fn(A, B) -> O + Sync,
     ) {
-        use rayon::prelude::*;
         /// Elements below which a row is not split over threads.
         const PIECE: usize = 1 << 14;
         if out.is_empty() {
@@ -106,7 +106,7 @@ impl Broadcast {
             // Few long rows: split each.
             for (index, out) in out.chunks_exact_mut(len).enumerate() {
                 let row = self.locate(index);
-                out.par_chunks_mut(PIECE).enumerate().for_each(|(i, out)| {
+                parallel::chunks_mut(out, PIECE, |i, out| {
                     let skip = i * PIECE;
                     let a = &a[row.a + skip * steps[0]..];
                     let b = &b[row.b + skip * steps[1]..];
@@ -115,13 +115,10 @@ impl Broadcast {
             }
             return;
         }
-        out.par_chunks_mut(len)
-            .with_min_len((PIECE / len).max(1))
-            .enumerate()
-            .for_each(|(index, out)| {
-                let row = self.locate(index);
-                map_row(&a[row.a..], &b[row.b..], steps, out, &f);
-            });
+        parallel::chunks_mut_grouped(out, len, (PIECE / len).max(1), |index, out| {
+            let row = self.locate(index);
+            map_row(&a[row.a..], &b[row.b..], steps, out, &f);
+        });
     }
 }
 

@@ -11,7 +11,7 @@ use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
 use super::{KernelError, Value};
 use ferrite_ir::op::ConvParams;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Everything of a convolution that does not depend on the input's values.
 pub(super) struct Plan {
@@ -115,25 +115,22 @@ impl Plan {
         let image = input.len() / batches;
         // Enough pixels to reuse a block of the filter, few enough to keep all threads busy.
         let pixels = height * width;
-        let chunk = (pixels / (4 * rayon::current_num_threads()))
+        let chunk = (pixels / (4 * parallel::threads()))
             .clamp(8, 128)
             .next_multiple_of(8);
         for (input, output) in input
             .chunks_exact(image)
             .zip(output.chunks_exact_mut(pixels * channels))
         {
-            let widened = self.frame.widen(input, self.input_zero_point, 1, 2);
-            output
-                .par_chunks_mut(chunk * channels)
-                .enumerate()
-                .for_each(|(i, output)| {
-                    simd::run(Pixels {
-                        plan: self,
-                        image: &widened,
-                        first: i * chunk,
-                        output,
-                    });
+            let widened = self.frame.widen(input, self.input_zero_point, 1, 2)?;
+            parallel::chunks_mut(output, chunk * channels, |i, output| {
+                simd::run(Pixels {
+                    plan: self,
+                    image: &widened,
+                    first: i * chunk,
+                    output,
                 });
+            });
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::context::{Byte, Context, by_byte_type};
 use super::{KernelError, Multiplier, Value, table};
 use ferrite_ir::DType;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// QUANTIZE: from float, or from one quantisation to another.
 pub(super) fn quantize(ctx: &Context<'_>) -> Result<Value, KernelError> {
@@ -87,11 +87,9 @@ fn unsupported(what: &'static str, found: DType) -> KernelError {
 
 fn map<A: Copy + Sync, B: Send>(from: &[A], to: &mut [B], f: impl Fn(A) -> B + Sync) {
     const PIECE: usize = 1 << 14;
-    to.par_chunks_mut(PIECE)
-        .zip(from.par_chunks(PIECE))
-        .for_each(|(to, from)| {
-            for (t, &v) in to.iter_mut().zip(from) {
-                *t = f(v);
-            }
-        });
+    parallel::chunks_mut(to, PIECE, |i, to| {
+        for (t, &v) in to.iter_mut().zip(&from[i * PIECE..]) {
+            *t = f(v);
+        }
+    });
 }

@@ -7,7 +7,7 @@ use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
 use super::{KernelError, Value};
 use ferrite_ir::op::ConvParams;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Everything of a depthwise convolution that does not depend on the input's values.
 pub(super) struct Plan {
@@ -95,17 +95,14 @@ impl Plan {
         {
             let widened = self
                 .frame
-                .widen(input, self.input_zero_point, self.multiplier, 0);
-            output
-                .par_chunks_mut(width * channels)
-                .enumerate()
-                .for_each(|(y, output)| {
-                    simd::run(Line {
-                        plan: self,
-                        image: &widened[y * self.stride[0] * self.frame.row..],
-                        output,
-                    });
+                .widen(input, self.input_zero_point, self.multiplier, 0)?;
+            parallel::chunks_mut(output, width * channels, |y, output| {
+                simd::run(Line {
+                    plan: self,
+                    image: &widened[y * self.stride[0] * self.frame.row..],
+                    output,
                 });
+            });
         }
         Ok(())
     }

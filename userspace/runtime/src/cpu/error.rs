@@ -71,6 +71,9 @@ pub enum KernelError {
     /// An integer division by zero.
     #[error("division by zero")]
     DivisionByZero,
+    /// A value, or what is made to compute it, does not fit.
+    #[error(transparent)]
+    Memory(#[from] crate::OutOfMemory),
     /// A value of more bytes than a run may hold.
     #[error("a value of shape {shape:?} is too large")]
     TooLarge {

@@ -6,9 +6,10 @@
 use super::context::{Affine, Byte, Context, bias_of, by_byte_type, quant_of};
 use super::simd::{self, Isa};
 use super::{KernelError, Value};
+use crate::memory::{self, OutOfMemory};
 use ferrite_ir::DType;
 use ferrite_ir::op::Activation;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Output features of one piece of work.
 const CHUNK: usize = 16;
@@ -77,7 +78,7 @@ pub(super) fn run(
     };
     let mut out = Value::zeros(out_tensor.dtype, shape)?;
     by_byte_type!(x.dtype(), "the input", T => {
-        params.run::<T>(x.view()?, w.view()?, out.view_mut()?);
+        params.run::<T>(x.view()?, w.view()?, out.view_mut()?)?;
         Ok(())
     })?;
     Ok(out)
@@ -102,29 +103,27 @@ struct Params {
 }
 
 impl Params {
-    fn run<T: Byte>(&self, input: &[T], filter: &[T], output: &mut [T]) {
+    fn run<T: Byte>(&self, input: &[T], filter: &[T], output: &mut [T]) -> Result<(), OutOfMemory> {
         let features = self.scales.len();
         let rows = input.chunks_exact(self.depth);
         for (row, output) in rows.zip(output.chunks_exact_mut(features)) {
             let zero = self.input_zero_point as i16;
-            let widened: Vec<i16> = row.iter().map(|v| v.widen() as i16 - zero).collect();
-            output
-                .par_chunks_mut(CHUNK)
-                .zip(filter.par_chunks(CHUNK * self.depth))
-                .enumerate()
-                .for_each(|(i, (output, filter))| {
-                    let mut sums = [0; CHUNK];
-                    simd::run(Dots {
-                        input: &widened,
-                        filter,
-                        zero_point: self.filter_zero_point as i16,
-                        sums: &mut sums[..output.len()],
-                    });
-                    for (j, (out, sum)) in output.iter_mut().zip(sums).enumerate() {
-                        *out = T::narrow(self.requantise(i * CHUNK + j, sum));
-                    }
+            let widened = memory::map(row, |v| v.widen() as i16 - zero)?;
+            parallel::chunks_mut(output, CHUNK, |i, output| {
+                let filter = &filter[i * CHUNK * self.depth..][..output.len() * self.depth];
+                let mut sums = [0; CHUNK];
+                simd::run(Dots {
+                    input: &widened,
+                    filter,
+                    zero_point: self.filter_zero_point as i16,
+                    sums: &mut sums[..output.len()],
                 });
+                for (j, (out, sum)) in output.iter_mut().zip(sums).enumerate() {
+                    *out = T::narrow(self.requantise(i * CHUNK + j, sum));
+                }
+            });
         }
+        Ok(())
     }
 
     fn requantise(&self, feature: usize, sum: i32) -> i32 {

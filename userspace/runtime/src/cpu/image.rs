@@ -4,7 +4,8 @@
 use super::KernelError;
 use super::context::Byte;
 use super::window::Axis;
-use rayon::prelude::*;
+use crate::memory::{self, OutOfMemory};
+use ferrite_process::parallel;
 
 /// Geometry of the widened map of one batch entry.
 pub(super) struct Frame {
@@ -72,33 +73,30 @@ impl Frame {
         zero_point: i32,
         copies: usize,
         tail: usize,
-    ) -> Vec<i16> {
+    ) -> Result<Vec<i16>, OutOfMemory> {
         let zero = zero_point as i16;
-        let mut data = vec![0i16; self.rows * self.row + tail];
+        let mut data = memory::zeros(self.rows * self.row + tail)?;
         let line = self.width * self.channels;
         let interior = &mut data[self.top * self.row..][..self.height * self.row];
-        interior
-            .par_chunks_mut(self.row)
-            .zip(source.par_chunks(line))
-            .with_min_len(4)
-            .for_each(|(to, from)| {
-                let to = &mut to[self.left * self.pixel..];
-                if copies == 1 && self.pixel == self.channels {
-                    for (t, f) in to.iter_mut().zip(from) {
-                        *t = f.widen() as i16 - zero;
-                    }
-                    return;
+        parallel::chunks_mut_grouped(interior, self.row, 4, |y, to| {
+            let from = &source[y * line..][..line];
+            let to = &mut to[self.left * self.pixel..];
+            if copies == 1 && self.pixel == self.channels {
+                for (t, f) in to.iter_mut().zip(from) {
+                    *t = f.widen() as i16 - zero;
                 }
-                for (to, from) in to
-                    .chunks_exact_mut(self.pixel)
-                    .zip(from.chunks_exact(self.channels))
-                {
-                    for (t, f) in to.chunks_exact_mut(copies).zip(from) {
-                        t.fill(f.widen() as i16 - zero);
-                    }
+                return;
+            }
+            for (to, from) in to
+                .chunks_exact_mut(self.pixel)
+                .zip(from.chunks_exact(self.channels))
+            {
+                for (t, f) in to.chunks_exact_mut(copies).zip(from) {
+                    t.fill(f.widen() as i16 - zero);
                 }
-            });
-        data
+            }
+        });
+        Ok(data)
     }
 }
 
@@ -123,7 +121,9 @@ mod tests {
         let axis = Axis::new(2, 3, 1, 1, Padding::Same).unwrap();
         let frame = Frame::new(&axis, &axis, 2, 2, 8).unwrap();
         assert_eq!((frame.pixel, frame.row), (8, 32));
-        let data = frame.widen::<u8>(&[1, 2, 3, 4, 5, 6, 7, 8], 10, 2, 1);
+        let data = frame
+            .widen::<u8>(&[1, 2, 3, 4, 5, 6, 7, 8], 10, 2, 1)
+            .unwrap();
         assert_eq!(data.len(), 4 * 32 + 1);
         assert_eq!(data[32 + 8..][..5], [-9, -9, -8, -8, 0]);
         assert!(data[..32].iter().all(|&v| v == 0));

@@ -157,9 +157,8 @@ impl Interpreter {
             .iter()
             .map(|&id| {
                 let value = values[id].as_ref().or(self.constant(id));
-                value
-                    .cloned()
-                    .ok_or(CpuError::OutputNotComputed { tensor: id })
+                let value = value.ok_or(CpuError::OutputNotComputed { tensor: id })?;
+                copy(id, value)
             })
             .collect()
     }
@@ -221,10 +220,16 @@ impl Interpreter {
                     expected_shape: tensor.shape.to_vec(),
                 });
             }
-            values[id] = Some(value.clone());
+            values[id] = Some(copy(id, value)?);
         }
         Ok(values)
     }
+}
+
+/// The same value again, for another holder.
+pub(crate) fn copy(tensor: TensorId, value: &Value) -> Result<Value, CpuError> {
+    let copied = value.try_clone();
+    copied.map_err(|source| CpuError::Constant { tensor, source })
 }
 
 fn constant(graph: &Graph, id: TensorId) -> Result<Option<Value>, CpuError> {

@@ -40,5 +40,6 @@ mod window;
 
 pub use error::{CpuError, KernelError};
 pub use fixed_point::{Multiplier, doubling_high_mul, rounding_shift_right};
+pub(crate) use interpreter::copy;
 pub use interpreter::{Interpreter, run_graph, run_op};
 pub use value::{Element, Value};

@@ -2,6 +2,7 @@
 
 use super::context::{Affine, Context};
 use super::{KernelError, Value};
+use crate::memory;
 use ferrite_ir::DType;
 
 /// Elements added in front and behind, for each dimension.
@@ -103,7 +104,7 @@ pub(super) fn mirror(ctx: &Context<'_>, reflect: bool) -> Result<Value, KernelEr
         }
     }
     // One dimension after the other, outermost last: each step repeats whole inner blocks.
-    let mut bytes = x.bytes().to_vec();
+    let mut bytes = memory::copy(x.bytes())?;
     let mut block = x.dtype().size();
     let shape = padded_shape(x, &pads);
     Value::zeros(x.dtype(), shape.clone())?;
@@ -115,8 +116,9 @@ pub(super) fn mirror(ctx: &Context<'_>, reflect: bool) -> Result<Value, KernelEr
             i => 2 * n - 1 - (i - before) - skip,
         });
         debug_assert_eq!(source.len(), n + before + after);
-        let order: Vec<usize> = source.collect();
-        let mut next = Vec::with_capacity(bytes.len() / n.max(1) * shape[d]);
+        let mut order = memory::room(source.len())?;
+        order.extend(source);
+        let mut next = memory::room(bytes.len() / n.max(1) * shape[d])?;
         for group in bytes.chunks_exact((n * block).max(1)) {
             for &i in &order {
                 next.extend_from_slice(&group[i * block..][..block]);

@@ -9,7 +9,7 @@ use super::window::Axis;
 use super::{KernelError, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::PoolParams;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 pub(super) fn average(ctx: &Context<'_>, params: &PoolParams) -> Result<Value, KernelError> {
     let pool = Pool::new(ctx, params)?;
@@ -116,29 +116,26 @@ impl Pool {
         finish: impl Fn(A, usize) -> T + Sync,
     ) {
         let [_, height, width, channels] = self.input;
-        output
-            .par_chunks_mut(self.output[2] * channels)
-            .enumerate()
-            .for_each(|(line, output)| {
-                let image = &input[line / self.output[1] * height * width * channels..];
-                let (top, rows) = self.y.clip(line % self.output[1]);
-                let mut acc = vec![start; channels];
-                for (x, output) in output.chunks_exact_mut(channels).enumerate() {
-                    let (left, columns) = self.x.clip(x);
-                    acc.fill(start);
-                    for row in top..top + rows {
-                        let first = (row * width + left) * channels;
-                        let pixels = &image[first..first + columns * channels];
-                        for pixel in pixels.chunks_exact(channels) {
-                            for (acc, &v) in acc.iter_mut().zip(pixel) {
-                                step(acc, v);
-                            }
+        parallel::chunks_mut(output, self.output[2] * channels, |line, output| {
+            let image = &input[line / self.output[1] * height * width * channels..];
+            let (top, rows) = self.y.clip(line % self.output[1]);
+            let mut acc = vec![start; channels];
+            for (x, output) in output.chunks_exact_mut(channels).enumerate() {
+                let (left, columns) = self.x.clip(x);
+                acc.fill(start);
+                for row in top..top + rows {
+                    let first = (row * width + left) * channels;
+                    let pixels = &image[first..first + columns * channels];
+                    for pixel in pixels.chunks_exact(channels) {
+                        for (acc, &v) in acc.iter_mut().zip(pixel) {
+                            step(acc, v);
                         }
                     }
-                    for (out, &acc) in output.iter_mut().zip(&acc) {
-                        *out = finish(acc, rows * columns);
-                    }
                 }
-            });
+                for (out, &acc) in output.iter_mut().zip(&acc) {
+                    *out = finish(acc, rows * columns);
+                }
+            }
+        });
     }
 }

@@ -6,6 +6,7 @@
 use super::context::{Affine, Byte, Context, by_byte_type, resolve_axis};
 use super::value::Element;
 use super::{KernelError, Multiplier, Value};
+use crate::memory::{self, OutOfMemory};
 use ferrite_ir::DType;
 use ferrite_ir::op::Reduce;
 
@@ -25,7 +26,7 @@ pub(super) fn run(ctx: &Context<'_>, op: Reduce, keep_dims: bool) -> Result<Valu
             } else {
                 1.0
             };
-            let sums = plan.fold(x.view::<f32>()?, 0.0, |acc: &mut f32, v| *acc += v);
+            let sums = plan.fold(x.view::<f32>()?, 0.0, |acc: &mut f32, v| *acc += v)?;
             for (o, sum) in out.view_mut::<f32>()?.iter_mut().zip(sums) {
                 *o = sum / count;
             }
@@ -37,7 +38,7 @@ pub(super) fn run(ctx: &Context<'_>, op: Reduce, keep_dims: bool) -> Result<Valu
                 1
             };
             let add = |acc: &mut i64, v: i32| *acc = acc.wrapping_add(v.into());
-            let sums = plan.fold(x.view::<i32>()?, 0, add);
+            let sums = plan.fold(x.view::<i32>()?, 0, add)?;
             for (o, sum) in out.view_mut::<i32>()?.iter_mut().zip(sums) {
                 *o = (sum / count) as i32;
             }
@@ -46,7 +47,7 @@ pub(super) fn run(ctx: &Context<'_>, op: Reduce, keep_dims: bool) -> Result<Valu
             by_byte_type!(x.dtype(), "the operand", T => {
                 let scaling = Scaling::new(ctx, &plan, op)?;
                 let add = |acc: &mut i32, v: T| *acc = acc.wrapping_add(v.widen());
-                let sums = plan.fold(x.view::<T>()?, 0, add);
+                let sums = plan.fold(x.view::<T>()?, 0, add)?;
                 for (o, sum) in out.view_mut::<T>()?.iter_mut().zip(sums) {
                     let value = scaling.apply(sum);
                     *o = T::saturate(value);
@@ -136,7 +137,12 @@ impl Plan {
     }
 
     /// Folds the elements of each output in the input's order.
-    fn fold<T: Copy, A: Copy>(&self, input: &[T], start: A, step: impl Fn(&mut A, T)) -> Vec<A> {
+    fn fold<T: Copy, A: Copy>(
+        &self,
+        input: &[T],
+        start: A,
+        step: impl Fn(&mut A, T),
+    ) -> Result<Vec<A>, OutOfMemory> {
         // Steps of the output along each input dimension.
         let mut steps = vec![0usize; self.input.len()];
         let mut size = 1;
@@ -146,10 +152,10 @@ impl Plan {
                 size *= self.input[i];
             }
         }
-        let mut acc = vec![start; size];
+        let mut acc = memory::repeated(start, size)?;
         let (Some(&row), Some(&row_step)) = (self.input.last(), steps.last()) else {
             acc.iter_mut().zip(input).for_each(|(a, &v)| step(a, v));
-            return acc;
+            return Ok(acc);
         };
         let outer = &self.input[..self.input.len() - 1];
         for (index, row) in input.chunks_exact(row).enumerate() {
@@ -167,7 +173,7 @@ impl Plan {
                 acc.iter_mut().zip(row).for_each(|(a, &v)| step(a, v));
             }
         }
-        acc
+        Ok(acc)
     }
 
     fn extremum<T: Element + PartialOrd>(
@@ -182,7 +188,7 @@ impl Plan {
                 *acc = Some(v);
             }
         };
-        let found = self.fold(x.view::<T>()?, None, step);
+        let found = self.fold(x.view::<T>()?, None, step)?;
         for (o, v) in out.view_mut::<T>()?.iter_mut().zip(found) {
             // Every output has at least one element: the plan refuses empty inputs.
             *o = v.unwrap_or(T::zeroed());

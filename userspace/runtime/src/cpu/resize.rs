@@ -4,8 +4,9 @@
 
 use super::context::{Context, nhwc};
 use super::{KernelError, Value};
+use crate::memory;
 use ferrite_ir::DType;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Sampling rule of a resize.
 #[derive(Clone, Copy)]
@@ -60,16 +61,13 @@ pub(super) fn nearest(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErro
         .collect();
     let row = input[2] * pixel;
     let bytes = x.bytes();
-    out.bytes_mut()
-        .par_chunks_mut(output[2] * pixel)
-        .enumerate()
-        .for_each(|(line, out)| {
-            let (batch, y) = (line / output[1], line % output[1]);
-            let from = &bytes[(batch * input[1] + rows[y]) * row..][..row];
-            for (out, &x) in out.chunks_exact_mut(pixel).zip(&columns) {
-                out.copy_from_slice(&from[x * pixel..][..pixel]);
-            }
-        });
+    parallel::chunks_mut(out.bytes_mut(), output[2] * pixel, |line, out| {
+        let (batch, y) = (line / output[1], line % output[1]);
+        let from = &bytes[(batch * input[1] + rows[y]) * row..][..row];
+        for (out, &x) in out.chunks_exact_mut(pixel).zip(&columns) {
+            out.copy_from_slice(&from[x * pixel..][..pixel]);
+        }
+    });
     Ok(out)
 }
 
@@ -99,7 +97,7 @@ pub(super) fn bilinear(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErr
     let Sizes { input, output } = sizes;
     match x.dtype() {
         DType::U8 => {
-            let widened: Vec<f32> = x.view::<u8>()?.iter().map(|&v| f32::from(v)).collect();
+            let widened = memory::map(x.view::<u8>()?, f32::from)?;
             let taps = [0, 1].map(|a| float_taps(input[a + 1], output[a + 1], grid));
             // Half is added before truncation.
             let finish = |v: f32| (v + 0.5) as u8;
@@ -211,25 +209,21 @@ impl Sizes {
     ) {
         let [_, height, width, channels] = self.input;
         let line = width * channels;
-        output
-            .par_chunks_mut(self.output[2] * channels)
-            .enumerate()
-            .for_each(|(i, output)| {
-                let image = &input[i / self.output[1] * height * line..][..height * line];
-                let y = rows[i % self.output[1]];
-                let (upper, lower) = (&image[y.lower * line..], &image[y.upper * line..]);
-                for (out, x) in output.chunks_exact_mut(channels).zip(columns) {
-                    let at = |row: &[T], x: usize| {
-                        x * channels..(x * channels + channels).min(row.len())
-                    };
-                    let a = &upper[at(upper, x.lower)];
-                    let b = &lower[at(lower, x.lower)];
-                    let c = &upper[at(upper, x.upper)];
-                    let d = &lower[at(lower, x.upper)];
-                    for ((((o, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                        *o = finish(blend([a, b, c, d], y.weight, x.weight));
-                    }
+        parallel::chunks_mut(output, self.output[2] * channels, |i, output| {
+            let image = &input[i / self.output[1] * height * line..][..height * line];
+            let y = rows[i % self.output[1]];
+            let (upper, lower) = (&image[y.lower * line..], &image[y.upper * line..]);
+            for (out, x) in output.chunks_exact_mut(channels).zip(columns) {
+                let at =
+                    |row: &[T], x: usize| x * channels..(x * channels + channels).min(row.len());
+                let a = &upper[at(upper, x.lower)];
+                let b = &lower[at(lower, x.lower)];
+                let c = &upper[at(upper, x.upper)];
+                let d = &lower[at(lower, x.upper)];
+                for ((((o, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                    *o = finish(blend([a, b, c, d], y.weight, x.weight));
                 }
-            });
+            }
+        });
     }
 }

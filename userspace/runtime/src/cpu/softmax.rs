@@ -7,7 +7,7 @@ use super::context::{Byte, Context, by_byte_type};
 use super::fixed_point::{doubling_high_mul, rounding_shift_right, saturating_shift_left};
 use super::{KernelError, Multiplier, Value};
 use ferrite_ir::DType;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Integer bits of the exponential's operand (Q5.26).
 const OPERAND_BITS: u32 = 5;
@@ -34,11 +34,10 @@ pub(super) fn run(ctx: &Context<'_>, beta: f32) -> Result<Value, KernelError> {
     }
     let exponentials = Exponentials::new(ctx.input_affine(0)?.scale, beta)?;
     by_byte_type!(x.dtype(), "the operand", T => {
-        x.view::<T>()?
-            .par_chunks(depth)
-            .zip(out.view_mut::<T>()?.par_chunks_mut(depth))
-            .with_min_len((1 << 12) / depth.min(1 << 12))
-            .for_each(|(row, out)| exponentials.normalise(row, out));
+        let (rows, group) = (x.view::<T>()?, (1 << 12) / depth.min(1 << 12));
+        parallel::chunks_mut_grouped(out.view_mut::<T>()?, depth, group, |i, out| {
+            exponentials.normalise(&rows[i * depth..][..depth], out);
+        });
         Ok(())
     })?;
     Ok(out)

@@ -2,7 +2,7 @@
 //! SPLIT and UNPACK.
 
 use super::{KernelError, Value};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Elements of the input by output index: `start + sum(index * step)`.
 pub(super) struct Grid {
@@ -54,24 +54,21 @@ impl Grid {
         let dims = self.merged();
         let (row, step) = dims.last().copied().unwrap_or((1, 1));
         let outer = &dims[..dims.len().saturating_sub(1)];
-        to.par_chunks_mut(row)
-            .with_min_len(((1 << 13) / row).max(1))
-            .enumerate()
-            .for_each(|(index, to)| {
-                let (mut rest, mut at) = (index, self.start);
-                for &(n, s) in outer.iter().rev() {
-                    at += (rest % n) as i64 * s;
-                    rest /= n;
-                }
-                if step == 1 {
-                    to.copy_from_slice(&from[at as usize..][..to.len()]);
-                    return;
-                }
-                for t in to {
-                    *t = from[at as usize];
-                    at += step;
-                }
-            });
+        parallel::chunks_mut_grouped(to, row, ((1 << 13) / row).max(1), |index, to| {
+            let (mut rest, mut at) = (index, self.start);
+            for &(n, s) in outer.iter().rev() {
+                at += (rest % n) as i64 * s;
+                rest /= n;
+            }
+            if step == 1 {
+                to.copy_from_slice(&from[at as usize..][..to.len()]);
+                return;
+            }
+            for t in to {
+                *t = from[at as usize];
+                at += step;
+            }
+        });
     }
 
     /// The dimensions with contiguous neighbours merged and those of size one left out.

@@ -5,7 +5,7 @@ use super::fixed_point::{doubling_high_mul_16, rounding_shift_right};
 use super::{KernelError, Multiplier, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::Unary;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Result for every input byte.
 type Table = [u8; 256];
@@ -14,14 +14,12 @@ type Table = [u8; 256];
 pub(super) fn map(input: &Value, dtype: DType, table: &Table) -> Result<Value, KernelError> {
     const PIECE: usize = 1 << 14;
     let mut out = Value::zeros(dtype, input.shape())?;
-    out.bytes_mut()
-        .par_chunks_mut(PIECE)
-        .zip(input.bytes().par_chunks(PIECE))
-        .for_each(|(out, input)| {
-            for (o, &i) in out.iter_mut().zip(input) {
-                *o = table[usize::from(i)];
-            }
-        });
+    let bytes = input.bytes();
+    parallel::chunks_mut(out.bytes_mut(), PIECE, |i, out| {
+        for (o, &i) in out.iter_mut().zip(&bytes[i * PIECE..]) {
+            *o = table[usize::from(i)];
+        }
+    });
     Ok(out)
 }
 

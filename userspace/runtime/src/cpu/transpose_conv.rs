@@ -5,8 +5,9 @@ use super::requant::Requant;
 use super::simd::{self, Isa, LANES, PairRow};
 use super::window::Axis;
 use super::{KernelError, Value};
+use crate::memory::{self, OutOfMemory};
 use ferrite_ir::op::{Activation, Hw, Padding};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 pub(super) fn run(
     ctx: &Context<'_>,
@@ -58,8 +59,8 @@ pub(super) fn run(
             output,
             filter,
             axes: [y_axis, x_axis],
-            x: widen(x, input[3], zero),
-            w: pack(w, filter, quant.filter_zero_point as i16),
+            x: widen(x, input[3], zero)?,
+            w: pack(w, filter, quant.filter_zero_point as i16)?,
             requant: Requant::new(&quant, bias.as_deref(), 1),
         };
         job.run::<T>(out.view_mut()?);
@@ -69,11 +70,15 @@ pub(super) fn run(
 }
 
 /// The filter as `[block of output channels][tap][pair of input channels]`.
-fn pack<T: Byte>(filter: &[T], shape: [usize; 4], zero_point: i16) -> Vec<PairRow> {
+fn pack<T: Byte>(
+    filter: &[T],
+    shape: [usize; 4],
+    zero_point: i16,
+) -> Result<Vec<PairRow>, OutOfMemory> {
     let [channels, kh, kw, depth] = shape;
     let taps = kh * kw;
     let pairs = depth.div_ceil(2);
-    let mut packed = vec![[0i16; 2 * LANES]; channels.div_ceil(LANES) * taps * pairs];
+    let mut packed: Vec<PairRow> = memory::zeros(channels.div_ceil(LANES) * taps * pairs)?;
     for (channel, filter) in filter.chunks_exact(taps * depth).enumerate() {
         let (block, lane) = (channel / LANES, channel % LANES);
         for (i, w) in filter.iter().enumerate() {
@@ -82,19 +87,23 @@ fn pack<T: Byte>(filter: &[T], shape: [usize; 4], zero_point: i16) -> Vec<PairRo
             packed[row][2 * lane + c % 2] = w.widen() as i16 - zero_point;
         }
     }
-    packed
+    Ok(packed)
 }
 
 /// The input around its zero point, with an even number of channels.
-fn widen<T: Byte>(input: &[T], depth: usize, zero_point: i16) -> Vec<[i16; 2]> {
+fn widen<T: Byte>(
+    input: &[T],
+    depth: usize,
+    zero_point: i16,
+) -> Result<Vec<[i16; 2]>, OutOfMemory> {
     let pixels = input.chunks_exact(depth);
-    pixels
-        .flat_map(|pixel| pixel.chunks(2))
-        .map(|c| {
-            let at = |i: usize| c.get(i).map_or(0, |v| v.widen() as i16 - zero_point);
-            [at(0), at(1)]
-        })
-        .collect()
+    let mut pairs = memory::room(pixels.len() * depth.div_ceil(2))?;
+    let all = pixels.flat_map(|pixel| pixel.chunks(2)).map(|c| {
+        let at = |i: usize| c.get(i).map_or(0, |v| v.widen() as i16 - zero_point);
+        [at(0), at(1)]
+    });
+    pairs.extend(all);
+    Ok(pairs)
 }
 
 struct Job {
@@ -111,17 +120,14 @@ struct Job {
 impl Job {
     fn run<T: Byte>(&self, output: &mut [T]) {
         let line = self.output[2] * self.output[3];
-        output
-            .par_chunks_mut(line)
-            .enumerate()
-            .for_each(|(i, output)| {
-                simd::run(Line {
-                    job: self,
-                    batch: i / self.output[1],
-                    y: i % self.output[1],
-                    output,
-                });
+        parallel::chunks_mut(output, line, |i, output| {
+            simd::run(Line {
+                job: self,
+                batch: i / self.output[1],
+                y: i % self.output[1],
+                output,
             });
+        });
     }
 }
 

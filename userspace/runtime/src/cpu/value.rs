@@ -1,6 +1,7 @@
 //! Tensor values on the host: element type, shape and bytes, with typed views.
 
 use super::KernelError;
+use crate::memory;
 use bytemuck::Pod;
 use ferrite_ir::DType;
 
@@ -40,14 +41,14 @@ impl Value {
     /// A value of zeros.
     ///
     /// # Errors
-    /// [`KernelError::TooLarge`] above 2 GiB.
+    /// [`KernelError::TooLarge`] above 2 GiB, [`KernelError::Memory`] if there is not as much.
     pub fn zeros(dtype: DType, shape: impl Into<Vec<usize>>) -> Result<Value, KernelError> {
         let shape = shape.into();
         let bytes = byte_count(dtype, &shape)?;
         Ok(Value {
             dtype,
             shape,
-            words: vec![0; bytes.div_ceil(8)],
+            words: memory::zeros(bytes.div_ceil(8))?,
         })
     }
 
@@ -87,6 +88,18 @@ impl Value {
         elements: &[T],
     ) -> Result<Value, KernelError> {
         Value::from_bytes(T::DTYPE, shape, bytemuck::cast_slice(elements))
+    }
+
+    /// The same value once more, where `clone` would end the process if there is no memory for it.
+    ///
+    /// # Errors
+    /// [`KernelError::Memory`]
+    pub fn try_clone(&self) -> Result<Value, KernelError> {
+        Ok(Value {
+            dtype: self.dtype,
+            shape: self.shape.clone(),
+            words: memory::copy(&self.words)?,
+        })
     }
 
     /// Element type.

@@ -16,6 +16,7 @@ pub use survey::{Candidate, open, survey};
 use ferrite_compiler::content::Content;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, RelocationKind, Target};
 use ferrite_ir::PrimaryMap;
+use ferrite_process::{Process, opened_before_fork};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub trait Device: Send {
     fn name(&self) -> String;
     /// Which NPU it is.
     fn target(&self) -> Target;
+    /// The very device and its driver: another one may get the same name.
+    fn identity(&self) -> String {
+        self.name()
+    }
     /// Cores that the jobs of one submission are spread over.
     fn cores(&self) -> usize;
     /// Allocates the buffers of `executable`, writes its constants and relocated commands.
@@ -157,6 +162,17 @@ pub enum DeviceError {
         /// What it waits for.
         after: usize,
     },
+    /// A parent of this process opened the node.
+    #[error("{}", opened_before_fork(&path.display().to_string(), *process))]
+    Forked {
+        /// The node.
+        path: PathBuf,
+        /// The process that opened it.
+        process: Process,
+    },
+    /// There is no memory for what is brought to or from the device.
+    #[error(transparent)]
+    Memory(#[from] crate::OutOfMemory),
     /// The device has no support for this.
     #[error("{0}")]
     Unsupported(String),

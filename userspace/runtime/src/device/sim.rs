@@ -25,7 +25,7 @@ impl Loaded {
             let (address, bytes) = memory.alloc(buffer.size).ok_or_else(|| {
                 let size = buffer.size;
                 DeviceError::Unsupported(format!(
-                    "a buffer of {size} bytes does not fit the NPU's 32-bit address space"
+                    "a buffer of {size} bytes does not fit the NPU's 32-bit address space or this machine's memory"
                 ))
             })?;
             buffers.push(bytes);

@@ -12,7 +12,7 @@ use super::simd::vectorised;
 use super::state::Running;
 use crate::memory::Memory;
 use ferrite_hw::rk3588::Precision;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Pixels that pass the stages together.
 const BLOCK: usize = 64;
@@ -81,9 +81,7 @@ impl Task<'_> {
     /// `G`: channels of an atom.
     fn run<const G: usize>(&self) -> Check {
         let surfaces = self.pipeline.dpu.channels as usize / G;
-        (0..surfaces)
-            .into_par_iter()
-            .try_for_each(|s| self.surface::<G>(s))
+        parallel::try_each(surfaces, |s| self.surface::<G>(s))
     }
 
     fn surface<const G: usize>(&self, surface: usize) -> Check {

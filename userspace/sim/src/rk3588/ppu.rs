@@ -10,7 +10,7 @@ use crate::memory::Memory;
 use ferrite_hw::Grade;
 use ferrite_hw::rk3588::table::{Field, Register};
 use ferrite_hw::rk3588::{Precision, ppu, ppu_rdma};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Method {
@@ -55,9 +55,9 @@ impl Core {
         counters.pool_bytes += atoms(pool.input) * 16;
         counters.output_bytes += atoms(pool.output) * 16;
         counters.atoms += atoms(pool.output);
-        (0..pool.channels / 16)
-            .into_par_iter()
-            .try_for_each(|s| pool.surface(s, memory))
+        parallel::try_each(pool.channels as usize / 16, |s| {
+            pool.surface(s as u32, memory)
+        })
     }
 }
 

@@ -9,6 +9,7 @@ mod elementwise;
 mod fully_connected;
 mod pad;
 mod pool;
+mod reference;
 mod selected;
 
 use ferrite_ir::OpId;
@@ -46,6 +47,7 @@ fn item(index: &Index, rules: &Rules, op: OpId) -> Item {
 }
 
 fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
+    reference::check(index.graph, op)?;
     match &index.graph.node(op).kind {
         OpKind::Conv2d(params) => conv::conv(index, op, params, None),
         OpKind::DepthwiseConv2d { params, multiplier } => {

@@ -2,19 +2,18 @@
 #![allow(unsafe_code)]
 
 use super::super::DeviceError;
-use super::{ioctl, system};
+use super::{Node, ioctl, system};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A mapped buffer object; closed when dropped.
+/// A mapped buffer object; closed when dropped, but never by a forked child.
 #[derive(Debug)]
 pub struct Gem {
-    node: Arc<File>,
+    node: Arc<Node>,
     handle: u32,
     map: NonNull<c_void>,
     len: usize,
@@ -27,7 +26,7 @@ impl Gem {
     /// Takes over the handle of a buffer object of `len` bytes and maps it; `offset` asks for the
     /// place in the node where it can be mapped. On failure the handle is closed.
     pub fn map(
-        node: &Arc<File>,
+        node: &Arc<Node>,
         handle: u32,
         len: usize,
         offset: impl FnOnce() -> Result<u64, Errno>,
@@ -43,7 +42,7 @@ impl Gem {
                     len,
                     access,
                     MapFlags::MAP_SHARED,
-                    node.as_ref(),
+                    &**node.as_ref(),
                     offset,
                 )
             }
@@ -64,7 +63,7 @@ impl Gem {
     }
 
     /// The node it belongs to.
-    pub fn node(&self) -> &Arc<File> {
+    pub fn node(&self) -> &Arc<Node> {
         &self.node
     }
 
@@ -86,6 +85,10 @@ impl Drop for Gem {
         // SAFETY: the mapping is `self`'s own, and no borrow of its bytes outlives `self`.
         if let Err(error) = unsafe { munmap(self.map, self.len) } {
             log::warn!("unmapping a buffer: {error}");
+        }
+        // In a child of the process that opened it the handle is still the parent's.
+        if !self.node.is_ours() {
+            return;
         }
         if let Err(error) = ioctl::gem_close(&self.node, self.handle) {
             log::warn!("closing a buffer: {error}");

@@ -5,7 +5,7 @@ use ferrite_uapi::{drm, sync};
 use nix::errno::Errno;
 use nix::libc;
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Calls the kernel until no signal interrupts it.
 ///
@@ -23,6 +23,18 @@ pub unsafe fn call<T>(file: &impl AsRawFd, request: u32, argument: &mut T) -> Re
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// The descriptor that an ioctl has made; `EBADF` if the driver has left that out.
+///
+/// # Safety
+/// If `fd` is not negative, it is open, and nothing else owns it.
+pub unsafe fn owned(fd: RawFd) -> Result<OwnedFd, Errno> {
+    if fd < 0 {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: by the caller's promise.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Name and version of the node's driver.
@@ -60,7 +72,7 @@ pub fn export(node: &File, handle: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: the argument has no pointers.
     unsafe { call(node, drm::IOCTL_PRIME_HANDLE_TO_FD, &mut prime)? };
     // SAFETY: the kernel has just made this descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(prime.fd) })
+    unsafe { owned(prime.fd) }
 }
 
 /// A sync file of the writes to a dma-buf that have not ended yet.
@@ -72,7 +84,7 @@ pub fn export_sync_file(dma_buf: &OwnedFd) -> Result<OwnedFd, Errno> {
     // SAFETY: the argument has no pointers.
     unsafe { call(dma_buf, sync::IOCTL_EXPORT_SYNC_FILE, &mut export)? };
     // SAFETY: the kernel has just made this descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(export.fd) })
+    unsafe { owned(export.fd) }
 }
 
 /// State of a sync file: 1 signalled, 0 pending, negative errno.

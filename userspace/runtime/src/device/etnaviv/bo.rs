@@ -2,12 +2,11 @@
 
 use super::super::DeviceError;
 use super::super::drm::gem::Gem;
-use super::super::drm::{deadline, system};
+use super::super::drm::{Node, deadline, system};
 use super::address_space::{AddressSpace, PAGE};
 use super::{GRACE, ioctl};
 use ferrite_uapi::etnaviv::SubmitBo;
 use nix::errno::Errno;
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A mapped buffer object.
@@ -21,7 +20,7 @@ pub struct Bo {
 impl Bo {
     /// Allocates and maps `size` bytes, rounded up to pages, all zero.
     pub fn new(
-        node: &Arc<File>,
+        node: &Arc<Node>,
         space: &Arc<Mutex<AddressSpace>>,
         size: usize,
     ) -> Result<Bo, DeviceError> {
@@ -69,6 +68,10 @@ impl Bo {
 
 impl Drop for Bo {
     fn drop(&mut self) {
+        // In a forked child the lock may be held by a thread that only the parent has.
+        if !self.gem.node().is_ours() {
+            return;
+        }
         let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
         space.release(self.address);
     }

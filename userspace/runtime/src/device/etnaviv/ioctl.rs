@@ -1,11 +1,11 @@
 //! The driver's ioctls, as safe functions.
 #![allow(unsafe_code)]
 
-use super::super::drm::ioctl::call;
+use super::super::drm::ioctl::{call, owned};
 use ferrite_uapi::etnaviv::{self as uapi, SubmitBo};
 use nix::errno::Errno;
 use std::fs::File;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 fn timespec(time: Duration) -> uapi::Timespec {
@@ -89,5 +89,5 @@ pub fn submit(node: &File, pipe: u32, bos: &[SubmitBo], stream: &[u8]) -> Result
     // buffers by the MMU.
     unsafe { call(node, uapi::IOCTL_GEM_SUBMIT, &mut argument)? };
     // SAFETY: the kernel has just made this descriptor for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(argument.fence_fd) })
+    unsafe { owned(argument.fence_fd) }
 }

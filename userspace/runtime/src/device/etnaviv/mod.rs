@@ -9,8 +9,9 @@ mod bo;
 mod ioctl;
 
 use super::drm::fence::Fence;
-use super::drm::{self, system};
+use super::drm::{self, Node, system};
 use super::{Counters, Device, DeviceError, JobError, Program, check, images};
+use crate::memory;
 use address_space::AddressSpace;
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Role, Step, Target, Task};
@@ -36,7 +37,7 @@ const HUNG: i32 = Errno::ECANCELED as i32;
 /// An open render node.
 #[derive(Debug)]
 pub struct Etnaviv {
-    node: Arc<File>,
+    node: Arc<Node>,
     path: PathBuf,
     version: (i32, i32),
     /// Number of the NPU among the cores of the device.
@@ -85,12 +86,13 @@ impl Etnaviv {
 fn find(node: &File, path: &Path) -> Result<u32, DeviceError> {
     let mut others = Vec::new();
     for pipe in 0..uapi::MAX_PIPES {
-        if let Err(Errno::ENXIO) = ioctl::param(node, pipe, uapi::PARAM_MODEL) {
-            continue;
-        }
+        let model = match ioctl::param(node, pipe, uapi::PARAM_MODEL) {
+            Err(Errno::ENXIO) => continue,
+            model => model.map_err(|e| unanswered(path, uapi::PARAM_MODEL, e))?,
+        };
         let word = |number| param(node, path, pipe, number).map(|value| value as u32);
         let identity = chip::Identity {
-            model: word(uapi::PARAM_MODEL)?,
+            model: model as u32,
             revision: word(uapi::PARAM_REVISION)?,
             product: word(uapi::PARAM_PRODUCT_ID)?,
             eco: word(uapi::PARAM_ECO_ID)?,
@@ -111,10 +113,12 @@ fn find(node: &File, path: &Path) -> Result<u32, DeviceError> {
 }
 
 fn param(node: &File, path: &Path, pipe: u32, number: u32) -> Result<u64, DeviceError> {
-    ioctl::param(node, pipe, number).map_err(|e| {
-        let path = path.display();
-        system(format!("asking {path} for parameter {number:#x}"), e)
-    })
+    ioctl::param(node, pipe, number).map_err(|e| unanswered(path, number, e))
+}
+
+fn unanswered(path: &Path, number: u32, errno: Errno) -> DeviceError {
+    let path = path.display();
+    system(format!("asking {path} for parameter {number:#x}"), errno)
 }
 
 impl Device for Etnaviv {
@@ -126,19 +130,24 @@ impl Device for Etnaviv {
         Target::A311d
     }
 
+    fn identity(&self) -> String {
+        self.node.identity(uapi::DRIVER_NAME, self.version)
+    }
+
     fn cores(&self) -> usize {
         // The NN cores share the kernels of every job.
         1
     }
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        self.node.check()?;
         check(executable, Target::A311d)?;
         check_streams(executable)?;
         let mut buffers: PrimaryMap<_, Storage> =
             PrimaryMap::with_capacity(executable.buffers.len());
         for buffer in executable.buffers.values() {
             buffers.push(match buffer.role {
-                Role::Commands => Storage::Stream(vec![0; buffer.size]),
+                Role::Commands => Storage::Stream(memory::zeros(buffer.size)?),
                 Role::Constants | Role::Activations => {
                     Storage::Device(Bo::new(&self.node, &self.space, buffer.size)?)
                 }
@@ -216,7 +225,7 @@ impl Storage {
 }
 
 struct EtnavivProgram {
-    node: Arc<File>,
+    node: Arc<Node>,
     pipe: u32,
     buffers: PrimaryMap<BufferId, Storage>,
 }
@@ -225,7 +234,7 @@ impl EtnavivProgram {
     /// The bytes of a region, copied: mappings are write-combined, where single reads are slow.
     fn copy(&mut self, region: Region) -> Result<Vec<u8>, DeviceError> {
         let range = region.offset..region.offset + region.len;
-        self.buffers[region.buffer].with(|bytes| bytes[range].to_vec())
+        Ok(self.buffers[region.buffer].with(|bytes| memory::copy(&bytes[range]))??)
     }
 
     fn operands(&self, job: &Job) -> Vec<uapi::SubmitBo> {
@@ -268,7 +277,7 @@ impl Program for EtnavivProgram {
         region: Region,
         fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result<(), DeviceError> {
-        let mut content = vec![0; region.len];
+        let mut content = memory::zeros(region.len)?;
         fill(&mut content);
         self.buffers[region.buffer]
             .with(|bytes| bytes[region.offset..][..content.len()].copy_from_slice(&content))

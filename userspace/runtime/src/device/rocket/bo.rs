@@ -3,10 +3,9 @@
 use super::super::DeviceError;
 use super::super::drm::fence::Fence;
 use super::super::drm::gem::Gem;
-use super::super::drm::{self, deadline, system};
+use super::super::drm::{self, Node, deadline, system};
 use super::{DRIVER_JOB_TIMEOUT, GRACE, ioctl};
 use nix::errno::Errno;
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,21 +26,20 @@ pub struct Bo {
     gem: Gem,
     address: u64,
     owner: Owner,
-    /// For the fences of its jobs; `None` where the driver does not export.
-    dma_buf: Option<OwnedFd>,
+    /// For the fences of its jobs, without which mainline's driver does not tell how they ended.
+    dma_buf: OwnedFd,
 }
 
 impl Bo {
     /// Allocates and maps `size` bytes, rounded up to pages, all zero.
-    pub fn new(node: &Arc<File>, size: usize) -> Result<Bo, DeviceError> {
+    pub fn new(node: &Arc<Node>, size: usize) -> Result<Bo, DeviceError> {
         let len = size.max(1).next_multiple_of(PAGE);
         let what = || format!("allocating a buffer of {len} bytes");
         let size = u32::try_from(len).map_err(|_| system(what(), Errno::EOVERFLOW))?;
         let created = ioctl::create_bo(node, size).map_err(|e| system(what(), e))?;
         let gem = Gem::map(node, created.handle, len, || Ok(created.offset))?;
         let dma_buf = drm::ioctl::export(node, created.handle)
-            .inspect_err(|e| log::debug!("no dma-buf for a buffer, job errors stay unseen: {e}"))
-            .ok();
+            .map_err(|e| system("exporting a buffer for its fences".to_owned(), e))?;
         Ok(Bo {
             gem,
             address: created.dma_address,
@@ -92,7 +90,7 @@ impl Bo {
     }
 
     /// The end of the writes that are pending now.
-    pub fn fence(&self) -> Result<Option<Fence>, DeviceError> {
-        self.dma_buf.as_ref().map(Fence::of).transpose()
+    pub fn fence(&self) -> Result<Fence, DeviceError> {
+        Fence::of(&self.dma_buf)
     }
 }

@@ -3,14 +3,14 @@
 mod bo;
 mod ioctl;
 
-use super::drm::{self, system};
+use super::drm::fence::Fence;
+use super::drm::{self, Node, system};
 use super::{Counters, Device, DeviceError, JobError, Program, check, images};
 use bo::Bo;
 use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
 use ferrite_ir::PrimaryMap;
 use ferrite_uapi::rocket as uapi;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::mem::size_of;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// An open accel node.
 #[derive(Debug)]
 pub struct Rocket {
-    node: Arc<File>,
+    node: Arc<Node>,
     path: PathBuf,
     version: (i32, i32),
 }
@@ -55,12 +55,17 @@ impl Device for Rocket {
         Target::Rk3588
     }
 
+    fn identity(&self) -> String {
+        self.node.identity(uapi::DRIVER_NAME, self.version)
+    }
+
     fn cores(&self) -> usize {
         // Mainline runs the jobs of one open file in order.
         1
     }
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        self.node.check()?;
         check(executable, Target::Rk3588)?;
         let buffers = executable
             .buffers
@@ -82,7 +87,7 @@ impl Device for Rocket {
 }
 
 struct RocketProgram {
-    node: Arc<File>,
+    node: Arc<Node>,
     buffers: PrimaryMap<BufferId, Bo>,
 }
 
@@ -134,12 +139,12 @@ impl Program for RocketProgram {
         let written: BTreeSet<BufferId> = jobs.iter().flat_map(|j| &j.writes).copied().collect();
         // Fences are taken for all outputs before the first wait: a fence that has already
         // signalled no longer tells how its job ended.
-        let fences = written
-            .iter()
-            .map(|&id| self.buffer(id).fence())
-            .collect::<Result<Vec<_>, _>>()?;
-        let ended = fences.iter().flatten().map(|fence| fence.wait(patience));
-        let ended: Result<(), JobError> = ended.collect();
+        let fences = written.iter().map(|&id| self.buffer(id).fence());
+        let fences: Result<Vec<Fence>, DeviceError> = fences.collect();
+        let ended = fences.map_err(JobError::from).and_then(|fences| {
+            let ends = fences.iter().map(|fence| fence.wait(patience));
+            ends.collect::<Result<(), JobError>>()
+        });
         // Also after a failure: the next run needs the buffers back.
         for &id in &written {
             let idle = self.buffer(id).wait_for_npu(patience);

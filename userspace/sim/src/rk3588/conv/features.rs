@@ -6,7 +6,7 @@ use super::super::simd::vectorised;
 use super::cna::Conv;
 use super::layout::{Converter, FeatureLayout};
 use crate::memory::Memory;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Largest panel, in values. Real tasks stay below 2^22: their input fits in 352 KiB.
 const PANEL_LIMIT: u64 = 1 << 27;
@@ -70,10 +70,9 @@ pub(crate) fn panel(conv: &Conv, source: &Source) -> Check<Panel> {
     let values: &mut [i16] = bytemuck::cast_slice_mut(&mut panel.pairs);
     if values.len() > PARALLEL_VALUES {
         let rows = (PARALLEL_VALUES / 4).div_ceil(row_values);
-        values
-            .par_chunks_mut(row_values * rows)
-            .enumerate()
-            .for_each(|(i, chunk)| fill.rows(i * rows, chunk, row_values));
+        parallel::chunks_mut(values, row_values * rows, |i, chunk| {
+            fill.rows(i * rows, chunk, row_values);
+        });
     } else {
         fill.rows(0, values, row_values);
     }

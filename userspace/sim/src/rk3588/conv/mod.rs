@@ -21,7 +21,7 @@ use super::state::Running;
 use crate::memory::Memory;
 use cna::Conv;
 use features::{Panel, Source};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 use std::ops::Range;
 use std::sync::Arc;
 use weights::{Added, GroupPanel};
@@ -246,7 +246,7 @@ impl Task<'_> {
         let parts = if work < PARALLEL_MACS {
             1
         } else {
-            (4 * rayon::current_num_threads()).div_ceil(groups)
+            (4 * parallel::threads()).div_ceil(groups)
         };
         let rows = height.div_ceil(parts.max(1));
         let unit = |i: usize| {
@@ -262,7 +262,7 @@ impl Task<'_> {
         if work < PARALLEL_MACS {
             return (0..units).try_for_each(unit);
         }
-        (0..units).into_par_iter().try_for_each(unit)
+        parallel::try_each(units, unit)
     }
 
     /// Computes and writes some rows of one group.

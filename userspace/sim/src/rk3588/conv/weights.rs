@@ -4,7 +4,7 @@ use super::super::fault::{Check, DmaUnit, FaultKind};
 use super::super::mac::LANES;
 use super::cna::{Conv, DEPTHWISE_GROUP, KERNEL_GROUP};
 use crate::memory::Memory;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Weights of one kernel group, CPEND operand added.
 ///
@@ -60,7 +60,8 @@ pub(crate) fn fetch(conv: &Conv, added: &Added, memory: &dyn Memory) -> Check<Ve
         }
     };
     if groups > 1 && conv.weight_bytes() > 1 << 14 {
-        return (0..groups).into_par_iter().map(one).collect();
+        let panels = parallel::map(groups as usize, |g| one(g as u32));
+        return panels.into_iter().collect();
     }
     (0..groups).map(one).collect()
 }

@@ -9,7 +9,7 @@ use super::stream::Kernel;
 use crate::memory::Memory;
 use crate::rk3588::mac::{LANES, PIXELS, Window, tiles};
 use crate::vivante::fault::{Check, FaultKind, Unit};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Largest input with its border, in bytes; the descriptor's fields would allow far more.
 const MAX_IMAGE_BYTES: u64 = 1 << 28;
@@ -42,7 +42,8 @@ impl Image {
         let planes = read_planes(memory, layer)?;
         let (columns, rows) = (input.width as usize, input.height as usize);
         let border = i32::from(layer.border);
-        let mut data = vec![border | border << 16; width * height * pairs];
+        let mut data = memory_for(width * height * pairs)?;
+        data.resize(width * height * pairs, border | border << 16);
         if layer.kernel_z % 2 == 1 {
             // The missing channel must not count: its weight is 0.
             data.iter_mut()
@@ -53,41 +54,48 @@ impl Image {
         let first = (layer.x_offset.min(0).unsigned_abs() as usize).min(width);
         let skip = layer.x_offset.max(0) as usize;
         let count = columns.saturating_sub(skip).min(width - first);
-        data.par_chunks_mut(width * pairs)
-            .enumerate()
-            .for_each(|(row, out)| {
-                let y = row as i64 + i64::from(layer.y_offset);
-                if y < 0 || y >= rows as i64 || count == 0 {
-                    return;
-                }
-                let out = &mut out[first * pairs..];
-                for (pair, two) in planes.chunks(2 * rows * columns).enumerate() {
-                    let at = y as usize * columns + skip;
-                    let low = &two[at..at + count];
-                    let words = out[pair..].iter_mut().step_by(pairs);
-                    match two.get(rows * columns + at..rows * columns + at + count) {
-                        Some(high) => {
-                            for ((word, &a), &b) in words.zip(low).zip(high) {
-                                *word = i32::from(a) | i32::from(b) << 16;
-                            }
+        parallel::chunks_mut(&mut data, width * pairs, |row, out| {
+            let y = row as i64 + i64::from(layer.y_offset);
+            if y < 0 || y >= rows as i64 || count == 0 {
+                return;
+            }
+            let out = &mut out[first * pairs..];
+            for (pair, two) in planes.chunks(2 * rows * columns).enumerate() {
+                let at = y as usize * columns + skip;
+                let low = &two[at..at + count];
+                let words = out[pair..].iter_mut().step_by(pairs);
+                match two.get(rows * columns + at..rows * columns + at + count) {
+                    Some(high) => {
+                        for ((word, &a), &b) in words.zip(low).zip(high) {
+                            *word = i32::from(a) | i32::from(b) << 16;
                         }
-                        None => {
-                            for (word, &a) in words.zip(low) {
-                                *word = i32::from(a);
-                            }
+                    }
+                    None => {
+                        for (word, &a) in words.zip(low) {
+                            *word = i32::from(a);
                         }
                     }
                 }
-            });
+            }
+        });
         Ok(Image { data, pairs, width })
     }
 }
 
 /// All planes of the input, without gaps.
+/// Room for an image's elements, which a job's descriptor decides.
+fn memory_for<T>(count: usize) -> Check<Vec<T>> {
+    let mut vec = Vec::new();
+    let found = vec.try_reserve_exact(count);
+    found.map_err(|_| FaultKind::NotModelled("images larger than this machine's memory"))?;
+    Ok(vec)
+}
+
 fn read_planes(memory: &dyn Memory, layer: &Layer) -> Check<Vec<u8>> {
     let input = &layer.input;
     let plane = input.width as usize * input.height as usize;
-    let mut bytes = vec![0; plane * layer.kernel_z as usize];
+    let mut bytes = memory_for(plane * layer.kernel_z as usize)?;
+    bytes.resize(plane * layer.kernel_z as usize, 0);
     let fault = FaultKind::memory(Unit::Image);
     if input.is_tight() {
         memory
@@ -155,49 +163,57 @@ impl<'a> Group<'a> {
 }
 
 /// Computes the output plane of each kernel.
-pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Vec<Vec<u8>> {
+pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Check<Vec<Vec<u8>>> {
     let pixels = layer.output.width as usize * layer.output.height as usize;
-    let groups: Vec<Group> = kernels
-        .par_chunks(LANES)
-        .map(|kernels| Group::new(layer, image, kernels))
-        .collect();
+    let groups = parallel::map(kernels.len().div_ceil(LANES), |group| {
+        let kernels = &kernels[group * LANES..];
+        Group::new(layer, image, &kernels[..kernels.len().min(LANES)])
+    });
     let parts: Vec<(usize, usize)> = (0..groups.len())
         .flat_map(|group| (0..pixels).step_by(BAND).map(move |first| (group, first)))
         .collect();
-    let computed: Vec<Vec<u8>> = parts
-        .par_iter()
-        .map(|&(group, first)| {
-            band(
-                layer,
-                image,
-                &groups[group],
-                first..pixels.min(first + BAND),
-            )
-        })
-        .collect();
-    let mut planes: Vec<Vec<u8>> = kernels.iter().map(|_| Vec::with_capacity(pixels)).collect();
-    for (&(group, first), bytes) in parts.iter().zip(&computed) {
+    let lengths = |(group, first): (usize, usize)| {
         let len = pixels.min(first + BAND) - first;
-        let planes = &mut planes[group * LANES..];
+        (groups[group].kernels.len(), len)
+    };
+    let mut computed = memory_for(kernels.len() * pixels)?;
+    computed.resize(kernels.len() * pixels, 0);
+    let (mut rest, mut bands) = (&mut computed[..], memory_for(parts.len())?);
+    for &part in &parts {
+        let (kernels, len) = lengths(part);
+        let (band, behind) = rest.split_at_mut(kernels * len);
+        bands.push(band);
+        rest = behind;
+    }
+    parallel::chunks_mut(&mut bands, 1, |index, out| {
+        let (group, first) = parts[index];
+        let range = first..pixels.min(first + BAND);
+        band(layer, image, &groups[group], range, out[0]);
+    });
+    let planes = kernels.iter().map(|_| memory_for(pixels));
+    let mut planes = planes.collect::<Check<Vec<Vec<u8>>>>()?;
+    for (&part, bytes) in parts.iter().zip(&bands) {
+        let (_, len) = lengths(part);
+        let planes = &mut planes[part.0 * LANES..];
         for (plane, row) in planes.iter_mut().zip(bytes.chunks_exact(len)) {
             plane.extend_from_slice(row);
         }
     }
-    planes
+    Ok(planes)
 }
 
-/// Output of some pixels, `[kernel][pixel]`.
+/// Computes the output of some pixels, `[kernel][pixel]`.
 fn band(
     layer: &Layer,
     image: &Image,
     group: &Group<'_>,
     pixels: std::ops::Range<usize>,
-) -> Vec<u8> {
+    out: &mut [u8],
+) {
     let len = pixels.len();
     let width = layer.output.width as usize;
     let stride = layer.stride as usize;
     let scale = Scale::new(layer);
-    let mut out = vec![0u8; group.kernels.len() * len];
     let mut biases = [0; LANES];
     for (bias, kernel) in biases.iter_mut().zip(group.kernels) {
         *bias = kernel.bias;
@@ -222,7 +238,6 @@ fn band(
             }
         }
     });
-    out
 }
 
 /// From accumulator to output byte.

@@ -13,7 +13,7 @@ use super::fault::{Check, FaultKind, Unit, room};
 use crate::memory::Memory;
 use ferrite_hw::Grade;
 use ferrite_hw::vivante::Words;
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// Runs a job to its end.
 pub(crate) fn run(memory: &dyn Memory, words: &Words, config: &Config) -> Check<Counters> {
@@ -21,7 +21,7 @@ pub(crate) fn run(memory: &dyn Memory, words: &Words, config: &Config) -> Check<
     let coefficients = stream::read(memory, &layer)?;
     check_kernels(&layer, &coefficients, config)?;
     let image = engine::Image::read(memory, &layer)?;
-    let planes = engine::convolve(&layer, &image, &coefficients.kernels);
+    let planes = engine::convolve(&layer, &image, &coefficients.kernels)?;
     for (kernel, plane) in coefficients.kernels.iter().zip(&planes) {
         write_plane(memory, &layer, kernel, plane)?;
     }
@@ -37,7 +37,8 @@ fn check_kernels(layer: &Layer, coefficients: &Coefficients, config: &Config) ->
         )?;
     }
     let plane = u64::from(layer.output.x_stride) * u64::from(layer.output.y_stride);
-    coefficients.kernels.par_iter().try_for_each(|kernel| {
+    parallel::try_each(coefficients.kernels.len(), |kernel| {
+        let kernel = &coefficients.kernels[kernel];
         if u64::from(kernel.z_offset) != plane * u64::from(kernel.channel) {
             config.require(
                 Grade::Inferred,

@@ -4,7 +4,7 @@
 use super::decode::Layer;
 use crate::memory::Memory;
 use crate::vivante::fault::{Check, FaultKind, Unit};
-use rayon::prelude::*;
+use ferrite_process::parallel;
 
 /// A kernel as its core sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,11 +81,10 @@ pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
         blocks.push(block);
     }
     let order = tap_order(layer.kernel_x, layer.kernel_y);
-    let decoded: Vec<_> = blocks
-        .par_iter()
-        .enumerate()
-        .map(|(core, block)| Block::new(core, block, layer, &order).decode())
-        .collect::<Check<_>>()?;
+    let decoded = parallel::map(blocks.len(), |core| {
+        Block::new(core, &blocks[core], layer, &order).decode()
+    });
+    let decoded = decoded.into_iter().collect::<Check<Vec<_>>>()?;
     let mut all = Coefficients {
         bytes: at,
         largest_block: blocks.iter().map(|b| b.len() as u64).max().unwrap_or(0),

@@ -52,9 +52,13 @@ pub fn conv(
     conv.lower(ctx)
 }
 
-/// Checks a window against the fields of the CNA.
-fn check(window: &Window) -> Result<(), Unsupported> {
+/// Most input channels: DATAIN_CHANNEL_REAL has 14 bits for their number less 1.
+const INPUTS: usize = 1 << 14;
+
+/// Checks a window and its channels against the fields of the CNA.
+fn check(window: &Window, layer: &Layer) -> Result<(), Unsupported> {
     let axes = [
+        ("the number of input channels", layer.input.channels, INPUTS),
         ("kernel height", window.kernel.h, 31),
         ("kernel width", window.kernel.w, 31),
         ("vertical stride", window.stride.h, 7),
@@ -354,7 +358,7 @@ impl Conv<'_> {
         mut layer: Layer,
         layers: &mut Vec<Layer>,
     ) -> Result<(), Unsupported> {
-        check(&self.conv.window)?;
+        check(&self.conv.window, &layer)?;
         if matches!(layer.stage, Stage::Raw) {
             layer.bias.clear();
         }

@@ -128,7 +128,13 @@ pub fn plan(
         });
     }
     let accumulators = accumulators?;
-    let (multiplier, shift) = factors.iter().map(|&f| q31(f)).unzip();
+    let (multiplier, shift): (Vec<i32>, Vec<i32>) = factors.iter().map(|&f| q31(f)).unzip();
+    if let Some(channel) = shift.iter().position(|shift| !HOST_SHIFTS.contains(shift)) {
+        return Err(Unsupported::new(format!(
+            "rescaling channel {channel} by {} is beyond the host's fixed point",
+            factors[channel]
+        )));
+    }
     Ok(Plan {
         stage: Stage::Raw,
         evidence: PROVEN,
@@ -144,3 +150,6 @@ pub fn plan(
         bias: Vec::new(),
     })
 }
+
+/// Exponents of multipliers that the runtime takes.
+const HOST_SHIFTS: std::ops::RangeInclusive<i32> = -31..=31;
