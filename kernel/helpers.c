@@ -113,34 +113,49 @@ bool ferrite_gem_is_imported(struct drm_gem_object *obj)
 	return drm_gem_is_imported(obj);
 }
 
+typedef void (*ferrite_sync)(struct device *dev, dma_addr_t addr, size_t len,
+			     enum dma_data_direction direction);
+
 /* The parts of a table that are within a range, one after the other. */
-#define ferrite_sync_range(how, dev, sgt, offset, len)				\
-do {										\
-	u64 __at = 0, __end = (offset) + (len);					\
-	struct scatterlist *__sg;						\
-	int __i;								\
-										\
-	for_each_sgtable_dma_sg(sgt, __sg, __i) {				\
-		u64 __from = max_t(u64, __at, offset);				\
-		u64 __to = min_t(u64, __at + sg_dma_len(__sg), __end);		\
-										\
-		if (__from < __to)						\
-			how(dev, sg_dma_address(__sg) + (__from - __at),	\
-			    __to - __from, DMA_BIDIRECTIONAL);			\
-		__at += sg_dma_len(__sg);					\
-		if (__at >= __end)						\
-			break;							\
-	}									\
-} while (0)
+static void ferrite_sync_range(ferrite_sync sync, struct device *dev, struct sg_table *sgt,
+			       u64 offset, u64 len)
+{
+	u64 at = 0, end = offset + len;
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		u64 from = max(at, offset);
+		u64 to = min(at + sg_dma_len(sg), end);
+
+		if (from < to)
+			sync(dev, sg_dma_address(sg) + (from - at), to - from, DMA_BIDIRECTIONAL);
+		at += sg_dma_len(sg);
+		if (at >= end)
+			break;
+	}
+}
+
+static void ferrite_sync_one_for_cpu(struct device *dev, dma_addr_t addr, size_t len,
+				     enum dma_data_direction direction)
+{
+	dma_sync_single_for_cpu(dev, addr, len, direction);
+}
+
+static void ferrite_sync_one_for_device(struct device *dev, dma_addr_t addr, size_t len,
+					enum dma_data_direction direction)
+{
+	dma_sync_single_for_device(dev, addr, len, direction);
+}
 
 void ferrite_sync_for_cpu(struct device *dev, struct sg_table *sgt, u64 offset, u64 len)
 {
-	ferrite_sync_range(dma_sync_single_for_cpu, dev, sgt, offset, len);
+	ferrite_sync_range(ferrite_sync_one_for_cpu, dev, sgt, offset, len);
 }
 
 void ferrite_sync_for_device(struct device *dev, struct sg_table *sgt, u64 offset, u64 len)
 {
-	ferrite_sync_range(dma_sync_single_for_device, dev, sgt, offset, len);
+	ferrite_sync_range(ferrite_sync_one_for_device, dev, sgt, offset, len);
 }
 
 unsigned long ferrite_page_frame(struct page *page)

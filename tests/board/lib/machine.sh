@@ -30,6 +30,7 @@ machine_modules() {
     case $driver in
         none) ;;
         ferrite) modules=("$(driver_module "$tree")") || exit $? ;;
+        rocket+ferrite) modules=(rocket "$(driver_module "$tree")") || exit $? ;;
         *) modules=("$driver") ;;
     esac
     : >"$control/modules/order"

@@ -3,9 +3,12 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use ferrite_uapi::ferrite;
+
+use super::extensions::linked;
 use super::life::bound;
-use super::rig::{Fail, Jobs, Rig, check};
-use crate::device::Device;
+use super::rig::{Fail, Jobs, Rig, check, submission};
+use crate::device::{Buffer, Device, ioctl};
 
 type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
@@ -26,6 +29,16 @@ pub const CASES: &[Entry] = &[
         unbind_long_jobs,
     ),
     (
+        "kill_long_chains",
+        "three chains of 4,095 tasks end within two tasks' budgets of their client",
+        kill_long_chains,
+    ),
+    (
+        "unbind_long_chains",
+        "a core with a chain of 4,095 tasks can be unbound within two tasks' budgets",
+        unbind_long_chains,
+    ),
+    (
         "suspend_long_jobs",
         "F4: the system can sleep while jobs of 65,536 tasks run",
         suspend_long_jobs,
@@ -39,7 +52,7 @@ const SOON: Duration = Duration::from_millis(1000);
 
 /// Gives each core a job that takes hours on the chip. For the driver they write different buffers;
 /// all that they use stays mapped as long as they run.
-fn hog<'a>(rig: &Rig<'a>) -> Result<Vec<crate::device::Buffer<'a>>, Fail> {
+fn hog<'a>(rig: &Rig<'a>) -> Result<Vec<Buffer<'a>>, Fail> {
     let mut outputs = Vec::new();
     for _ in 0..3 {
         let output = rig.device.buffer(4096)?;
@@ -50,6 +63,28 @@ fn hog<'a>(rig: &Rig<'a>) -> Result<Vec<crate::device::Buffer<'a>>, Fail> {
         rig.device.submit(&jobs.jobs)?;
         outputs.push(output);
     }
+    Ok(outputs)
+}
+
+/// As [`hog`], with chains.
+fn hog_with_chains<'a>(rig: &Rig<'a>) -> Result<Vec<Buffer<'a>>, Fail> {
+    const TASKS: u32 = 4095;
+    let list = rig.device.buffer(TASKS * 1024)?;
+    let tasks = linked(rig, &list, TASKS)?;
+    let reads = [list.handle, rig.constants.handle, rig.activations.handle];
+    let mut outputs = Vec::new();
+    for _ in 0..3 {
+        let output = rig.device.buffer(4096)?;
+        let mut plain = Jobs::new();
+        plain.add(tasks.clone(), &reads, &[output.handle]);
+        let job = [ferrite::Job {
+            flags: ferrite::JOB_CHAINED,
+            ..plain.extended(0)
+        }];
+        ioctl(rig.device, ferrite::IOCTL_SUBMIT, &mut submission(&job))?;
+        outputs.push(output);
+    }
+    outputs.push(list);
     Ok(outputs)
 }
 
@@ -70,7 +105,9 @@ fn gone(child: libc::pid_t, within: Duration) -> bool {
 }
 
 /// A process with three long jobs on the cores.
-fn hogging_child() -> Result<libc::pid_t, Fail> {
+fn hogging_child(
+    hog: for<'a> fn(&Rig<'a>) -> Result<Vec<Buffer<'a>>, Fail>,
+) -> Result<libc::pid_t, Fail> {
     let (mut ready, tell) = std::io::pipe()?;
     // SAFETY: There are no other threads.
     let child = unsafe { libc::fork() };
@@ -102,7 +139,15 @@ fn kill(child: libc::pid_t) {
 }
 
 fn kill_long_jobs() -> Result<(), Fail> {
-    let child = hogging_child()?;
+    kill_hog(hog)
+}
+
+fn kill_long_chains() -> Result<(), Fail> {
+    kill_hog(hog_with_chains)
+}
+
+fn kill_hog(hog: for<'a> fn(&Rig<'a>) -> Result<Vec<Buffer<'a>>, Fail>) -> Result<(), Fail> {
+    let child = hogging_child(hog)?;
     kill(child);
     let start = Instant::now();
     check(
@@ -118,7 +163,7 @@ fn kill_long_jobs() -> Result<(), Fail> {
 }
 
 fn share_with_long_jobs() -> Result<(), Fail> {
-    let child = hogging_child()?;
+    let child = hogging_child(hog)?;
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
     let start = Instant::now();
@@ -153,6 +198,30 @@ fn unbind_long_jobs() -> Result<(), Fail> {
         still.iter().all(|end| *end == Err(libc::EBUSY)),
         format!("the jobs have ended: {still:?}"),
     )
+}
+
+fn unbind_long_chains() -> Result<(), Fail> {
+    let (folder, cores) = bound()?;
+    let device = Device::open()?;
+    let rig = Rig::new(&device)?;
+    let outputs = hog_with_chains(&rig)?;
+    let mut worst = Duration::ZERO;
+    for core in cores.iter().skip(1) {
+        let start = Instant::now();
+        std::fs::write(folder.join("unbind"), core)?;
+        worst = worst.max(start.elapsed());
+        std::fs::write(folder.join("bind"), core)?;
+    }
+    check(worst < SOON, format!("unbinding a core took {worst:?}"))?;
+    for output in &outputs[..3] {
+        // Ended, or taken away.
+        let end = output.prep(Rig::PATIENCE);
+        check(
+            matches!(end, Ok(()) | Err(libc::EIO)),
+            format!("a chain ended with {end:?}"),
+        )?;
+    }
+    rig.check_works()
 }
 
 fn suspend_long_jobs() -> Result<(), Fail> {
