@@ -17,7 +17,7 @@ import time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType, load_delegate
 
-NODE = "/dev/accel/accel0"
+NODE = os.environ.get("NODE", "/dev/accel/accel0")
 NOBODY = 65534
 
 

@@ -1,18 +1,16 @@
 """Gathers reference cases into a folder that the guest gets as its share.
 
-usage: cases.py SHARED OUT [--relu6-as-relu] SELECTION...
+usage: cases.py SHARED OUT SELECTION...
 
 SHARED is the folder of reference models (models/, ops/, each with a manifest.json). A SELECTION is
-`model:NAME` or `op:PREFIX` (`op:conv2d` takes all single convolutions, `op:000` that case). Writes OUT/cases.json; says
-on standard error what there is none of. The option rewrites the models by relu6.py.
+`model:NAME`, `model?:NAME` (if there is one) or `op:PREFIX` (`op:conv2d` takes all single convolutions, `op:000` that
+case). Writes OUT/cases.json; says on standard error what there is none of.
 SPDX-License-Identifier: MIT
 """
 import json
 import os
 import shutil
 import sys
-
-import relu6
 
 
 def take(source, folder, names):
@@ -58,27 +56,19 @@ def op_cases(shared, out, wanted):
 
 
 def main():
-    rewrite = "--relu6-as-relu" in sys.argv
-    shared, out, *selections = (word for word in sys.argv[1:] if word != "--relu6-as-relu")
+    shared, out, *selections = sys.argv[1:]
     os.makedirs(out, exist_ok=True)
     cases = []
     for selection in selections:
         kind, _, wanted = selection.partition(":")
-        found = list({"model": model_cases, "op": op_cases}[kind](shared, out, wanted))
-        if not found:
+        gather = {"model": model_cases, "model?": model_cases, "op": op_cases}[kind]
+        found = list(gather(shared, out, wanted))
+        if not found and kind != "model?":
             print(f"cases.py: nothing fits {selection}", file=sys.stderr)
             return 1
         cases += found
     with open(os.path.join(out, "cases.json"), "w") as stream:
         json.dump(cases, stream, indent=1)
-    for model in {case["model"] for case in cases} if rewrite else ():
-        with open(os.path.join(out, model), "r+b") as stream:
-            rewritten, changed = relu6.as_relu(stream.read())
-            if changed == 0:
-                print(f"cases.py: {model} has no RELU6 to rewrite", file=sys.stderr)
-                return 1
-            stream.seek(0)
-            stream.write(rewritten)
     return 0
 
 

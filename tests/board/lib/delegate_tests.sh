@@ -35,10 +35,10 @@ test_delegate_etnaviv() {
     python3 "$BOARD_DIR/lib/judge.py" --stats "$1/stats.json"
 }
 
-# delegate_fails DIR CHECK OPTION... : guest/delegate_failures.py, whose line a check is kept.
+# delegate_fails DIR CHECK OPTION... : guest/delegate_failures.py, whose line a check is kept; on $node.
 delegate_fails() {
     local dir=$1 check=$2; shift 2
-    board --icount --cpus 1 --share "$dir" "$@" -- \
+    board --icount --cpus 1 --share "$dir" "$@" -- env NODE="${node:-/dev/accel/accel0}" \
         python3 delegate_failures.py cases.json ./libferrite_delegate.so "$check" >"$dir/$check" 2>"$dir/errors" ||
         fail "$check ($*): status $?: $(cat "$dir/$check") $(tail -n 3 "$dir/errors" | tr '\n' ' ')"
 }
@@ -59,6 +59,24 @@ test_delegate_failures() {
         said+=("$check: $(sed -n 's/.*ended a job with an error: \([^(]*\)(os.*(\(.* s\)).*/\1after \2/p' "$dir/fail")")
         # shellcheck disable=SC2086
         delegate_fails "$dir" cpu --cores 1 --driver $check
+    done
+    printf '%s; ' "${said[@]}"
+}
+
+# On the A311D: in the middle of the second inference a job hangs, or its MMU finds no page.
+test_delegate_failures_etnaviv() {
+    local dir=$1 node=/dev/dri/renderD128 etnaviv=(--soc a311d --driver etnaviv) middle wrong check said=()
+    cases "$dir" model:mobilenet_v1_0.25_128_quant
+    cp "$programs/libferrite_delegate.so" "$dir/"
+    delegate_fails "$dir" works "${etnaviv[@]}" --stats "$dir/stats.json"
+    middle=$(python3 -c 'import json, sys
+core = json.load(open(sys.argv[1]))["cores"][0]
+print(3 * (core["nn_jobs"] + core["tp_jobs"]) // 2)' "$dir/stats.json")
+    for wrong in hang dma-errors; do
+        for check in fail cpu; do
+            delegate_fails "$dir" $check "${etnaviv[@]}" "--$wrong" "$middle"
+        done
+        said+=("$wrong: $(cat "$dir/fail")")
     done
     printf '%s; ' "${said[@]}"
 }

@@ -56,7 +56,7 @@ fn activation() -> impl Strategy<Value = Activation> {
 fn choice() -> impl Strategy<Value = Choice> {
     let conv = (
         1usize..40,
-        [1usize..=5, 1usize..=5],
+        prop_oneof![1 => Just([1, 1]), 3 => [1usize..=5, 1usize..=5]],
         prop_oneof![3 => Just(1usize), 2 => Just(2), 1 => Just(4)],
         prop_oneof![4 => Just(1usize), 1 => Just(2)],
         any::<bool>(),

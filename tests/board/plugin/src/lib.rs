@@ -126,7 +126,8 @@ fn build_a311d(
 ) -> Result<Arc<Vivante>, BoardError> {
     let ram = Arc::new(GuestRam::map(bql, chip::RAM_BASE)?);
     let irq = Irq::shared_peripheral(bql, vivante::INTERRUPT)?;
-    let npu = Vivante::new(irq, ram, trace, options.icount);
+    let shared = Shared::new(options.dma_errors).hanging(options.hang);
+    let npu = Vivante::new(irq, ram, shared, trace, options.icount);
     qemu::map_registers(
         bql,
         "vivante-npu",

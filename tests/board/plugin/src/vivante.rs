@@ -12,8 +12,9 @@ use ferrite_sim::vivante::device::{Finished, Started};
 use ferrite_sim::vivante::{Config, Counters, Device, Next};
 use serde_json::json;
 
-use crate::port::{Gate, Gated};
+use crate::port::{Broken, Gate, Gated};
 use crate::qemu::{self, Bql, GuestRam, Irq, Registers};
+use crate::shared::Shared;
 use crate::tracing::Trace;
 
 /// Registers of the NPU (meson-g12-common.dtsi).
@@ -39,17 +40,27 @@ pub struct Vivante {
     epoch: AtomicU64,
     ram: Arc<GuestRam>,
     work: Sender<(Arc<Vivante>, Started, Gate, u64)>,
+    shared: Shared,
     trace: Option<Arc<Trace>>,
     icount: bool,
 }
+
+/// An address that the kernel driver gives to no buffer.
+const UNMAPPED: u32 = 0xffff_f000;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Vivante {
-    /// The NPU after power-up.
-    pub fn new(irq: Irq, ram: Arc<GuestRam>, trace: Option<Arc<Trace>>, icount: bool) -> Arc<Self> {
+    /// The NPU after power-up, whose jobs go wrong as `shared` says.
+    pub fn new(
+        irq: Irq,
+        ram: Arc<GuestRam>,
+        shared: Shared,
+        trace: Option<Arc<Trace>>,
+        icount: bool,
+    ) -> Arc<Self> {
         let (work, started) = channel::<(Arc<Vivante>, Started, Gate, u64)>();
         let thread = std::thread::Builder::new()
             .name("npu".to_owned())
@@ -71,6 +82,7 @@ impl Vivante {
             epoch: AtomicU64::new(0),
             ram,
             work,
+            shared,
             trace,
             icount,
         })
@@ -127,28 +139,43 @@ impl Vivante {
                     qemu::after(bql, POLL, move |bql| npu.pump(bql, epoch));
                     break;
                 }
-                Next::Job(job) if self.icount => {
-                    // How long the host takes must not show: the guest sees the estimate.
-                    let finished = self.execute(job, &gate);
-                    let npu = Arc::clone(self);
-                    let busy = finished.estimated_ns();
-                    qemu::after(bql, busy, move |bql| npu.complete(bql, finished, epoch));
-                    break;
-                }
                 Next::Job(job) => {
-                    if self
-                        .work
-                        .send((Arc::clone(self), job, gate, epoch))
-                        .is_err()
-                    {
-                        log::error!("the NPU has no thread: the job hangs");
-                    }
+                    self.start(bql, job, gate, epoch);
                     break;
                 }
             }
         }
         self.explain();
         self.drive(bql);
+    }
+
+    /// Starts a job, which may be one that goes wrong on purpose.
+    fn start(self: &Arc<Self>, bql: &Bql, job: Started, gate: Gate, epoch: u64) {
+        let broken = self.shared.start();
+        self.shared.end();
+        if broken == Some(Broken::Core) {
+            log::error!("the NPU hangs on purpose");
+            lock(&self.device).hang();
+            return;
+        }
+        if broken.is_some() {
+            let finished = job.without_page(UNMAPPED);
+            let npu = Arc::clone(self);
+            qemu::after(bql, POLL, move |bql| npu.complete(bql, finished, epoch));
+            return;
+        }
+        if self.icount {
+            // How long the host takes must not show: the guest sees the estimate.
+            let finished = self.execute(job, &gate);
+            let npu = Arc::clone(self);
+            let busy = finished.estimated_ns();
+            qemu::after(bql, busy, move |bql| npu.complete(bql, finished, epoch));
+            return;
+        }
+        let work = (Arc::clone(self), job, gate, epoch);
+        if self.work.send(work).is_err() {
+            log::error!("the NPU has no thread: the job hangs");
+        }
     }
 
     fn execute(&self, job: Started, gate: &Gate) -> Finished {

@@ -204,7 +204,7 @@ pub enum JobError {
     },
     /// The NPU stopped in the middle of a job, or touched memory that is not mapped for it.
     #[error(
-        "job {job}, task {task}: the NPU made no progress, so the driver reset it (the kernel's log and /sys/class/devcoredump tell where)"
+        "job {job}, task {task}: the NPU made no progress or met a page fault, so the driver reset it (the kernel's log and /sys/class/devcoredump tell where)"
     )]
     Hung {
         /// Index in the submission.

@@ -17,7 +17,8 @@ pub enum DeviceSpec {
     Sim(Target),
     /// A DRM accel node: `/dev/accel/accelN`.
     Accel(PathBuf),
-    /// A DRM render node: `/dev/dri/renderDN`.
+    /// A DRM render node: `/dev/dri/renderDN`, or a link to one that tells its device,
+    /// `/dev/dri/by-path/...-render`.
     Render(PathBuf),
 }
 
@@ -36,13 +37,17 @@ impl FromStr for DeviceSpec {
             name.strip_prefix(prefix)
                 .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
         };
+        let by_path = name
+            .strip_prefix("/dev/dri/by-path/")
+            .and_then(|link| link.strip_suffix("-render"))
+            .is_some_and(|device| !device.is_empty() && !device.contains('/'));
         match name {
             "auto" => Ok(DeviceSpec::Auto),
             "cpu" => Ok(DeviceSpec::Cpu),
             "sim:rk3588" => Ok(DeviceSpec::Sim(Target::Rk3588)),
             "sim:a311d" => Ok(DeviceSpec::Sim(Target::A311d)),
             _ if numbered("/dev/accel/accel") => Ok(DeviceSpec::Accel(name.into())),
-            _ if numbered("/dev/dri/renderD") => Ok(DeviceSpec::Render(name.into())),
+            _ if numbered("/dev/dri/renderD") || by_path => Ok(DeviceSpec::Render(name.into())),
             _ => Err(UnknownDevice(name.to_owned())),
         }
     }
@@ -73,6 +78,7 @@ mod tests {
             "sim:a311d",
             "/dev/accel/accel0",
             "/dev/dri/renderD128",
+            "/dev/dri/by-path/platform-etnaviv-render",
         ] {
             assert_eq!(name.parse::<DeviceSpec>().unwrap().to_string(), name);
         }
@@ -82,6 +88,9 @@ mod tests {
             "sim:",
             "/dev/accel/accel",
             "/dev/dri/card0",
+            "/dev/dri/by-path/platform-etnaviv-card",
+            "/dev/dri/by-path/-render",
+            "/dev/dri/by-path/../card0-render",
             "/dev/accel/accelx",
         ] {
             let error = name.parse::<DeviceSpec>().unwrap_err().to_string();

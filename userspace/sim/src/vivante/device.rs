@@ -151,6 +151,23 @@ impl Started {
     }
 }
 
+impl Started {
+    /// Ends the job as the MMU does when the page at `address` is not there.
+    pub fn without_page(self, address: u32) -> Finished {
+        let why = mmu::Fault::PageNotPresent;
+        let done = Done {
+            job: self.job,
+            counters: Counters::default(),
+            fault: Some(FaultKind::Mmu { address, why }),
+        };
+        Finished {
+            done,
+            mmu_fault: Some((address, why)),
+            generation: self.generation,
+        }
+    }
+}
+
 impl Finished {
     /// Estimated time of the job in nanoseconds.
     pub fn estimated_ns(&self) -> u64 {
@@ -181,6 +198,8 @@ pub struct Device {
     loads: VecDeque<(u32, u32)>,
     last_command: [u32; 2],
     running: bool,
+    /// The job that runs is stuck.
+    stuck: bool,
     halted: bool,
     progress: u32,
     generation: u64,
@@ -227,6 +246,7 @@ impl Device {
             loads: VecDeque::new(),
             last_command: [0; 2],
             running: false,
+            stuck: false,
             halted: false,
             progress: 0,
             generation: 0,
@@ -292,7 +312,8 @@ impl Device {
             r::MMUV2_AHB_CONTROL => self.ahb,
             r::MC_PROFILE_FE_READ => {
                 // The driver's hang check: a job that runs makes progress.
-                self.progress = self.progress.wrapping_add(self.running.into());
+                let moves = self.running && !self.stuck;
+                self.progress = self.progress.wrapping_add(moves.into());
                 self.progress
             }
             r::FE_DMA_ADDRESS => self.at.unwrap_or(self.start_address),
@@ -403,6 +424,11 @@ impl Device {
         if let Some(kind) = finished.done.fault {
             self.halt(kind, finished.mmu_fault);
         }
+    }
+
+    /// The job that runs goes no further, until a reset.
+    pub fn hang(&mut self) {
+        self.stuck = true;
     }
 
     /// Stops until a reset; a translation that failed raises its interrupt.

@@ -162,7 +162,7 @@ impl Case {
     }
 
     fn superblock(&self, block: &mut Bits, kernels: std::ops::Range<usize>) {
-        let step = if self.kernel == 1 { 6 } else { 1 };
+        let step = if self.kernel == 1 && !self.relu { 6 } else { 1 };
         let zero = self.zero_points[1];
         let mut symbols = Symbols {
             block,
@@ -209,6 +209,11 @@ impl Case {
 
     /// Runs the case; the output, or the fault.
     pub fn run(&self, npu: &Npu) -> Result<Vec<u8>, String> {
+        self.run_with(npu, &self.coefficients())
+    }
+
+    /// The same with another coefficient stream.
+    pub fn run_with(&self, npu: &Npu, coefficients: &[u8]) -> Result<Vec<u8>, String> {
         let memory = FlatMemory::new();
         let (address, _) = memory
             .alloc((self.out.0 * self.out.1 * self.kernels).max(1))
@@ -217,7 +222,7 @@ impl Case {
             nn::defaults(),
             &self.fields(
                 place(&memory, &self.input),
-                place(&memory, &self.coefficients()),
+                place(&memory, coefficients),
                 address as u32,
             ),
         );

@@ -107,6 +107,64 @@ fn each_unknown_descriptor_bit_is_refused() {
     }
 }
 
+/// 1x1 kernels, three to a core. With a channel behind the last six, the places of the outputs would
+/// be where they are in the other order.
+fn pointwise(relu: bool, run_bits: u32) -> Case {
+    Case {
+        depth: 14,
+        kernels: 24,
+        kernel: 1,
+        pad: 0,
+        at_once: 2,
+        run_bits,
+        relu,
+        weights: (0..24 * 14).map(|i| (i * 31 % 50) as u8).collect(),
+        biases: (0..24).collect(),
+        input: (0..16 * 14).map(|i| (i * 37 % 256) as u8).collect(),
+        ..small()
+    }
+}
+
+#[test]
+fn the_relu_bit_decides_the_order_of_1x1_coefficients() {
+    let strict = Npu::new(Config::default());
+    for (relu, run_bits) in [(false, 0), (true, 0), (true, 3)] {
+        let case = pointwise(relu, run_bits);
+        assert_eq!(case.run(&strict), Ok(case.reference()));
+        let other = Case {
+            relu: !relu,
+            ..case.clone()
+        };
+        for npu in [&strict, &npu()] {
+            let fault = case
+                .run_with(npu, &other.coefficients())
+                .expect_err("the other order");
+            assert!(
+                fault.contains("RELU") && fault.contains("order of the other value"),
+                "{fault}"
+            );
+        }
+    }
+    // With one kernel to a core there is one order.
+    let mut case = pointwise(true, 0);
+    (case.kernels, case.at_once) = (8, 1);
+    let other = Case {
+        relu: false,
+        ..case.clone()
+    };
+    assert_eq!(case.coefficients(), other.coefficients());
+    assert_eq!(other.run(&strict), Ok(other.reference()));
+}
+
+/// No known job has them.
+#[test]
+fn runs_in_blocks_of_six_need_inferred_evidence() {
+    let case = pointwise(false, 2);
+    let fault = case.run(&Npu::new(Config::default())).expect_err("refused");
+    assert!(fault.contains("zero runs in 1x1 coefficients"), "{fault}");
+    assert_eq!(case.run(&npu()), Ok(case.reference()));
+}
+
 #[test]
 fn damaged_streams_are_refused() {
     let mut case = small();

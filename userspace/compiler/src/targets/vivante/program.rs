@@ -4,6 +4,7 @@ use std::fmt;
 
 use ferrite_ir::{OpId, TensorId};
 
+use super::encode::coefficients::Relu;
 use super::kernels::Kernel;
 use crate::executable::Evidence;
 use crate::lowered;
@@ -87,6 +88,21 @@ impl Multiplier {
 }
 
 impl Multiplier {
+    /// The same, or the next one if it is not larger than `factor`, which it is the nearest to.
+    pub fn above(self, factor: f64) -> Multiplier {
+        let mantissa = f64::from(32768 + u32::from(self.mantissa));
+        if mantissa * f64::powi(2.0, -i32::from(self.shift)) > factor {
+            return self;
+        }
+        match self.mantissa.checked_add(1).filter(|m| *m < 1 << 15) {
+            Some(mantissa) => Multiplier { mantissa, ..self },
+            None => Multiplier {
+                mantissa: 0,
+                shift: self.shift - 1,
+            },
+        }
+    }
+
     /// What it rests on: no known job has an accumulator that counts an output step or more.
     pub fn evidence(self) -> Evidence {
         if self.shift > 15 {
@@ -124,6 +140,17 @@ pub struct Layer {
     pub out_zero: u8,
     /// Whether negative accumulators become 0.
     pub relu: bool,
+}
+
+impl Layer {
+    /// What its descriptor's RELU bit may be: bytes saturate at a zero point of 0 anyway.
+    pub fn relu_bit(&self) -> Relu {
+        match (self.relu, self.out_zero) {
+            (true, _) => Relu::Set,
+            (false, 0) => Relu::Free,
+            (false, _) => Relu::Clear,
+        }
+    }
 }
 
 impl lowered::Layer for Layer {
@@ -205,6 +232,16 @@ mod tests {
                 "{factor}: {m:?}"
             );
         }
+        let largest = Multiplier {
+            mantissa: 0x7fff,
+            shift: 20,
+        };
+        let next = Multiplier {
+            mantissa: 0,
+            shift: 19,
+        };
+        assert_eq!(largest.above(f64::from(0xffff) / 1048576.0), next);
+        assert_eq!(largest.above(0.06), largest);
         for factor in [0.0, -1.0, f64::NAN, 65536.0] {
             assert_eq!(Multiplier::nearest(factor), None);
         }

@@ -98,6 +98,17 @@ impl Layer {
         self.out_z.div_ceil(self.cores_used() as u32)
     }
 
+    /// Whether kernels are 1x1.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel_x == 1 && self.kernel_y == 1
+    }
+
+    /// Where the output plane of a channel starts, in bytes from the output's address.
+    pub fn place(&self, channel: u32) -> u64 {
+        let output = &self.output;
+        u64::from(output.x_stride) * u64::from(output.y_stride) * u64::from(channel)
+    }
+
     /// Passes over the kernels.
     pub fn superblocks(&self) -> u32 {
         self.kernels_of_core().div_ceil(self.kernels_per_core)

@@ -36,10 +36,13 @@ fn check_kernels(layer: &Layer, coefficients: &Coefficients, config: &Config) ->
             layer.kernel_cache,
         )?;
     }
-    let plane = u64::from(layer.output.x_stride) * u64::from(layer.output.y_stride);
+    config.usual(
+        coefficients.run_bits == 0 || !layer.is_pointwise() || layer.relu,
+        "zero runs in 1x1 coefficients that come six channels at a time",
+    )?;
     parallel::try_each(coefficients.kernels.len(), |kernel| {
         let kernel = &coefficients.kernels[kernel];
-        if u64::from(kernel.z_offset) != plane * u64::from(kernel.channel) {
+        if u64::from(kernel.z_offset) != layer.place(kernel.channel) {
             config.require(
                 Grade::Inferred,
                 "z-offsets that differ from the output's strides",
@@ -101,7 +104,7 @@ fn count(layer: &Layer, coefficients: &Coefficients, config: &Config) -> Counter
             + (columns - 1) * groups_of(layer.tile_x.min(width), last_y)
             + groups_of(last_x, last_y);
     let depth = u64::from(layer.kernel_z);
-    let blocks = if layer.kernel_x == 1 && layer.kernel_y == 1 {
+    let blocks = if layer.is_pointwise() {
         depth.div_ceil(3)
     } else {
         depth * u64::from(layer.kernel_y.div_ceil(2)) * u64::from(layer.kernel_x.div_ceil(3))

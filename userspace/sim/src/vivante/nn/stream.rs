@@ -4,6 +4,7 @@
 use super::decode::Layer;
 use crate::memory::Memory;
 use crate::vivante::fault::{Check, FaultKind, Unit};
+use ferrite_hw::vivante::nn;
 use ferrite_process::parallel;
 
 /// A kernel as its core sees it.
@@ -33,7 +34,20 @@ pub struct Coefficients {
     pub largest_block: u64,
     /// Symbols (weights, or runs of zeros with a weight) of the core that has most.
     pub symbols: u64,
+    /// Width of the widest run field, in bits.
+    pub run_bits: u32,
 }
+
+/// A decoded block: the same of one core.
+struct Decoded {
+    kernels: Vec<Kernel>,
+    symbols: u64,
+    run_bits: u32,
+}
+
+/// Channels of a 1x1 kernel that come together where RELU is clear. Where it is set they come one
+/// by one, as those of larger kernels do.
+const SIX: u32 = 6;
 
 /// Granularity of header and blocks in bytes.
 const ALIGN: usize = 64;
@@ -81,17 +95,39 @@ pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
         blocks.push(block);
     }
     let order = tap_order(layer.kernel_x, layer.kernel_y);
-    let decoded = parallel::map(blocks.len(), |core| {
-        Block::new(core, &blocks[core], layer, &order).decode()
-    });
-    let decoded = decoded.into_iter().collect::<Check<Vec<_>>>()?;
+    let decode = |step| -> Check<Vec<Decoded>> {
+        let decoded = parallel::map(blocks.len(), |core| {
+            Block::new(core, &blocks[core], layer, &order, step).decode()
+        });
+        decoded.into_iter().collect()
+    };
+    let decoded = if layer.is_pointwise() {
+        let (step, other) = if layer.relu { (1, SIX) } else { (SIX, 1) };
+        let decoded = decode(step);
+        if !in_place(layer, &decoded) && in_place(layer, &decode(other)) {
+            return Err(FaultKind::Field {
+                field: nn::RELU.name,
+                value: layer.relu.into(),
+                why: "the 1x1 coefficients have the order of the other value: six channels at a time with 0, one with 1",
+            });
+        }
+        decoded?
+    } else {
+        decode(1)?
+    };
     let mut all = Coefficients {
         bytes: at,
         largest_block: blocks.iter().map(|b| b.len() as u64).max().unwrap_or(0),
         ..Coefficients::default()
     };
-    for (kernels, symbols) in decoded {
+    for Decoded {
+        kernels,
+        symbols,
+        run_bits,
+    } in decoded
+    {
         all.symbols = all.symbols.max(symbols);
+        all.run_bits = all.run_bits.max(run_bits);
         let total = kernels.len();
         let before = all.kernels.len();
         all.kernels
@@ -100,6 +136,14 @@ pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
     }
     all.kernels.sort_by_key(|k| k.channel);
     Ok(all)
+}
+
+/// Whether each kernel says of its output plane that it is where the output's strides put it.
+fn in_place(layer: &Layer, decoded: &Check<Vec<Decoded>>) -> bool {
+    let in_place = |kernel: &Kernel| u64::from(kernel.z_offset) == layer.place(kernel.channel);
+    decoded
+        .as_ref()
+        .is_ok_and(|cores| cores.iter().all(|core| core.kernels.iter().all(in_place)))
 }
 
 /// Taps in the order of the stream, as `ky * KW + kx`: blocks of two rows by three columns; what
@@ -149,6 +193,8 @@ struct Block<'a> {
     bits: Bits<'a>,
     layer: &'a Layer,
     order: &'a [u32],
+    /// Channels that come together.
+    step: u32,
     /// Width of a zero run.
     run_bits: u32,
     /// Zeros of the current symbol that are still to come, and its weight.
@@ -158,12 +204,13 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    fn new(core: usize, bytes: &'a [u8], layer: &'a Layer, order: &'a [u32]) -> Self {
+    fn new(core: usize, bytes: &'a [u8], layer: &'a Layer, order: &'a [u32], step: u32) -> Self {
         Block {
             core,
             bits: Bits { bytes, at: 0 },
             layer,
             order,
+            step,
             run_bits: 0,
             zeros: 0,
             weight: None,
@@ -189,7 +236,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn decode(mut self) -> Check<(Vec<Kernel>, u64)> {
+    fn decode(mut self) -> Check<Decoded> {
         self.run_bits = self.field(8)?;
         if self.run_bits > self.layer.zrl_bits {
             return Err(self.fault("the zero-run field is too wide", self.run_bits.into()));
@@ -220,35 +267,30 @@ impl<'a> Block<'a> {
             first += here;
         }
         self.finish()?;
-        Ok((kernels, self.symbols))
+        Ok(Decoded {
+            kernels,
+            symbols: self.symbols,
+            run_bits: self.run_bits,
+        })
     }
 
     /// Kernels that a core works on at once: their weights are interleaved.
     fn superblock(&mut self, kernels: &mut [Kernel]) -> Check {
-        /// Channels of a 1x1 kernel that come together.
-        const STEP: u32 = 6;
-        let layer = self.layer;
-        let channels = layer.kernel_z;
-        let pointwise = layer.kernel_x == 1 && layer.kernel_y == 1;
-        let step = if pointwise { STEP } else { 1 };
+        let channels = self.layer.kernel_z;
+        let taps = self.order.len() as u32;
         let mut z = 0;
         while z < channels {
-            let depth = step.min(channels - z);
+            let depth = self.step.min(channels - z);
             let last = z + depth == channels;
             for kernel in &mut *kernels {
-                let len = if pointwise {
-                    depth
-                } else {
-                    self.order.len() as u32
-                };
                 let mut start = 0;
                 if z == 0 {
-                    self.weights(kernel, z, pointwise, 0..1)?;
+                    self.weights(kernel, z, 0..1)?;
                     self.word_boundary()?;
                     kernel.bias = self.field(32)? as i32;
                     start = 1;
                 }
-                self.weights(kernel, z, pointwise, start..len)?;
+                self.weights(kernel, z, start..depth * taps)?;
                 if last {
                     self.word_boundary()?;
                     kernel.z_offset = self.field(32)?;
@@ -260,14 +302,9 @@ impl<'a> Block<'a> {
     }
 
     /// Decodes the weights at positions `range` of a kernel's part that starts at channel `z`.
-    fn weights(
-        &mut self,
-        kernel: &mut Kernel,
-        z: u32,
-        pointwise: bool,
-        range: std::ops::Range<u32>,
-    ) -> Check {
+    fn weights(&mut self, kernel: &mut Kernel, z: u32, range: std::ops::Range<u32>) -> Check {
         let zero = self.layer.coef_zero_point;
+        let pointwise = self.layer.is_pointwise();
         let mut at = range.start;
         while at < range.end {
             if self.zeros > 0 {

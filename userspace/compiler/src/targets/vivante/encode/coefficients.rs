@@ -4,6 +4,9 @@
 //! run field width (8 bits), number of kernels (16), then symbols `[run][value]`, which stand for
 //! `run` zero points and one value, with a bias word after the first weight of each kernel and the
 //! place of its output plane after the last.
+//!
+//! The kernels that a core holds at once are interleaved by input channel. Of 1x1 kernels the chip
+//! takes one channel at a time where the descriptor's RELU bit is set, and [`SIX`] where it is not.
 
 use std::ops::Range;
 
@@ -12,6 +15,9 @@ use crate::targets::vivante::chip::{ALIGN, CORES, MAX_RUN_BITS};
 
 /// Bytes of the header: one word for each core.
 const HEADER: usize = (4 * CORES).next_multiple_of(ALIGN);
+
+/// Input channels of a 1x1 kernel that come together where RELU is clear.
+const SIX: usize = 6;
 
 /// What the encoder asks for one layer.
 pub trait Kernels {
@@ -45,21 +51,46 @@ pub fn planes_written(outputs: usize) -> usize {
     outputs.next_multiple_of(cores_used(outputs).max(1))
 }
 
+/// Whether a job's RELU bit is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relu {
+    /// No: results below the zero point count.
+    Clear,
+    /// Yes.
+    Set,
+    /// It changes no result: the smaller stream decides.
+    Free,
+}
+
 /// An encoded layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
     /// Header and blocks.
     pub bytes: Vec<u8>,
+    /// The RELU bit that the stream's order goes with.
+    pub relu: bool,
     /// Width of the run field.
     pub run_bits: u32,
     /// Bytes of the largest block.
     pub largest_block: usize,
 }
 
-/// Encodes a layer, with the run field width that takes the fewest bytes.
-pub fn encode(kernels: &impl Kernels, superblocks: usize) -> Stream {
-    let layout = Layout::new(kernels, superblocks);
-    let run_bits = layout.best_run_bits();
+/// Encodes a layer, with the run field width that takes the fewest bytes. No known job has runs in
+/// 1x1 kernels whose channels come six at a time.
+pub fn encode(kernels: &impl Kernels, superblocks: usize, relu: Relu) -> Stream {
+    let mut layout = Layout::new(kernels, superblocks);
+    let run_bits = match relu {
+        Relu::Clear if layout.is_pointwise() => 0,
+        _ => layout.best_run_bits(),
+    };
+    let relu = match relu {
+        Relu::Clear => false,
+        Relu::Set => true,
+        Relu::Free => layout.is_pointwise() && run_bits > 0,
+    };
+    if layout.is_pointwise() && !relu {
+        layout.step = SIX;
+    }
     let mut bytes = vec![0; HEADER];
     let mut largest_block = 0;
     for core in 0..layout.cores {
@@ -70,6 +101,7 @@ pub fn encode(kernels: &impl Kernels, superblocks: usize) -> Stream {
     }
     Stream {
         bytes,
+        relu,
         run_bits,
         largest_block,
     }
@@ -98,6 +130,8 @@ struct Layout<'a, K> {
     cores: usize,
     per_core: usize,
     superblocks: usize,
+    /// Input channels that come together.
+    step: usize,
     /// Empty for 1x1 kernels.
     taps: Vec<(usize, usize)>,
     /// Weights of 1x1 kernels, by output and input.
@@ -125,14 +159,19 @@ impl<'a, K: Kernels> Layout<'a, K> {
             cores,
             per_core,
             superblocks,
+            step: 1,
             taps: order,
             rows,
         }
     }
 
+    fn is_pointwise(&self) -> bool {
+        self.taps.is_empty()
+    }
+
     /// The run field width that takes the fewest bytes.
     fn best_run_bits(&self) -> u32 {
-        if self.taps.is_empty() && (0..self.cores).all(|core| self.is_raw_best(core)) {
+        if self.is_pointwise() && (0..self.cores).all(|core| self.is_raw_best(core)) {
             return 0;
         }
         let mut totals = [0; MAX_RUN_BITS as usize + 1];
@@ -195,7 +234,7 @@ impl<'a, K: Kernels> Layout<'a, K> {
     fn write(&self, core: usize, out: &mut impl Sink) {
         for superblock in 0..self.superblocks {
             let of = self.channels(core, superblock);
-            if self.taps.is_empty() {
+            if self.is_pointwise() {
                 self.pointwise(of, out);
             } else {
                 self.spatial(of, out);
@@ -203,19 +242,18 @@ impl<'a, K: Kernels> Layout<'a, K> {
         }
     }
 
-    /// Six input channels of every kernel in turn.
+    /// One or six input channels of every 1x1 kernel in turn.
     fn pointwise(&self, channels: Range<usize>, out: &mut impl Sink) {
-        const STEP: usize = 6;
         let rows = self.rows_of(channels.clone());
-        for first in (0..self.inputs).step_by(STEP) {
-            let end = self.inputs.min(first + STEP);
+        for first in (0..self.inputs).step_by(self.step) {
+            let end = self.inputs.min(first + self.step);
             for (row, output) in rows.chunks_exact(self.inputs).zip(channels.clone()) {
                 let weights = &row[first..end];
                 if first == 0 {
                     out.weights(&weights[..1]);
                     out.word(self.bias(output));
                     out.weights(&weights[1..]);
-                } else if let Some(whole) = weights.first_chunk::<STEP>() {
+                } else if let Some(whole) = weights.first_chunk::<SIX>() {
                     // A number that is known saves a call.
                     out.weights(whole);
                 } else {
@@ -372,7 +410,7 @@ mod tests {
             bias: vec![0],
             plane: 2,
         };
-        let stream = encode(&kernels, 1);
+        let stream = encode(&kernels, 1, Relu::Clear);
         assert_eq!((stream.run_bits, stream.bytes.len()), (0, 128));
         let words = words(&stream.bytes);
         assert_eq!(words[0], 0x40);
@@ -451,7 +489,7 @@ mod tests {
             bias: vec![0; 8],
             plane: 100,
         };
-        let best = encode(&kernels, 1);
+        let best = encode(&kernels, 1, Relu::Clear);
         let layout = Layout::new(&kernels, 1);
         for n in 0..=MAX_RUN_BITS {
             let bytes: usize = (0..8).map(|core| layout.block(core, n).len()).sum();

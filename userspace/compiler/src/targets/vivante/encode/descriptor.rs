@@ -111,7 +111,7 @@ pub fn descriptor(layer: &Layer, plan: &Plan, stream: &Stream) -> Result<Words, 
     set(nn::OUT_IMAGE_Y_STRIDE, layer.output.y)?;
     set(nn::OUT_IMAGE_TILE_X_SIZE, plan.tile_x)?;
     set(nn::OUT_IMAGE_TILE_Y_SIZE, plan.tile_y)?;
-    set(nn::RELU, usize::from(layer.relu))?;
+    set(nn::RELU, usize::from(stream.relu))?;
     set(nn::POST_MULTIPLIER, usize::from(layer.multiplier.mantissa))?;
     set(nn::POST_SHIFT, usize::from(layer.multiplier.shift))?;
     set(nn::COEF_ZERO_POINT, usize::from(kernel.zero))?;
@@ -133,7 +133,7 @@ pub fn descriptor(layer: &Layer, plan: &Plan, stream: &Stream) -> Result<Words, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::coefficients::encode;
+    use super::super::coefficients::{Relu, encode};
     use super::*;
     use crate::executable::Evidence;
     use crate::npu::MapId;
@@ -188,7 +188,7 @@ mod tests {
             kernel: &layer.kernel,
             plane: 2,
         };
-        let stream = encode(&placed, plan.superblocks);
+        let stream = encode(&placed, plan.superblocks, Relu::Clear);
         let mut words = descriptor(&layer, &plan, &stream).unwrap();
         nn::KERNEL_ADDRESS.set(&mut words, 0xdff4_8000).ok();
         words[6] = 0xdff6_f000;

@@ -7,6 +7,7 @@ use ferrite_ir::{DType, OpId, PrimaryMap, SecondaryMap, TensorId};
 
 use super::coefficients;
 use super::descriptor;
+use super::verify::verify;
 use crate::error::CompileError;
 use crate::executable::{
     Buffer, BufferId, Executable, Job, Layout, Placement, Port, Region, Relocation, RelocationKind,
@@ -38,6 +39,9 @@ struct Output<'a, 'g> {
 }
 
 /// Writes coefficients, descriptors, commands and steps.
+///
+/// # Panics
+/// In debug builds, if the jobs do not read back as the chip reads them: a mistake in here.
 pub fn encode(
     ctx: &Context,
     events: &[Event<Layer>],
@@ -70,7 +74,7 @@ pub fn encode(
         init: init.into(),
     };
     let (constants_size, commands_size) = (out.constants.len(), commands.len());
-    Ok(Executable {
+    let executable = Executable {
         target: Target::A311d,
         buffers: PrimaryMap::from(vec![
             buffer(Role::Constants, out.constants, constants_size),
@@ -81,7 +85,19 @@ pub fn encode(
         steps,
         placements,
         macs: ctx.graph.op_ids().map(|op| ctx.graph.macs(op)).collect(),
-    })
+    };
+    if cfg!(debug_assertions) {
+        let layers = events.iter().flat_map(|event| match event {
+            Event::Submit(layers) => layers.as_slice(),
+            _ => &[],
+        });
+        let wrong = verify(
+            &executable,
+            layers.map(|layer| layer.kernel.bias.as_slice()),
+        );
+        assert!(wrong.is_empty(), "unsound jobs: {wrong:#?}");
+    }
+    Ok(executable)
 }
 
 impl Output<'_, '_> {
@@ -117,7 +133,7 @@ impl Output<'_, '_> {
             kernel: &layer.kernel,
             plane: layer.output.x * layer.output.y,
         };
-        let stream = coefficients::encode(&placed, plan.superblocks);
+        let stream = coefficients::encode(&placed, plan.superblocks, layer.relu_bit());
         let words = descriptor::descriptor(layer, &plan, &stream)
             .map_err(|why| CompileError::Descriptor { op: layer.op, why })?;
         let kernels = self.append(&stream.bytes);

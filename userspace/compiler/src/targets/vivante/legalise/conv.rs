@@ -9,7 +9,7 @@ use ferrite_ir::{Bytes, DType, TensorId};
 
 use super::elementwise::{Clamp, multiplier};
 use super::per_channel::subsample;
-use super::rounding;
+use super::rounding::{self, Rounding};
 use crate::error::Unsupported;
 use crate::executable::Evidence;
 use crate::lowered::Lowered;
@@ -38,6 +38,7 @@ struct Conv<'a> {
     stride: [usize; 2],
     dilation: [usize; 2],
     pad: [usize; 2],
+    rounding: Rounding,
 }
 
 /// The layers of a convolution.
@@ -107,6 +108,10 @@ pub fn conv(
         stride: [stride.h, stride.w],
         dilation: [dilation.h, dilation.w],
         pad: [pad.h, pad.w],
+        rounding: match kind {
+            ConvKind::FullyConnected => Rounding::Once,
+            _ => Rounding::Twice,
+        },
     }
     .lower(ctx)
 }
@@ -142,7 +147,7 @@ impl Conv<'_> {
             }
         }
         let clamp = Clamp::of(ctx.stored(self.output)?, self.item.range);
-        let (multiplier, added) = rounding::fit(factor, multiplier, clamp.steps);
+        let (multiplier, added) = rounding::fit(self.rounding, factor, multiplier, clamp.steps);
         kernel.bias.iter_mut().for_each(|bias| *bias += added);
         let input = ctx.side(self.input, self.input_shape)?;
         let output = ctx.side(self.output, self.output_shape)?;

@@ -141,8 +141,19 @@ pub struct Clamp {
 
 impl Clamp {
     /// To a range of stored values of a tensor with this quantisation.
-    pub fn of(stored: Stored, Range { low, high }: Range) -> Clamp {
-        Clamp::new(stored.zero + 128, low + 128, high + 128)
+    pub fn of(stored: Stored, range: Range) -> Clamp {
+        Clamp::about(stored.zero, range)
+    }
+
+    /// The same with results that count from `middle`, or from the end of the range that is nearest
+    /// to it, in place of the zero point.
+    pub fn about(middle: i32, Range { low, high }: Range) -> Clamp {
+        Clamp::new(middle.min(high).max(low) + 128, low + 128, high + 128)
+    }
+
+    /// What results count from in the end.
+    pub fn last_zero(&self) -> u8 {
+        self.zeros[self.zeros.len() - 1]
     }
 
     /// To `low..=high`, which the zero point lies in.

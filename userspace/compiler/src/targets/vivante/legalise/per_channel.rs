@@ -3,7 +3,7 @@
 //! They are depthwise convolutions with one made-up weight for all taps.
 
 use ferrite_ir::op::Hw;
-use ferrite_ir::{Bytes, OpId, TensorId};
+use ferrite_ir::{Bytes, DType, OpId, TensorId};
 
 use super::elementwise::{Clamp, multiplier};
 use crate::error::Unsupported;
@@ -14,7 +14,7 @@ use crate::npu::{Item, Pool, PoolKind};
 use crate::targets::vivante::chip::{MAX_EXTENT, MAX_PAD, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use crate::targets::vivante::context::Context;
 use crate::targets::vivante::kernels::{Kernel, Order};
-use crate::targets::vivante::program::{Layer, Side};
+use crate::targets::vivante::program::{Layer, Multiplier, Side};
 
 /// The weight of all taps: large, so that factors up to 128 have the form that every known job uses.
 const UNIT: u8 = 128;
@@ -31,7 +31,12 @@ struct Diagonal {
     pooled: bool,
     /// Zero points of input and output.
     zeros: [u8; 2],
-    factor: f64,
+    multiplier: Multiplier,
+}
+
+/// The multiplier that makes results `factor` times a sum of values.
+fn scaled(factor: f64) -> Result<Multiplier, Unsupported> {
+    multiplier(factor / f64::from(UNIT))
 }
 
 impl Diagonal {
@@ -44,7 +49,7 @@ impl Diagonal {
                 "an image extent of {extent} exceeds the hardware's {MAX_EXTENT}"
             )));
         }
-        let multiplier = multiplier(self.factor / f64::from(UNIT))?;
+        let multiplier = self.multiplier;
         let sum = i32::from(UNIT) * i32::from(self.zeros[0]) * (rows * columns) as i32;
         Ok(Layer {
             op: self.op,
@@ -85,7 +90,7 @@ pub fn subsample(op: OpId, zero: u8, input: Side, output: Side) -> Result<Layer,
         pad: [0, 0],
         pooled: true,
         zeros: [zero, zero],
-        factor: 1.0,
+        multiplier: scaled(1.0)?,
     }
     .layer(input, output)
 }
@@ -145,8 +150,26 @@ pub fn average(ctx: &mut Context, item: &Item, pool: &Pool) -> Result<Lowered<La
         )));
     }
     let (in_zero, in_scale) = ctx.quantisation(input)?;
-    let (_, out_scale) = ctx.quantisation(output)?;
-    let clamp = Clamp::of(ctx.stored(output)?, item.range);
+    let (out_zero, out_scale) = ctx.quantisation(output)?;
+    let elements = window.h * window.w;
+    let factor = in_scale / (out_scale * elements as f64);
+    let mut multiplier = scaled(factor)?;
+    let alike = (in_zero, in_scale) == (out_zero, out_scale);
+    let (in_zero, clamp) = if kind == PoolKind::Average && alike {
+        // TFLite averages the stored values, with ties away from the stored 0. The NPU's go away from
+        // what the results count from, which is free here; a factor above the exact one makes sure.
+        let stored_zero = match ctx.tensor(input).dtype {
+            DType::I8 => 0,
+            _ => -128,
+        };
+        if elements.is_multiple_of(2) {
+            multiplier = multiplier.above(factor / f64::from(UNIT));
+        }
+        let clamp = Clamp::about(stored_zero, item.range);
+        (clamp.last_zero(), clamp)
+    } else {
+        (in_zero, Clamp::of(ctx.stored(output)?, item.range))
+    };
     let from = ctx.side(input, [h, w, channels])?;
     let to = ctx.side(output, [oh, ow, channels])?;
     let name = "average as depthwise";
@@ -157,7 +180,7 @@ pub fn average(ctx: &mut Context, item: &Item, pool: &Pool) -> Result<Lowered<La
         pad: [0, 0],
         pooled: !is(1),
         zeros: [in_zero, clamp.zeros[0]],
-        factor: in_scale / (out_scale * (window.h * window.w) as f64),
+        multiplier,
     }
     .layer(from, to)?;
     layer.relu = clamp.relu;
@@ -202,7 +225,7 @@ pub fn pad(
         pad: [top, left],
         pooled: false,
         zeros: [zero, clamp.zeros[0]],
-        factor: 1.0,
+        multiplier: scaled(1.0)?,
     }
     .layer(from, to)?;
     layer.relu = clamp.relu;

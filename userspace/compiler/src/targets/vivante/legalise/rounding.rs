@@ -1,6 +1,6 @@
-//! TFLite rounds twice where the NPU rounds once.
+//! TFLite rounds twice where the NPU rounds once, but for fully connected layers.
 //!
-//! TFLite multiplies a sum of products with a mantissa `m` between 1/2 and 1, rounds, shifts right by
+//! Of convolutions TFLite multiplies a sum of products with a mantissa `m` between 1/2 and 1, rounds, shifts right by
 //! `s` bits and rounds again. For sums above zero the result is at least `k` from
 //! `m * sum + 1/2 >= (k - 1/2) * 2^s` on: one rounding of a sum that is `1/2m` larger, so between
 //! 1/2 and 1. An accumulator can be made larger by integers only, and only where sums below zero do
@@ -8,6 +8,15 @@
 //! as much as the range of results allows, it makes up for what is missing in the middle of it.
 
 use crate::targets::vivante::program::Multiplier;
+
+/// How TFLite's kernels round the results of a layer. Ties go away from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Once: fully connected layers, in LiteRT from 1.4 on.
+    Once,
+    /// Twice: convolutions.
+    Twice,
+}
 
 /// Factors from here on are not shifted right by TFLite.
 const UNSHIFTED: f64 = 0.5;
@@ -21,9 +30,14 @@ const SAMPLE: usize = 4;
 /// accumulators, so that as few sums as possible have another result than in TFLite. `nearest` is
 /// the multiplier nearest to the factor, `steps` how far results reach below and above the zero
 /// point.
-pub fn fit(factor: f64, nearest: Multiplier, steps: [i32; 2]) -> (Multiplier, i32) {
+pub fn fit(
+    rounding: Rounding,
+    factor: f64,
+    nearest: Multiplier,
+    steps: [i32; 2],
+) -> (Multiplier, i32) {
     let most = steps[0].max(steps[1]);
-    if !(SMALLEST..UNSHIFTED).contains(&factor) || most < 1 {
+    if rounding == Rounding::Once || !(SMALLEST..UNSHIFTED).contains(&factor) || most < 1 {
         return (nearest, 0);
     }
     let wanted: Vec<(i64, i64)> = (1..=i64::from(most))
@@ -134,7 +148,7 @@ mod tests {
                 let factor = 1.2 * f64::powf(0.9, f64::from(step));
                 let nearest = Multiplier::nearest(factor).expect("in range");
                 let plain = apart(factor, steps, (nearest, 0));
-                let fitted = apart(factor, steps, fit(factor, nearest, steps));
+                let fitted = apart(factor, steps, fit(Rounding::Twice, factor, nearest, steps));
                 assert!(fitted <= plain + 1e-3, "{factor}: {plain}, {fitted}");
                 before += plain;
                 after += fitted;
@@ -149,18 +163,44 @@ mod tests {
         for shift in 1..12 {
             let factor = f64::powi(0.5, shift + 1);
             let nearest = Multiplier::nearest(factor).expect("in range");
-            let fitted = fit(factor, nearest, [0, 255]);
+            let fitted = fit(Rounding::Twice, factor, nearest, [0, 255]);
             assert_eq!(fitted, (nearest, 1));
             assert_eq!(apart(factor, [0, 255], fitted), 0.0);
             assert!(apart(factor, [0, 255], (nearest, 0)) > 0.0);
         }
     }
 
+    /// The nearest multiplier is right for all but a few sums, those next to where results change.
+    #[test]
+    fn fully_connected_layers_keep_the_nearest_multiplier() {
+        let (mut nearest_differs, mut fitted_differs) = (0, 0);
+        for step in 0..40 {
+            let factor = 0.3 * f64::powf(0.93, f64::from(step));
+            let nearest = Multiplier::nearest(factor).expect("in range");
+            let once = fit(Rounding::Once, factor, nearest, [0, 255]);
+            assert_eq!(once, (nearest, 0));
+            let twice = fit(Rounding::Twice, factor, nearest, [0, 255]);
+            for sum in 0..(255.0 / factor) as i64 {
+                let expected = (sum as f64 * factor).round() as i64;
+                nearest_differs += i64::from(rounded_once(sum, nearest) != expected);
+                let fitted = rounded_once(sum + i64::from(twice.1), twice.0);
+                fitted_differs += i64::from(fitted != expected);
+            }
+        }
+        assert!(
+            20 * nearest_differs < fitted_differs,
+            "{nearest_differs}, {fitted_differs}"
+        );
+    }
+
     #[test]
     fn factors_that_are_not_shifted_are_left_alone() {
         for factor in [0.5, 0.7, 0.999, 1.0, 1.7] {
             let nearest = Multiplier::nearest(factor).expect("in range");
-            assert_eq!(fit(factor, nearest, [0, 255]), (nearest, 0));
+            assert_eq!(
+                fit(Rounding::Twice, factor, nearest, [0, 255]),
+                (nearest, 0)
+            );
         }
     }
 }
