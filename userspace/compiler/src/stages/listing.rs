@@ -202,7 +202,8 @@ pub fn listing(executable: &Executable) -> Result<String, NoCommands> {
         let (name, size, given) = (role(buffer.role), buffer.size, buffer.init.len());
         let _ = writeln!(
             text,
-            "; {id}: {name}, {size} bytes, {given} of them given"
+            "; buffer {}: {name}, {size} bytes, {given} of them given",
+            id.as_u32()
         );
     }
     for (index, each) in executable.steps.iter().enumerate() {
