@@ -102,7 +102,7 @@ impl From<Evidence> for executable::Evidence {
 /// The model.
 #[derive(Debug, Args)]
 pub struct ModelArgs {
-    /// A quantised TFLite model
+    /// A quantised TFLite model, or a graph as text (as `ferrite compile --emit graph` prints it)
     pub model: PathBuf,
     /// Weakest evidence that a lowering may rest on (default: what `ferrite selftest` has proven on
     /// the device, else silicon)
@@ -233,8 +233,43 @@ pub struct CompileArgs {
     #[arg(long, value_enum)]
     pub target: Target,
     /// The file to write
-    #[arg(short, long, value_name = "FILE.ferrite")]
-    pub output: PathBuf,
+    #[arg(
+        short,
+        long,
+        value_name = "FILE.ferrite",
+        required_unless_present = "emit"
+    )]
+    pub output: Option<PathBuf>,
+    /// Print the model at this stage of its compilation
+    #[arg(long, value_enum, value_name = "STAGE")]
+    pub emit: Option<Stage>,
+}
+
+/// Stages of a compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// The graph
+    Graph,
+    /// The NPU form, which is the same for all NPUs
+    Npu,
+    /// The NPU's layers and their maps
+    Layers,
+    /// Jobs and tasks, with the places of their data
+    Jobs,
+    /// The commands, with their relocations
+    Asm,
+}
+
+impl From<Stage> for ferrite_compiler::Stage {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Graph => ferrite_compiler::Stage::Graph,
+            Stage::Npu => ferrite_compiler::Stage::Npu,
+            Stage::Layers => ferrite_compiler::Stage::Layers,
+            Stage::Jobs => ferrite_compiler::Stage::Jobs,
+            Stage::Asm => ferrite_compiler::Stage::Asm,
+        }
+    }
 }
 
 /// `ferrite disasm`

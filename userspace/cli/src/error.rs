@@ -1,5 +1,6 @@
 //! Errors of the command and how it ends.
 
+use ferrite_compiler::CompileError;
 use ferrite_compiler::file::FileError;
 use ferrite_npy::{NpyError, NpzError};
 use ferrite_runtime::device::DeviceError;
@@ -81,6 +82,14 @@ impl CliError {
         CliError::Content {
             path: path.to_owned(),
             cause: cause.to_string(),
+        }
+    }
+
+    /// For `map_err` after compiling.
+    pub fn compile(model: &Path) -> impl FnOnce(CompileError) -> CliError + '_ {
+        move |e| CliError::Compile {
+            model: model.to_owned(),
+            cause: e.to_string(),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::args::{Evidence, ModelArgs};
 use crate::error::CliError;
 use ferrite_compiler::executable::{self, Executable, Placement, Step, Target};
-use ferrite_ir::Graph;
+use ferrite_ir::{Graph, text};
 use ferrite_runtime::cpu::Value;
 use ferrite_runtime::device::{self, DeviceSpec};
 use ferrite_runtime::selftest::proven;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Cores to compile for when there is no device to ask: those of the RK3588.
 pub const CORES: usize = 3;
 
-/// Reads a TFLite model.
+/// Reads a TFLite model, or a graph as text.
 pub fn read(path: &Path) -> Result<Graph, CliError> {
     let bytes = std::fs::read(path).map_err(CliError::io(path))?;
     if ferrite_compiler::file::is_executable(&bytes) {
@@ -24,7 +24,16 @@ pub fn read(path: &Path) -> Result<Graph, CliError> {
             "this is a compiled model; give the .tflite model it was made from",
         ));
     }
-    ferrite_ir::tflite::read(&bytes).map_err(|e| CliError::wrong(path, e))
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text::is_graph(text) || path.extension().is_some_and(|e| e == "txt") => {
+            let graph = text::parse(text).map_err(|e| CliError::wrong(path, e))?;
+            match ferrite_ir::verify(&graph) {
+                Ok(()) => Ok(graph),
+                Err(errors) => Err(CliError::wrong(path, &errors[0])),
+            }
+        }
+        _ => ferrite_ir::tflite::read(&bytes).map_err(|e| CliError::wrong(path, e)),
+    }
 }
 
 /// Compiles a graph that was read from `path`, for devices of `cores` cores.
@@ -40,10 +49,7 @@ pub fn compile(
         cores,
         ..ferrite_compiler::Options::new(target)
     };
-    ferrite_compiler::compile(graph, &options).map_err(|e| CliError::Compile {
-        model: path.to_owned(),
-        cause: e.to_string(),
-    })
+    ferrite_compiler::compile(graph, &options).map_err(CliError::compile(path))
 }
 
 /// A model on a device, and how long it took to get there.

@@ -15,6 +15,7 @@ pub mod passes;
 pub mod pipeline;
 mod plan;
 mod registry;
+pub mod stages;
 pub mod sums;
 pub mod target;
 pub mod targets;
@@ -25,6 +26,7 @@ pub use error::{CompileError, Unsupported};
 pub use executable::{Evidence, Executable, Placement, Target};
 pub use options::Options;
 pub use plan::Plan;
+pub use stages::{Stage, emit};
 
 /// Where each operator of `graph` would run: [`Executable::placements`] without the rest.
 pub fn place(

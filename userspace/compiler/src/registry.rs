@@ -4,7 +4,10 @@ use crate::error::CompileError;
 use crate::executable::Target;
 use crate::index::Index;
 use crate::lowering::{Lowering, Plannable};
+use crate::npu::Form;
 use crate::options::Options;
+use crate::pipeline;
+use crate::target::Family;
 use crate::targets::{rk3588::Rk3588, vivante::Vivante};
 
 /// Lowers a graph for the target of `options`.
@@ -13,4 +16,13 @@ pub fn lower(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, Com
         Target::Rk3588 => Lowering::<Rk3588>::boxed(index, options),
         Target::A311d => Lowering::<Vivante>::boxed(index, options),
     }
+}
+
+/// The NPU form of a graph for a target.
+pub fn form(index: &Index, target: Target) -> Form {
+    let rules = match target {
+        Target::Rk3588 => Rk3588::RULES,
+        Target::A311d => Vivante::RULES,
+    };
+    pipeline::form(index, &rules)
 }

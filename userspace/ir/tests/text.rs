@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use ferrite_ir::text::{Constants, ContentHash, parse, parse_with, print};
-use ferrite_ir::{Graph, Node, OpKind, TensorId, tflite};
+use ferrite_ir::text::{
+    Constants, ContentHash, is_graph, parse, parse_with, print, random_elements,
+};
+use ferrite_ir::{DType, Graph, Node, OpKind, TensorId, tflite};
 use ferrite_testing::{cases, models, tflite::classifier};
 
 fn read(file: &[u8], name: &str) -> Graph {
@@ -104,6 +106,72 @@ fn errors_point_at_the_place() {
         ]
         .join("\n")
     );
+}
+
+#[test]
+fn graphs_may_be_written_by_hand() {
+    let text = r#"; What this is about.
+graph "main"
+inputs %0
+outputs %2
+  ; Two operands.
+%0 "x": int8[1,1,1,2] scale 0.5 zero 0
+%1 "c": int8[1,1,1,2] scale 0.5 zero 0 = random seed=7 from=-3 to=3
+%2 "y": int8[1,1,1,2] scale 0.5 zero 0
+%2 = ADD(%0, %1) activation=NONE
+----
+anything
+"#;
+    assert!(is_graph(text));
+    let graph = parse(text).unwrap();
+    let drawn = graph.tensors.values().nth(1).and_then(|t| t.data.clone());
+    let drawn = drawn.expect("a constant");
+    assert_eq!(*drawn, random_elements(DType::I8, 2, 7, -3..=3));
+    assert_round_trips(&graph, "a graph by hand");
+
+    let with = |to: &str| {
+        let error = parse(&text.replace("random seed=7 from=-3 to=3", to)).unwrap_err();
+        error.to_string()
+    };
+    for (to, expected) in [
+        (
+            "random seed=7 from=-3 to=300",
+            "a range within that of the tensor's type",
+        ),
+        (
+            "random seed=7 from=3 to=2",
+            "a range within that of the tensor's type",
+        ),
+        ("random seed=7 from=3", "to="),
+        ("random seed=x", "a seed"),
+        ("random", "["),
+    ] {
+        let error = with(to);
+        assert!(
+            error.starts_with("line 7,") && error.ends_with(expected),
+            "{error}"
+        );
+    }
+    let large = text.replace("1,1,1,2", "99999999999,1,1,2");
+    let error = parse(&large).unwrap_err().to_string();
+    assert!(error.ends_with("at most 64 MiB of random data"), "{error}");
+    let float = text.replace("\"c\": int8", "\"c\": float32");
+    let error = parse(&float).unwrap_err().to_string();
+    assert!(error.ends_with("only integers can be random"), "{error}");
+}
+
+#[test]
+fn random_elements_are_fixed_and_fill_their_range() {
+    // The first output of SplitMix64 for the seed 0, by its authors.
+    let first = 0xe220_a839_7b1d_cdaf_u64;
+    let whole = random_elements(DType::I64, 1, 0, i64::MIN..=i64::MAX);
+    let value = i64::MIN.wrapping_add(first as i64);
+    assert_eq!(whole, value.to_le_bytes());
+    let few = random_elements(DType::I8, 1000, 3, -2..=1);
+    for value in -2..=1i8 {
+        let count = few.iter().filter(|&&b| b as i8 == value).count();
+        assert!((200..300).contains(&count), "{value}: {count}");
+    }
 }
 
 #[test]

@@ -6,30 +6,53 @@ use crate::error::CliError;
 use crate::model::{self, CORES, Coverage};
 use crate::report::Report;
 use ferrite_compiler::executable::{Executable, Step};
-use ferrite_compiler::file;
-use serde_json::json;
+use ferrite_compiler::{Options, file};
+use ferrite_ir::Graph;
+use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Instant;
 
 pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
     let graph = model::read(&args.model.model)?;
+    let options = Options {
+        evidence: args.model.evidence.unwrap_or_default().into(),
+        cores: CORES,
+        ..Options::new(args.target.into())
+    };
+    let (mut text, mut json) = match &args.output {
+        Some(output) => write(args, &graph, &options, output)?,
+        None => (String::new(), json!({})),
+    };
+    if let Some(stage) = args.emit {
+        let emitted = ferrite_compiler::emit(&graph, &options, stage.into())
+            .map_err(CliError::compile(&args.model.model))?;
+        log::info!("{}", text.trim_end());
+        json["emitted"] = emitted.as_str().into();
+        text = emitted;
+    }
+    Ok(Report::new(text, json))
+}
+
+/// Compiles into a file.
+fn write(
+    args: &CompileArgs,
+    graph: &Graph,
+    options: &Options,
+    output: &Path,
+) -> Result<(String, Value), CliError> {
     let start = Instant::now();
-    let executable = model::compile(
-        &args.model.model,
-        &graph,
-        args.target.into(),
-        args.model.evidence.unwrap_or_default().into(),
-        CORES,
-    )?;
+    let executable =
+        ferrite_compiler::compile(graph, options).map_err(CliError::compile(&args.model.model))?;
     let took = start.elapsed().as_secs_f64() * 1e3;
-    let bytes = file::to_bytes(&executable).map_err(CliError::file(&args.output))?;
-    std::fs::write(&args.output, &bytes).map_err(CliError::io(&args.output))?;
+    let bytes = file::to_bytes(&executable).map_err(CliError::file(output))?;
+    std::fs::write(output, &bytes).map_err(CliError::io(output))?;
 
     let coverage = Coverage::of(&executable);
     let (jobs, tasks) = jobs_and_tasks(&executable);
     let device_bytes: usize = executable.buffers.values().map(|b| b.size).sum();
     let text = format!(
         "{}: {} bytes for {}, {} operators in {jobs} jobs of {tasks} tasks, {} on the CPU; compiled in {took:.1} ms\n",
-        args.output.display(),
+        output.display(),
         bytes.len(),
         target_name(&executable),
         coverage.npu_ops,
@@ -37,7 +60,7 @@ pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
     );
     let json = json!({
         "target": target_name(&executable),
-        "file": args.output,
+        "file": output,
         "bytes": bytes.len(),
         "device_bytes": device_bytes,
         "jobs": jobs,
@@ -47,7 +70,7 @@ pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
         "cpu_ops": coverage.cpu_ops,
         "npu_mac_fraction": coverage.npu_mac_fraction(),
     });
-    Ok(Report::new(text, json))
+    Ok((text, json))
 }
 
 /// Number of jobs of an inference, and of their tasks.

@@ -1,15 +1,16 @@
 //! `ferrite disasm`
 
-use super::{disasm_a311d, trace_listing};
+use super::info::target_name;
+use super::trace_listing;
 use crate::args::DisasmArgs;
 use crate::error::CliError;
 use crate::report::Report;
-use ferrite_compiler::executable::{Executable, Step, Target, Task};
+use ferrite_compiler::executable::{Executable, Step, Target};
 use ferrite_compiler::file;
+use ferrite_compiler::stages::listing::{self, Printer};
 use ferrite_hw::rk3588::{asm, disasm};
 use ferrite_sim::trace;
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::path::Path;
 
 pub fn run(args: &DisasmArgs) -> Result<Report, CliError> {
@@ -57,102 +58,33 @@ fn words(path: &Path, bytes: &[u8]) -> Result<Vec<u64>, CliError> {
     Ok(words.iter().map(|w| u64::from_le_bytes(*w)).collect())
 }
 
-/// The steps of an inference, with the commands of each task. Comments begin with `;`, so that the
-/// text assembles to the commands of all tasks in order.
+/// The steps of an inference, with the commands of each task.
 fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliError> {
-    let mut text = String::new();
+    let wrong = |e: listing::NoCommands| CliError::wrong(path, e);
+    let text = listing::listing(executable).map_err(wrong)?;
+    let printer = Printer::new(executable);
     let mut submissions = Vec::new();
-    for (id, buffer) in &executable.buffers {
-        let _ = writeln!(
-            text,
-            "; buffer {}: {:?}, {} bytes, {} of them given",
-            id.as_u32(),
-            buffer.role,
-            buffer.size,
-            buffer.init.len()
-        );
-    }
     for (index, step) in executable.steps.iter().enumerate() {
-        let _ = write!(text, "; step {index}: ");
-        let _ = match step {
-            Step::Cpu(op) => writeln!(text, "operator {} on the CPU", op.as_u32()),
-            Step::Enter(port) => {
-                writeln!(
-                    text,
-                    "tensor {} enters {:?}",
-                    port.tensor.as_u32(),
-                    port.region
-                )
-            }
-            Step::Leave(port) => {
-                writeln!(
-                    text,
-                    "tensor {} leaves {:?}",
-                    port.tensor.as_u32(),
-                    port.region
-                )
-            }
-            Step::Requantise { port, .. } => {
-                writeln!(
-                    text,
-                    "tensor {} is requantised from {:?}",
-                    port.tensor.as_u32(),
-                    port.region
-                )
-            }
-            Step::Submit(jobs) => writeln!(text, "{} jobs", jobs.len()),
-        };
         let Step::Submit(jobs) = step else { continue };
         let mut described = Vec::new();
-        for (number, job) in jobs.iter().enumerate() {
+        for job in jobs {
             let ops: Vec<u32> = job.ops.iter().map(|op| op.as_u32()).collect();
-            let _ = writeln!(
-                text,
-                "\n; job {number} for operators {ops:?}, after jobs {:?}",
-                job.after
-            );
             let mut tasks = Vec::new();
-            for (number, task) in job.tasks.iter().enumerate() {
-                let commands = task_words(path, executable, task)?;
-                let _ = writeln!(text, "; task {number}: {} words", task.words);
-                tasks.push(match executable.target {
-                    Target::Rk3588 => {
-                        let commands = disasm::disassemble(&commands);
-                        let _ = writeln!(text, "{commands}");
-                        json!({ "commands": commands.lines().collect::<Vec<_>>() })
-                    }
-                    Target::A311d => disasm_a311d::task(executable, task, &commands, &mut text),
-                });
+            for task in &job.tasks {
+                let task = printer.task(task).map_err(wrong)?;
+                let mut json = json!({ "commands": task.commands });
+                if executable.target == Target::A311d {
+                    json["descriptors"] = task.descriptors().collect();
+                }
+                tasks.push(json);
             }
             described.push(json!({ "ops": ops, "after": job.after, "tasks": tasks }));
         }
         submissions.push(json!({ "step": index, "jobs": described }));
     }
-    let target = match executable.target {
-        Target::Rk3588 => "rk3588",
-        Target::A311d => "a311d",
-    };
+    let target = target_name(executable);
     Ok((
         text,
         json!({ "target": target, "submissions": submissions }),
     ))
-}
-
-/// The command words of a task as they are stored: addresses are relative to their buffers.
-fn task_words(path: &Path, executable: &Executable, task: &Task) -> Result<Vec<u64>, CliError> {
-    let region = task.commands;
-    let end = task
-        .words
-        .checked_mul(8)
-        .and_then(|len| len.checked_add(region.offset));
-    let buffer = executable.buffers.get(region.buffer);
-    let init = buffer.map(|buffer| buffer.init.bytes());
-    let bytes = init
-        .as_ref()
-        .zip(end)
-        .and_then(|(init, end)| init.get(region.offset..end))
-        .ok_or_else(|| {
-            CliError::wrong(path, format!("a task's commands {region:?} do not exist"))
-        })?;
-    words(path, bytes)
 }

@@ -5,7 +5,6 @@ pub mod compare;
 pub mod compile;
 pub mod devices;
 pub mod disasm;
-mod disasm_a311d;
 pub mod graph;
 pub mod info;
 pub mod layers;

@@ -1,6 +1,7 @@
 //! Data of constants in text.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::tensor::DType;
 
@@ -81,4 +82,33 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
         .map(byte)
         .collect::<Option<_>>()
         .filter(|_| rest.is_empty())
+}
+
+/// Little-endian integers drawn uniformly from `range`, the same ones for the same seed: outputs of
+/// SplitMix64 as fractions of 2^64, times the number of values in the range.
+///
+/// # Panics
+/// If the range is empty.
+pub fn random_elements(
+    dtype: DType,
+    elements: usize,
+    seed: u64,
+    range: RangeInclusive<i64>,
+) -> Vec<u8> {
+    let (low, high) = (i128::from(*range.start()), i128::from(*range.end()));
+    assert!(low <= high, "no value between {low} and {high}");
+    let values = (high - low + 1) as u128;
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    let mut data = Vec::with_capacity(elements * dtype.size());
+    for _ in 0..elements {
+        let value = low + ((u128::from(next()) * values) >> 64) as i128;
+        data.extend_from_slice(&value.to_le_bytes()[..dtype.size()]);
+    }
+    data
 }

@@ -1,8 +1,9 @@
 //! From text to a graph.
 
 use super::attributes::operator;
-use super::constants::{ContentHash, element, unhex};
+use super::constants::{ContentHash, element, random_elements, unhex};
 use super::cursor::{Cursor, Expected, ParseError};
+use super::{COMMENT, END, RANDOM_LIMIT};
 use crate::bytes::Bytes;
 use crate::graph::{Graph, Node, TensorId};
 use crate::op::OpKind;
@@ -29,7 +30,8 @@ pub fn parse_with(
 ) -> Result<Graph, ParseError> {
     let mut lines = (1..)
         .zip(text.lines())
-        .filter(|(_, l)| !l.trim().is_empty());
+        .take_while(|(_, l)| l.trim_end() != END)
+        .filter(|(_, l)| !(l.trim().is_empty() || l.trim_start().starts_with(COMMENT)));
     let mut header = |keyword| {
         let (number, line) = lines.next().unwrap_or((text.lines().count() + 1, ""));
         let mut cursor = Cursor::new(line, number);
@@ -94,7 +96,7 @@ fn tensor(
     let quant = quant(cursor)?;
     let variable = cursor.eat("variable");
     let data = match cursor.eat("=") {
-        true => Some(constant(cursor, dtype, data)?),
+        true => Some(constant(cursor, dtype, bytes / dtype.size(), data)?),
         false => None,
     };
     if let Some(found) = data.as_ref().map(|d| d.len()).filter(|&l| l != bytes) {
@@ -137,10 +139,14 @@ fn quant(cursor: &mut Cursor<'_>) -> Result<Option<Quant>, ParseError> {
 fn constant(
     cursor: &mut Cursor<'_>,
     dtype: DType,
+    elements: usize,
     data: &impl Fn(ContentHash) -> Option<Bytes>,
 ) -> Result<Bytes, ParseError> {
     let start = *cursor;
     let wants = |what| start.error(Expected::Something(what));
+    if cursor.eat("random ") {
+        return random(cursor, dtype, elements);
+    }
     if cursor.eat("x\"") {
         let bytes = unhex(cursor.until_quote()?);
         return bytes
@@ -159,6 +165,30 @@ fn constant(
         element(dtype, word).ok_or_else(|| before.error(Expected::Something(what)))
     })?;
     Ok(elements.concat().into())
+}
+
+/// What follows `random`.
+fn random(cursor: &mut Cursor<'_>, dtype: DType, elements: usize) -> Result<Bytes, ParseError> {
+    let start = *cursor;
+    let wants = |what| start.error(Expected::Something(what));
+    let (low, high) = dtype
+        .range()
+        .ok_or_else(|| wants("a list: only integers can be random"))?;
+    if elements > RANDOM_LIMIT / dtype.size() {
+        return Err(wants("at most 64 MiB of random data"));
+    }
+    cursor.expect("seed=")?;
+    let seed = cursor.value("a seed")?;
+    let (mut from, mut to) = (low, high);
+    if cursor.eat("from=") {
+        from = cursor.value("the least value")?;
+        cursor.expect("to=")?;
+        to = cursor.value("the greatest value")?;
+    }
+    if !(low <= from && from <= to && to <= high) {
+        return Err(wants("a range within that of the tensor's type"));
+    }
+    Ok(random_elements(dtype, elements, seed, from..=to).into())
 }
 
 fn node(mut cursor: Cursor<'_>) -> Result<Node, ParseError> {
