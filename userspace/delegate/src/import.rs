@@ -36,16 +36,11 @@ pub fn import(
     outputs: Option<&[i32]>,
 ) -> Result<Imported, HostError> {
     let mut graph = Graph::default();
-    graph.tensors.reserve_exact(host.tensors());
     graph.reserve_nodes(nodes.len());
     let mut import = Import {
         host,
         imported: Imported {
-            graph: {
-                let mut graph = Graph::default();
-                graph.reserve_nodes(nodes.len());
-                graph
-            },
+            graph,
             tensors: PrimaryMap::new(),
             nodes: nodes.to_vec().into(),
             refused: PrimaryMap::with_capacity(nodes.len()),
@@ -197,7 +192,7 @@ impl Imported {
             };
             let index = self.tensors[*id];
             self.refused[op]
-                .get_or_insert(format!("the value of tensor {index} changes during a run"));
+                .get_or_insert_with(|| format!("the value of tensor {index} changes during a run"));
             if !matches!(node.kind, OpKind::Unknown { .. }) {
                 let name = "operator of a tensor that changes".to_owned();
                 node.kind = OpKind::Unknown { name };
