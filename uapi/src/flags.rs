@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT
-//! The flags of [`ferrite`](crate::ferrite) as sets, for user space. The fields of the structs are
+//! The flags of [`ferrite`](mod@crate::ferrite) as sets, for user space. The fields of the structs are
 //! integers, as the kernel may know flags that this crate does not.
 
 use crate::ferrite;

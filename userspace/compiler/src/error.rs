@@ -41,7 +41,7 @@ impl fmt::Display for Unsupported {
 }
 
 /// Why a graph cannot be compiled at all. Operators that the NPU cannot run are no error: they stay
-/// on the CPU, with the reason in [`Executable::placements`].
+/// on the CPU, with the reason in [`Executable::placements`](crate::Executable::placements).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
     /// The nodes do not come in an order in which they can run.
