@@ -94,12 +94,15 @@ impl<'g> Index<'g> {
         })
     }
 
-    /// Follows operators that leave the bytes alone to the tensor where they come from.
+    /// Follows operators that leave bytes and quantisation alone to the tensor where they come from.
     pub fn origin(&self, tensor: TensorId) -> TensorId {
-        match self.producer(tensor) {
-            Some((_, node)) if matches!(node.kind, OpKind::Reshape | OpKind::Squeeze) => {
-                node.inputs.first().copied().flatten().unwrap_or(tensor)
-            }
+        let Some((_, node)) = self.producer(tensor) else {
+            return tensor;
+        };
+        let source = node.inputs.first().copied().flatten().unwrap_or(tensor);
+        let stored = |tensor| Stored::of(self.tensor(tensor));
+        match node.kind {
+            OpKind::Reshape | OpKind::Squeeze if stored(source) == stored(tensor) => source,
             _ => tensor,
         }
     }
