@@ -23,7 +23,7 @@ def main():
     parser.add_argument('--all-cases', action='store_true', help='all inputs of each model')
     parser.add_argument('--matrix', default='240', help='combinations of the operator matrix, or full')
     parser.add_argument('--maker', type=Path, help='the program that makes hostile models')
-    parser.add_argument('--hostile', type=int, default=200, help='hostile models to try')
+    parser.add_argument('--hostile', type=int, default=0, help='hostile models to try; 0 = none')
     parser.add_argument('--first', action='store_true', help='also what no runtime changes')
     setup = Setup(parser.parse_args())
     counts = dict(passed=0, failed=0, skipped=0)

@@ -8,7 +8,7 @@ import subprocess
 
 import numpy as np
 
-from harness import expect, once, segments
+from harness import expect, once, segments, Skip
 
 PATIENCE = 60
 # TFLite's own kernels take minutes for some shapes.
@@ -67,9 +67,12 @@ def outputs(setup, model, **options):
 
 @once
 def test_hostile_models(setup):
+    count = setup.args.hostile
+    if not count:
+        # TFLite's own check of files refuses what the generator writes, so nothing is compared yet.
+        raise Skip('not asked for: --hostile COUNT')
     folder = setup.folder / 'hostile'
     folder.mkdir()
-    count = setup.args.hostile
     subprocess.run([setup.args.maker, 'make', '0', str(count), folder], check=True)
     ran = delegated = 0
     wrong = []

@@ -50,9 +50,10 @@ test_delegate_failures() {
     cp "$programs/libferrite_delegate.so" "$dir/"
     delegate_fails "$dir" absent --driver none
     delegate_fails "$dir" forbidden --driver ferrite
-    # Drivers kick once a task: what comes after the kicks of one inference is the second one.
+    # Drivers kick once a task: half as many kicks again as an inference has lie in the second one, and twice that
+    # behind the third, also where a driver kicks for itself in between.
     delegate_fails "$dir" works --driver ferrite --cores 1 --stats "$dir/stats.json"
-    next=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["cores"][0]["kicks"] + 1)' "$dir/stats.json")
+    next=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["cores"][0]["kicks"] * 3 // 2)' "$dir/stats.json")
     for check in "rocket --hang $next" "ferrite --hang $next" "ferrite --dma-errors $next"; do
         # shellcheck disable=SC2086 # words
         delegate_fails "$dir" fail --cores 1 --driver $check
