@@ -2,14 +2,20 @@
 
 mod common;
 
-use common::recipe::Layer;
+use common::recipe::{Layer, Places};
 use common::{filled, place};
+use ferrite_hw::rk3588::command;
 use ferrite_sim::rk3588::iommu::{INT_PAGE_FAULT, register, status};
 use ferrite_sim::rk3588::{Config, Device, Iommu, Kick, Translated};
 use ferrite_sim::{FlatMemory, Memory, Refusal};
 
 /// What rocket writes to start a task; the last write must return the job.
 fn submit(device: &mut Device, address: u32, words: usize) -> Option<Kick> {
+    submit_tasks(device, address, words, 1)
+}
+
+/// The same for a chain.
+fn submit_tasks(device: &mut Device, address: u32, words: usize, tasks: u32) -> Option<Kick> {
     for (offset, value) in [
         (0x0010, 1),
         (0x1004, 0xe | 0x1000_0000),
@@ -18,7 +24,7 @@ fn submit(device: &mut Device, address: u32, words: usize) -> Option<Kick> {
         (0x0014, (words as u32).div_ceil(2) - 1),
         (0x0020, 0x300),
         (0x0024, 0x300),
-        (0x0030, 0x7001),
+        (0x0030, 0x7000 | tasks),
         (0x0034, 0),
     ] {
         assert!(device.mmio_write(offset, value).is_none());
@@ -86,6 +92,40 @@ fn a_fault_hangs_until_reset() {
     assert!(!device.busy());
 }
 
+/// A page fault is seen before the job's outcome is: the counter must know by then how far it came.
+#[test]
+fn tasks_are_counted_as_they_end() {
+    let memory = FlatMemory::new();
+    let at = filled(&memory, &layer());
+    let second = layer().words(Places {
+        input: 0xdead_0000,
+        ..at
+    });
+    let link = command::Link {
+        address: place(&memory, &second),
+        words: second.len(),
+    };
+    let mut first = layer().words(at);
+    let tail = first.len() - 4;
+    for (word, command) in first[tail..].iter_mut().zip(command::tail(
+        Some(link),
+        ferrite_hw::rk3588::codes::enable::CONVOLUTION_RDMA,
+    )) {
+        *word = command.encode();
+    }
+    let address = place(&memory, &first);
+    let mut device = Device::new(Config::default());
+    let kick = submit_tasks(&mut device, address, first.len(), 2).unwrap();
+    assert_eq!(device.mmio_read(0x3c), 0);
+    let finished = kick.execute(&memory);
+    assert_eq!(device.mmio_read(0x3c), 1);
+    assert_eq!(finished.outcome.tasks, 1);
+    device.complete(finished);
+    assert_eq!(device.mmio_read(0x3c), 1);
+    device.reset();
+    assert_eq!(device.mmio_read(0x3c), 0);
+}
+
 /// Physical memory with a directory at 0x10000, one table at 0x11000, data pages from 0x20000.
 fn physical() -> FlatMemory {
     let memory = FlatMemory::zeroed();
@@ -145,7 +185,7 @@ fn translation_follows_the_tables_and_caches() {
     assert_eq!(translate(), 0x20010);
     iommu.mmio_write(register::ZAP_ONE_LINE, 0);
     assert_eq!(translate(), 0x23010);
-    // Addresses above 32 bits.
+    // Places above 32 bits.
     physical
         .write(0x11000, &0x1000_0127u32.to_le_bytes())
         .unwrap();

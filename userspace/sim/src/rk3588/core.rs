@@ -8,7 +8,7 @@ use super::state::State;
 use crate::memory::Memory;
 use ferrite_hw::rk3588::table::Register;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What the PC registers hold when a core is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,23 @@ pub struct Outcome {
     pub counters: Counters,
 }
 
+/// What the bus side sees and says while a kick runs.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Ends the kick at the next task.
+    pub(super) abort: AtomicBool,
+    /// Tasks that have ended, counted as each ends: who learns of a page fault while the kick still
+    /// runs reads how far it has come.
+    pub(super) ended: AtomicU32,
+}
+
 /// One core.
 pub struct Core {
     pub(super) config: Config,
     pub(super) state: State,
     pub(super) counters: Counters,
     pub(super) retained: Retained,
-    pub(super) abort: Arc<AtomicBool>,
+    signals: Arc<Signals>,
 }
 
 impl Core {
@@ -70,7 +80,7 @@ impl Core {
             state: State::new(),
             counters: Counters::default(),
             retained: Retained::default(),
-            abort: Arc::default(),
+            signals: Arc::default(),
         }
     }
 
@@ -93,9 +103,9 @@ impl Core {
         }
     }
 
-    /// A flag that ends a running kick at the next task when set.
-    pub fn abort_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.abort)
+    /// What it shares with the bus side.
+    pub(super) fn signals(&self) -> Arc<Signals> {
+        Arc::clone(&self.signals)
     }
 
     /// A register write over the bus (slave mode).
@@ -138,9 +148,13 @@ impl Core {
     }
 
     pub(super) fn check_abort(&self) -> Result<(), FaultKind> {
-        if self.abort.load(Ordering::Relaxed) {
+        if self.signals.abort.load(Ordering::Relaxed) {
             return Err(FaultKind::Reset);
         }
         Ok(())
+    }
+
+    pub(super) fn task_ended(&self) {
+        self.signals.ended.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -1,14 +1,14 @@
 //! The bus side of a core: PC registers, slave writes to the other blocks, interrupt, reset.
 
 use super::config::Config;
-use super::core::{Core, Outcome, Start};
+use super::core::{Core, Outcome, Signals, Start};
 use super::counters::Counters;
 use super::fault::FaultKind;
 use crate::memory::Memory;
 use ferrite_hw::rk3588::codes::{VERSION_FIRE, interrupt};
 use ferrite_hw::rk3588::table::{Block, Register};
 use ferrite_hw::rk3588::{cna, core as core_block, pc};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A started job. Execute it on any thread, then hand the outcome to [`Device::complete`].
@@ -52,7 +52,7 @@ impl Kick {
 pub struct Device {
     config: Config,
     core: Arc<Mutex<Core>>,
-    abort: Arc<AtomicBool>,
+    signals: Arc<Signals>,
     base_address: u32,
     amounts: u32,
     task_con: u32,
@@ -60,7 +60,6 @@ pub struct Device {
     op_enable: bool,
     mask: u32,
     raw: u32,
-    finished_tasks: u32,
     s_pointers: [u32; 2],
     bus_writes: Vec<(Register, u32)>,
     running: bool,
@@ -75,7 +74,7 @@ impl Device {
         let core = Core::new(config);
         Device {
             config,
-            abort: core.abort_flag(),
+            signals: core.signals(),
             core: Arc::new(Mutex::new(core)),
             base_address: 0,
             amounts: 0,
@@ -84,7 +83,6 @@ impl Device {
             op_enable: false,
             mask: interrupt::ALL,
             raw: 0,
-            finished_tasks: 0,
             s_pointers: [0; 2],
             bus_writes: Vec::new(),
             running: false,
@@ -96,14 +94,14 @@ impl Device {
 
     /// The reset input. A running job is abandoned: its outcome will be ignored.
     pub fn reset(&mut self) {
-        self.abort.store(true, Ordering::Relaxed);
+        self.signals.abort.store(true, Ordering::Relaxed);
         // One that works has the lock: what it leaves is not known.
         let core = match self.core.try_lock() {
             Ok(mut core) => core.after_reset(),
             Err(_) => Core::new(self.config),
         };
         *self = Device {
-            abort: core.abort_flag(),
+            signals: core.signals(),
             core: Arc::new(Mutex::new(core)),
             generation: self.generation + 1,
             counters: self.counters,
@@ -136,7 +134,7 @@ impl Device {
             INTERRUPT_RAW_STATUS => self.raw,
             TASK_CON => self.task_con,
             TASK_DMA_BASE_ADDR => self.dma_base,
-            TASK_STATUS => self.finished_tasks,
+            TASK_STATUS => self.signals.ended.load(Ordering::Relaxed) & 0xfff,
             CNA_S_POINTER => self.s_pointers[0],
             CORE_S_POINTER => self.s_pointers[1],
             _ => 0,
@@ -178,7 +176,7 @@ impl Device {
             pc::TASK_CON => {
                 self.task_con = value;
                 if pc::task_con::TASK_COUNT_CLEAR.get(value) != 0 {
-                    self.finished_tasks = 0;
+                    self.signals.ended.store(0, Ordering::Relaxed);
                 }
             }
             pc::TASK_DMA_BASE_ADDR => self.dma_base = value,
@@ -220,7 +218,6 @@ impl Device {
         if finished.generation != self.generation {
             return;
         }
-        self.finished_tasks = (self.finished_tasks + finished.outcome.tasks) & 0xfff;
         self.raw |= finished.outcome.raw;
         match finished.outcome.fault {
             None => self.running = false,

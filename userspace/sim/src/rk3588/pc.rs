@@ -57,6 +57,7 @@ impl Core {
             outcome.counters += counters;
             let (raw, link) = segment?;
             outcome.tasks += 1;
+            self.task_ended();
             outcome.counters.tasks += 1;
             if outcome.tasks == total {
                 return Ok(raw);
