@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 
 use ferrite_uapi::ferrite;
 
-use super::rig::{Fail, Jobs, Rig, check, submission, sync};
+use super::rig::{Entry, Fail, Jobs, Rig, check, submission, sync};
 use super::sw_sync::{Timeline, import};
 use crate::device::Device;
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (

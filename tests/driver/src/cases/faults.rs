@@ -1,10 +1,8 @@
 //! Jobs that go wrong.
 
-use super::rig::{Fail, Jobs, Rig, check};
+use super::rig::{Entry, Fail, Jobs, Rig, check};
 use crate::device::{Device, now};
 use crate::task;
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (

@@ -1,10 +1,8 @@
 //! What one client leaves in a core, and what another finds there.
 
-use super::rig::{Fail, Jobs, Rig, check};
+use super::rig::{Entry, Fail, Jobs, Rig, check};
 use crate::device::Device;
 use crate::task;
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use ferrite_uapi::{drm, ferrite, rocket};
 
-use super::rig::{Fail, Jobs, Rig, check, submission, sync};
+use super::rig::{Entry, Fail, Jobs, Rig, check, submission, sync};
 use super::sw_sync::{Timeline, import};
 use crate::device::{Device, PREP_BO, ioctl, now};
 use crate::task;
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (

@@ -1,16 +1,15 @@
 //! Jobs that would take hours, and those who cannot wait.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ferrite_uapi::ferrite;
 
-use super::extensions::linked;
+use super::chain::linked;
 use super::life::bound;
-use super::rig::{Fail, Jobs, Rig, check, submission};
+use super::rig::{Entry, Fail, Jobs, Rig, check, submission};
 use crate::device::{Buffer, Device, ioctl};
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (
@@ -179,19 +178,25 @@ fn share_with_long_jobs() -> Result<(), Fail> {
     rig.check_works()
 }
 
+/// Unbinds and binds each of the cores; returns the longest time that an unbinding took.
+fn rebind(folder: &Path, cores: &[String]) -> Result<Duration, Fail> {
+    let mut worst = Duration::ZERO;
+    for core in cores {
+        let start = Instant::now();
+        std::fs::write(folder.join("unbind"), core)?;
+        worst = worst.max(start.elapsed());
+        std::fs::write(folder.join("bind"), core)?;
+    }
+    Ok(worst)
+}
+
 fn unbind_long_jobs() -> Result<(), Fail> {
     let (folder, cores) = bound()?;
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
     let outputs = hog(&rig)?;
     std::thread::sleep(Duration::from_millis(100));
-    let mut worst = Duration::ZERO;
-    for core in cores.iter().skip(1) {
-        let start = Instant::now();
-        std::fs::write(folder.join("unbind"), core)?;
-        worst = worst.max(start.elapsed());
-        std::fs::write(folder.join("bind"), core)?;
-    }
+    let worst = rebind(&folder, &cores[1..])?;
     let still: Vec<_> = outputs.iter().map(|output| output.prep(0)).collect();
     check(worst < SOON, format!("unbinding a core took {worst:?}"))?;
     check(
@@ -205,13 +210,7 @@ fn unbind_long_chains() -> Result<(), Fail> {
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
     let outputs = hog_with_chains(&rig)?;
-    let mut worst = Duration::ZERO;
-    for core in cores.iter().skip(1) {
-        let start = Instant::now();
-        std::fs::write(folder.join("unbind"), core)?;
-        worst = worst.max(start.elapsed());
-        std::fs::write(folder.join("bind"), core)?;
-    }
+    let worst = rebind(&folder, &cores[1..])?;
     check(worst < SOON, format!("unbinding a core took {worst:?}"))?;
     for output in &outputs[..3] {
         // Ended, or taken away.

@@ -6,11 +6,9 @@ use std::mem::MaybeUninit;
 use ferrite_uapi::ferrite;
 
 use super::life::bound;
-use super::rig::{Fail, Rig, check};
+use super::rig::{Entry, Fail, Rig, check};
 use crate::device::{Buffer, Device, ioctl};
 use crate::task;
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     (

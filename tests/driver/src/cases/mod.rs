@@ -1,19 +1,26 @@
 //! The cases: what a driver must do, each a weakness of mainline's C driver unless it says otherwise.
 
+mod arguments;
 mod bounds;
-mod extensions;
+mod buffers;
+mod chain;
 mod faults;
 mod isolation;
 mod life;
 mod long;
 mod memory;
+mod order;
+mod query;
 mod rig;
+mod share;
 mod submit;
 mod sw_sync;
+mod wait;
 
-pub use extensions::{linked, wait};
+pub use chain::linked;
 pub use life::bound;
 pub use rig::{Fail, Jobs, Rig, check, submission, sync};
+pub use wait::wait;
 
 /// A case.
 pub struct Case {
@@ -32,7 +39,13 @@ pub fn all() -> Vec<Case> {
         faults::CASES,
         life::CASES,
         memory::CASES,
-        extensions::CASES,
+        query::CASES,
+        buffers::CASES,
+        wait::CASES,
+        order::CASES,
+        share::CASES,
+        chain::CASES,
+        arguments::CASES,
         isolation::CASES,
         long::CASES,
         bounds::CASES,

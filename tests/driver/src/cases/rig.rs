@@ -32,6 +32,9 @@ impl From<std::io::Error> for Fail {
     }
 }
 
+/// A case: name on the command line, what a driver must do, and whether it does.
+pub type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
+
 /// Fails unless `good`.
 pub fn check(good: bool, why: impl Into<String>) -> Result<(), Fail> {
     if good { Ok(()) } else { Err(Fail(why.into())) }

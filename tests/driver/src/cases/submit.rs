@@ -2,11 +2,9 @@
 
 use ferrite_uapi::rocket;
 
-use super::rig::{Fail, Jobs, Rig, check};
+use super::rig::{Entry, Fail, Jobs, Rig, check};
 use crate::device::{Device, SUBMIT, ioctl, now};
 use crate::task;
-
-type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 
 pub const CASES: &[Entry] = &[
     ("basic", "a job runs (no weakness)", basic),
