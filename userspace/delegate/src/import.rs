@@ -7,10 +7,12 @@
 use crate::abi::element;
 use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
 use crate::kinds;
-use ferrite_ir::{Bytes, DType, Graph, Node, OpId, OpKind, PrimaryMap, Quant, Tensor, TensorId};
+use ferrite_ir::{
+    Bytes, DType, EntitySet, Graph, Node, OpId, OpKind, PrimaryMap, Quant, Tensor, TensorId,
+};
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// Largest rank; TFLite's own kernels end at 8.
 const MAX_RANK: usize = 8;
@@ -45,7 +47,7 @@ pub fn import(
             nodes: nodes.to_vec().into(),
             refused: PrimaryMap::with_capacity(nodes.len()),
         },
-        ids: HashMap::new(),
+        ids: BTreeMap::new(),
         odd: HashMap::new(),
     };
     for &index in nodes {
@@ -62,7 +64,7 @@ struct Import<'h, 'a> {
     imported: Imported,
     /// By the host's index. A model may have as many partitions as tensors: what a partition takes may
     /// not grow with the model.
-    ids: HashMap<i32, TensorId>,
+    ids: BTreeMap<i32, TensorId>,
     /// Tensors that the graph cannot hold, and why.
     odd: HashMap<TensorId, String>,
 }
@@ -174,20 +176,29 @@ impl Imported {
     /// operators write, or that is written after it has been read, or that is a constant. The host
     /// runs operators in their order; a partition is cut out of it.
     fn refuse_rewritten(&mut self) {
-        let (mut seen, mut rewritten) = (HashSet::new(), HashSet::new());
+        let tensors = self.graph.tensors.len();
+        let mut seen = EntitySet::with_capacity(tensors);
+        let mut rewritten = EntitySet::with_capacity(tensors);
+        let mut any = false;
         for node in self.graph.nodes() {
-            seen.extend(node.inputs.iter().flatten().copied());
+            for &id in node.inputs.iter().flatten() {
+                seen.insert(id);
+            }
             for &id in &node.outputs {
                 if !seen.insert(id) || self.graph.tensor(id).is_constant() {
                     rewritten.insert(id);
+                    any = true;
                 }
             }
+        }
+        if !any {
+            return;
         }
         let ops: Vec<OpId> = self.graph.op_ids().collect();
         for op in ops {
             let node = self.graph.node_mut(op);
             let mut touched = node.inputs.iter().flatten().chain(&node.outputs);
-            let Some(id) = touched.find(|id| rewritten.contains(id)) else {
+            let Some(id) = touched.find(|&&id| rewritten.contains(id)) else {
                 continue;
             };
             let index = self.tensors[*id];
