@@ -20,13 +20,13 @@ class Parent:
     """A process that has run a model which is large enough for several threads."""
 
     def __init__(self, setup, **options):
-        self.library = str(setup.args.delegate)
+        self.delegate = str(setup.args.delegate)
         self.model = str(setup.model('mobilenet_v1_0.25_128_quant.tflite'))
-        self.interpreter = workers.interpreter(self.library, self.model, **options)
+        self.interpreter = workers.interpreter(self.delegate, self.model, **options)
         detail = self.interpreter.get_input_details()[0]
         self.image = np.random.default_rng(1).integers(0, 256, detail['shape'], np.uint8)
         self.expected = workers.infer(self.interpreter, self.image)
-        self.arguments = self.library, self.model, self.image, self.expected
+        self.arguments = self.delegate, self.model, self.image, self.expected
 
     def still_works(self):
         found = workers.infer(self.interpreter, self.image)
@@ -143,7 +143,7 @@ def test_a_server_whose_workers_die(setup):
 
     def worker():
         process = context.Process(target=workers.serve, daemon=True,
-                                  args=(parent.library, parent.model, requests, answers))
+                                  args=(parent.delegate, parent.model, requests, answers))
         process.start()
         return process
 
@@ -169,7 +169,7 @@ def test_200_forks(setup):
     """Many short-lived children, while another thread of the parent keeps running inferences."""
     parent = Parent(setup)
     small = str(setup.small())
-    other = workers.interpreter(parent.library, small)
+    other = workers.interpreter(parent.delegate, small)
     detail = other.get_input_details()[0]
     image = np.zeros(detail['shape'], detail['dtype'])
     expected = workers.infer(other, image)
@@ -186,7 +186,7 @@ def test_200_forks(setup):
     descriptors = len(os.listdir('/proc/self/fd'))
     try:
         for number in range(200):
-            model = parent.arguments if number % 20 == 0 else (parent.library, small, image, expected)
+            model = parent.arguments if number % 20 == 0 else (parent.delegate, small, image, expected)
             expect(forked(lambda: workers.work(*model)) == 0, f'child {number} failed')
     finally:
         stop.set()

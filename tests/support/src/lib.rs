@@ -54,3 +54,12 @@ pub fn npy(path: impl AsRef<Path>) -> Array {
 fn manifest<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&bytes(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
+
+/// Bytes that look random, the same in each run.
+pub fn noise() -> impl FnMut() -> u8 {
+    let mut state = 1u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    }
+}

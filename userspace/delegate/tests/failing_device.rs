@@ -2,12 +2,11 @@
 
 mod fake_host;
 
-use fake_host::FakeHost;
+use fake_host::{Delegate, FakeHost};
 use ferrite_compiler::executable::{Evidence, Executable, Job, Region, Target};
-use ferrite_delegate::abi::{TfLiteDelegate, TfLiteStatus};
+use ferrite_delegate::abi::TfLiteStatus;
 use ferrite_delegate::engine::Engine;
 use ferrite_delegate::options::{OnError, Options};
-use ferrite_delegate::plugin::{delegate, tflite_plugin_destroy_delegate};
 use ferrite_ir::Graph;
 use ferrite_runtime::device::sim_rk3588::SimRk3588;
 use ferrite_runtime::device::{Counters, Device, DeviceError, JobError, Program};
@@ -90,28 +89,14 @@ impl Program for FailingProgram {
 }
 
 /// A delegate of a failing device.
-struct Delegate(*mut TfLiteDelegate);
-
-impl Delegate {
-    fn new(failure: Failure, on_error: OnError) -> Delegate {
-        let options = Options {
-            on_error,
-            // Not what a selftest of this user has proven.
-            evidence: Some(Evidence::Silicon),
-            ..Options::default()
-        };
-        Delegate(delegate(Engine::with_npu(
-            Box::new(Failing(failure)),
-            &options,
-        )))
-    }
-}
-
-impl Drop for Delegate {
-    fn drop(&mut self) {
-        // SAFETY: what `delegate` made, destroyed once.
-        unsafe { tflite_plugin_destroy_delegate(self.0) }
-    }
+fn failing(failure: Failure, on_error: OnError) -> Delegate {
+    let options = Options {
+        on_error,
+        // Not what a selftest of this user has proven.
+        evidence: Some(Evidence::Silicon),
+        ..Options::default()
+    };
+    Delegate::new(Engine::with_npu(Box::new(Failing(failure)), &options))
 }
 
 /// One quantised convolution.
@@ -138,7 +123,7 @@ fn host(delegate: &Delegate) -> Box<FakeHost> {
 
 /// The output of a device that works.
 fn expected() -> Vec<u8> {
-    let mut host = host(&Delegate::new(Failure::None, OnError::Fail));
+    let mut host = host(&failing(Failure::None, OnError::Fail));
     assert_eq!(host.prepare(), TfLiteStatus::Ok);
     assert_eq!(host.invoke(), TfLiteStatus::Ok);
     assert!(host.errors.is_empty(), "{:?}", host.errors);
@@ -166,7 +151,7 @@ fn jobs_that_fail_are_reported_and_fail_the_call() {
         (Failure::Hang, "500 ms"),
         (Failure::Panic, "internal error"),
     ] {
-        let mut host = host(&Delegate::new(failure, OnError::Fail));
+        let mut host = host(&failing(failure, OnError::Fail));
         assert_eq!(host.prepare(), TfLiteStatus::Ok);
         assert_eq!(host.invoke(), TfLiteStatus::Ok);
         assert_eq!(host.bytes(OUTPUT), expected());
@@ -182,7 +167,7 @@ fn jobs_that_fail_are_reported_and_fail_the_call() {
 #[test]
 fn jobs_that_fail_go_to_the_cpu_if_that_is_wanted() {
     for failure in [Failure::Job, Failure::Hang] {
-        let mut host = host(&Delegate::new(failure, OnError::Cpu));
+        let mut host = host(&failing(failure, OnError::Cpu));
         assert_eq!(host.prepare(), TfLiteStatus::Ok);
         for _ in 0..4 {
             host.fill(0, 1);
@@ -197,7 +182,7 @@ fn jobs_that_fail_go_to_the_cpu_if_that_is_wanted() {
 
 #[test]
 fn a_device_without_memory_fails_the_preparation() {
-    let mut host = host(&Delegate::new(Failure::Load, OnError::Fail));
+    let mut host = host(&failing(Failure::Load, OnError::Fail));
     assert_eq!(host.prepare(), TfLiteStatus::Error);
     assert!(
         host.errors[0].contains("no memory is left"),
@@ -209,7 +194,7 @@ fn a_device_without_memory_fails_the_preparation() {
 
 #[test]
 fn a_device_without_memory_goes_to_the_cpu_if_that_is_wanted() {
-    let mut host = host(&Delegate::new(Failure::Load, OnError::Cpu));
+    let mut host = host(&failing(Failure::Load, OnError::Cpu));
     assert_eq!(host.prepare(), TfLiteStatus::Ok);
     assert_eq!(host.invoke(), TfLiteStatus::Ok);
     assert_one_step(&host.bytes(OUTPUT));
@@ -218,7 +203,7 @@ fn a_device_without_memory_goes_to_the_cpu_if_that_is_wanted() {
 
 #[test]
 fn kernels_outlive_their_delegate() {
-    let delegate = Delegate::new(Failure::None, OnError::Fail);
+    let delegate = failing(Failure::None, OnError::Fail);
     let mut host = host(&delegate);
     drop(delegate);
     assert_eq!(host.prepare(), TfLiteStatus::Ok);
@@ -228,7 +213,7 @@ fn kernels_outlive_their_delegate() {
 
 #[test]
 fn interpreters_share_a_delegate() {
-    let delegate = Delegate::new(Failure::None, OnError::Fail);
+    let delegate = failing(Failure::None, OnError::Fail);
     let mut hosts: Vec<_> = (0..3).map(|_| host(&delegate)).collect();
     for host in &mut hosts {
         assert_eq!(host.prepare(), TfLiteStatus::Ok);

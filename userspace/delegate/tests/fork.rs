@@ -2,35 +2,24 @@
 
 mod fake_host;
 
-use fake_host::FakeHost;
+use fake_host::{Delegate, FakeHost};
 use ferrite_compiler::{Evidence, Target};
-use ferrite_delegate::abi::{TfLiteDelegate, TfLiteStatus};
+use ferrite_delegate::abi::TfLiteStatus;
 use ferrite_delegate::engine::Engine;
 use ferrite_delegate::options::{OnError, Options};
-use ferrite_delegate::plugin::{delegate, tflite_plugin_destroy_delegate};
 use ferrite_runtime::device::DeviceSpec;
 use ferrite_testing::fork::in_child;
 
-struct Delegate(*mut TfLiteDelegate);
-
-impl Delegate {
-    fn new(on_error: OnError) -> Delegate {
-        let options = Options {
-            device: DeviceSpec::Sim(Target::Rk3588),
-            on_error,
-            // Not what a selftest of this user has proven.
-            evidence: Some(Evidence::Silicon),
-            ..Options::default()
-        };
-        Delegate(delegate(Engine::open(&options).unwrap()))
-    }
-}
-
-impl Drop for Delegate {
-    fn drop(&mut self) {
-        // SAFETY: what `delegate` made, destroyed once.
-        unsafe { tflite_plugin_destroy_delegate(self.0) }
-    }
+/// A delegate of the simulator.
+fn simulated(on_error: OnError) -> Delegate {
+    let options = Options {
+        device: DeviceSpec::Sim(Target::Rk3588),
+        on_error,
+        // Not what a selftest of this user has proven.
+        evidence: Some(Evidence::Silicon),
+        ..Options::default()
+    };
+    Delegate::new(Engine::open(&options).unwrap())
 }
 
 /// A convolution of an image large enough for several threads.
@@ -55,18 +44,18 @@ fn run(host: &mut FakeHost) -> Vec<u8> {
 
 #[test]
 fn workers_with_delegates_of_their_own_come_and_go() {
-    let delegate = Delegate::new(OnError::Fail);
+    let delegate = simulated(OnError::Fail);
     let mut parent = host(&delegate);
     let expected = run(&mut parent);
     for _ in 0..20 {
-        in_child(|| assert_eq!(run(&mut host(&Delegate::new(OnError::Fail))), expected));
+        in_child(|| assert_eq!(run(&mut host(&simulated(OnError::Fail))), expected));
     }
     assert_eq!(run(&mut parent), expected);
 }
 
 #[test]
 fn inherited_interpreters_and_delegates_say_what_is_wrong() {
-    let delegate = Delegate::new(OnError::Fail);
+    let delegate = simulated(OnError::Fail);
     let mut parent = host(&delegate);
     run(&mut parent);
     let parent_id = std::process::id().to_string();
@@ -89,7 +78,7 @@ fn inherited_interpreters_and_delegates_say_what_is_wrong() {
 
 #[test]
 fn inherited_interpreters_use_the_cpu_if_that_is_wanted() {
-    let delegate = Delegate::new(OnError::Cpu);
+    let delegate = simulated(OnError::Cpu);
     let mut parent = host(&delegate);
     let expected = run(&mut parent);
     in_child(|| {

@@ -2,33 +2,22 @@
 
 mod fake_host;
 
-use fake_host::FakeHost;
+use fake_host::{Delegate, FakeHost};
 use ferrite_compiler::{Evidence, Target};
-use ferrite_delegate::abi::{TfLiteDelegate, TfLiteStatus};
+use ferrite_delegate::abi::TfLiteStatus;
 use ferrite_delegate::engine::Engine;
 use ferrite_delegate::options::Options;
-use ferrite_delegate::plugin::{delegate, tflite_plugin_destroy_delegate};
 use ferrite_ir::Graph;
 use ferrite_runtime::device::DeviceSpec;
 
-struct Delegate(*mut TfLiteDelegate);
-
-impl Delegate {
-    fn new() -> Delegate {
-        let options = Options {
-            device: DeviceSpec::Sim(Target::Rk3588),
-            evidence: Some(Evidence::Silicon),
-            ..Options::default()
-        };
-        Delegate(delegate(Engine::open(&options).unwrap()))
-    }
-}
-
-impl Drop for Delegate {
-    fn drop(&mut self) {
-        // SAFETY: what `delegate` made, destroyed once.
-        unsafe { tflite_plugin_destroy_delegate(self.0) }
-    }
+/// A delegate of the simulator.
+fn simulated() -> Delegate {
+    let options = Options {
+        device: DeviceSpec::Sim(Target::Rk3588),
+        evidence: Some(Evidence::Silicon),
+        ..Options::default()
+    };
+    Delegate::new(Engine::open(&options).unwrap())
 }
 
 /// Convolutions of 4 channels to 4: pairs of the tensors that they read and write.
@@ -57,7 +46,7 @@ outputs %3
 /// Nodes that the delegate takes.
 fn taken(steps: &[(u32, u32)]) -> usize {
     let mut host = FakeHost::new(convolutions(steps));
-    let delegate = Delegate::new();
+    let delegate = simulated();
     assert_eq!(
         host.modify_with(delegate.0),
         TfLiteStatus::Ok,

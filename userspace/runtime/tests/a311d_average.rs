@@ -41,11 +41,7 @@ fn pooling(dtype: DType, zero: i32, window: Hw, stride: usize, activation: Activ
 #[test]
 fn average_poolings_equal_tflites() {
     let device = SimA311d::new();
-    let mut state = 1u32;
-    let mut byte = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
+    let mut byte = ferrite_testing::noise();
     let windows = [[2, 2], [3, 3], [1, 2], [2, 3], [4, 4], [5, 2], [6, 6]];
     for [h, w] in windows {
         for (dtype, zeros) in [

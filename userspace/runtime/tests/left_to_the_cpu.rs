@@ -10,11 +10,7 @@ use std::sync::Arc;
 /// Runs a graph of uint8 or int8 inputs on both NPUs at all grades of evidence, and compares.
 fn runs_everywhere(name: &str, graph: Graph) {
     let graph = Arc::new(graph);
-    let mut state = 1u32;
-    let mut noise = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
+    let mut noise = ferrite_testing::noise();
     let value = |&id| {
         let tensor = graph.tensor(id);
         let bytes: Vec<u8> = (0..tensor.bytes()).map(|_| noise()).collect();

@@ -29,11 +29,7 @@ pub struct Model {
 
 impl Model {
     fn new(graph: Graph) -> Model {
-        let mut state = 1u32;
-        let mut noise = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
+        let mut noise = ferrite_testing::noise();
         let value = |&id| {
             let tensor = graph.tensor(id);
             let bytes: Vec<u8> = (0..tensor.bytes()).map(|_| noise()).collect();

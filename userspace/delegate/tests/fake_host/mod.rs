@@ -2,11 +2,29 @@
 //! runtimes are in `tests/delegate`; this one can be given devices that fail.
 
 use ferrite_delegate::abi::*;
+use ferrite_delegate::engine::Engine;
 use ferrite_delegate::params;
+use ferrite_delegate::plugin::{delegate, tflite_plugin_destroy_delegate};
 use ferrite_ir::op::{Activation, Padding};
 use ferrite_ir::{DType, Graph, OpKind};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
+
+/// A delegate, which is destroyed when dropped.
+pub struct Delegate(pub *mut TfLiteDelegate);
+
+impl Delegate {
+    pub fn new(engine: Engine) -> Delegate {
+        Delegate(delegate(engine))
+    }
+}
+
+impl Drop for Delegate {
+    fn drop(&mut self) {
+        // SAFETY: what `delegate` made, destroyed once.
+        unsafe { tflite_plugin_destroy_delegate(self.0) }
+    }
+}
 
 /// An array as TFLite has it. Leaked: the tests make a few.
 fn ints(elements: &[c_int]) -> *mut TfLiteIntArray {
