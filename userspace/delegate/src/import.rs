@@ -8,11 +8,12 @@ use crate::abi::element;
 use crate::host::{Host, HostError, Quantization, Tensor as HostTensor};
 use crate::kinds;
 use ferrite_ir::{
-    Bytes, DType, EntitySet, Graph, Node, OpId, OpKind, PrimaryMap, Quant, Tensor, TensorId,
+    Bytes, DType, EntityRef, Graph, Node, OpId, OpKind, PrimaryMap, Quant, Tensor, TensorId,
 };
 use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Largest rank; TFLite's own kernels end at 8.
 const MAX_RANK: usize = 8;
@@ -47,7 +48,7 @@ pub fn import(
             nodes: nodes.to_vec().into(),
             refused: PrimaryMap::with_capacity(nodes.len()),
         },
-        ids: BTreeMap::new(),
+        ids: HashMap::with_capacity_and_hasher(4 * nodes.len(), BuildHasherDefault::default()),
         odd: HashMap::new(),
     };
     for &index in nodes {
@@ -64,9 +65,34 @@ struct Import<'h, 'a> {
     imported: Imported,
     /// By the host's index. A model may have as many partitions as tensors: what a partition takes may
     /// not grow with the model.
-    ids: BTreeMap<i32, TensorId>,
+    ids: HashMap<i32, TensorId, BuildHasherDefault<IndexHasher>>,
     /// Tensors that the graph cannot hold, and why.
     odd: HashMap<TensorId, String>,
+}
+
+/// Hashes of the host's indexes, which are small numbers of the host's own: no guard against chosen
+/// collisions is needed, and every tensor of a model passes through here.
+#[derive(Default)]
+struct IndexHasher(u64);
+
+impl Hasher for IndexHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        self.write_u64(u64::from(number as u32));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Import<'_, '_> {
@@ -133,10 +159,10 @@ impl Import<'_, '_> {
     }
 
     fn tensor(&mut self, index: i32) -> Result<TensorId, HostError> {
-        let tensor = self.host.tensor(index)?;
-        if let Some(&id) = self.ids.get(&index) {
-            return Ok(id);
+        if let Some(&known) = self.ids.get(&index) {
+            return Ok(known);
         }
+        let tensor = self.host.tensor(index)?;
         let id = self.imported.tensors.push(index);
         self.ids.insert(index, id);
         let imported = self::tensor(&tensor).unwrap_or_else(|why| {
@@ -176,29 +202,28 @@ impl Imported {
     /// operators write, or that is written after it has been read, or that is a constant. The host
     /// runs operators in their order; a partition is cut out of it.
     fn refuse_rewritten(&mut self) {
-        let tensors = self.graph.tensors.len();
-        let mut seen = EntitySet::with_capacity(tensors);
-        let mut rewritten = EntitySet::with_capacity(tensors);
-        let mut any = false;
+        let mut seen = vec![false; self.graph.tensors.len()];
+        let mut rewritten = Vec::new();
         for node in self.graph.nodes() {
-            for &id in node.inputs.iter().flatten() {
-                seen.insert(id);
+            for id in node.inputs.iter().flatten() {
+                seen[id.index()] = true;
             }
             for &id in &node.outputs {
-                if !seen.insert(id) || self.graph.tensor(id).is_constant() {
-                    rewritten.insert(id);
-                    any = true;
+                let again = std::mem::replace(&mut seen[id.index()], true);
+                if again || self.graph.tensor(id).is_constant() {
+                    rewritten.push(id);
                 }
             }
         }
-        if !any {
+        if rewritten.is_empty() {
             return;
         }
+        rewritten.sort_unstable();
         let ops: Vec<OpId> = self.graph.op_ids().collect();
         for op in ops {
             let node = self.graph.node_mut(op);
             let mut touched = node.inputs.iter().flatten().chain(&node.outputs);
-            let Some(id) = touched.find(|&&id| rewritten.contains(id)) else {
+            let Some(id) = touched.find(|id| rewritten.binary_search(id).is_ok()) else {
                 continue;
             };
             let index = self.tensors[*id];
@@ -290,8 +315,13 @@ fn tensor(tensor: &HostTensor<'_>) -> Result<Tensor, String> {
             Some(data)
         }
     };
+    // Half of all names, and no message is about a constant that is as it should be.
+    let name = match data {
+        None => tensor.name(),
+        Some(_) => String::new(),
+    };
     Ok(Tensor {
-        name: tensor.name(),
+        name,
         shape,
         dtype,
         quant,

@@ -2,7 +2,7 @@
 
 use crate::import::Imported;
 use ferrite_compiler::{Placement, Plan};
-use ferrite_ir::{EntitySet, Graph, OpId, PrimaryMap, TensorId, Uses};
+use ferrite_ir::{Graph, OpId, PrimaryMap, SecondaryMap, TensorId, Uses};
 use std::sync::Arc;
 
 /// What was found out about a whole model while its operators were chosen.
@@ -48,13 +48,14 @@ impl Chosen {
 pub fn choose(graph: &Graph, uses: &Uses, placements: &PrimaryMap<OpId, Placement>) -> Vec<OpId> {
     let at = |op: OpId| &placements[op];
     let candidate = |op: OpId| !matches!(at(op), Placement::Cpu { .. });
-    let mut chosen = EntitySet::with_capacity(graph.op_bound());
+    let mut chosen = SecondaryMap::new();
+    chosen.resize(graph.op_bound());
     let mut open: Vec<OpId> = graph
         .op_ids()
         .filter(|&op| matches!(at(op), Placement::Npu { .. }))
         .collect();
     while let Some(op) = open.pop() {
-        if !chosen.insert(op) {
+        if std::mem::replace(&mut chosen[op], true) {
             continue;
         }
         let node = graph.node(op);
@@ -69,7 +70,7 @@ pub fn choose(graph: &Graph, uses: &Uses, placements: &PrimaryMap<OpId, Placemen
             .flat_map(|&id| uses.consumers(id).iter().copied());
         open.extend(before.chain(after).filter(|&op| candidate(op)));
     }
-    graph.op_ids().filter(|&op| chosen.contains(op)).collect()
+    graph.op_ids().filter(|&op| chosen[op]).collect()
 }
 
 #[cfg(test)]

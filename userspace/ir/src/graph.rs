@@ -3,7 +3,7 @@
 use crate::op::OpKind;
 use crate::tensor::Tensor;
 use cranelift_entity::packed_option::PackedOption;
-use cranelift_entity::{EntitySet, PrimaryMap, SecondaryMap, entity_impl};
+use cranelift_entity::{PrimaryMap, SecondaryMap, entity_impl};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -92,6 +92,7 @@ impl Graph {
     ///
     /// # Panics
     /// If the id is of another graph.
+    #[inline]
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id]
     }
@@ -100,6 +101,7 @@ impl Graph {
     ///
     /// # Panics
     /// If the id is of another graph.
+    #[inline]
     pub fn node(&self, op: OpId) -> &Node {
         &self.nodes[op]
     }
@@ -198,27 +200,34 @@ impl Graph {
     /// Tensors that nodes read and no node makes, in ascending order, but for constants and variables:
     /// the inputs that the nodes need.
     pub fn free_tensors(&self) -> Vec<TensorId> {
-        let mut free = EntitySet::with_capacity(self.tensors.len());
+        let mut free = self.marks();
         for &id in self.nodes().flat_map(|node| &node.inputs).flatten() {
             let tensor = self.tensor(id);
-            if !tensor.is_constant() && !tensor.variable {
-                free.insert(id);
-            }
+            free[id] = !tensor.is_constant() && !tensor.variable;
         }
         for &id in self.nodes().flat_map(|node| &node.outputs) {
-            free.remove(id);
+            free[id] = false;
         }
-        free.iter().collect()
+        self.tensors.keys().filter(|&id| free[id]).collect()
     }
 
     /// Tensors that nodes make and no node reads, in ascending order.
     pub fn final_tensors(&self) -> Vec<TensorId> {
-        let mut last = EntitySet::with_capacity(self.tensors.len());
-        last.extend(self.nodes().flat_map(|node| &node.outputs).copied());
-        for &id in self.nodes().flat_map(|node| &node.inputs).flatten() {
-            last.remove(id);
+        let mut last = self.marks();
+        for &id in self.nodes().flat_map(|node| &node.outputs) {
+            last[id] = true;
         }
-        last.iter().collect()
+        for &id in self.nodes().flat_map(|node| &node.inputs).flatten() {
+            last[id] = false;
+        }
+        self.tensors.keys().filter(|&id| last[id]).collect()
+    }
+
+    /// A mark for each tensor, not set.
+    fn marks(&self) -> SecondaryMap<TensorId, bool> {
+        let mut marks = SecondaryMap::with_capacity(self.tensors.len());
+        marks.resize(self.tensors.len());
+        marks
     }
 }
 
@@ -239,11 +248,13 @@ pub struct Uses {
 
 impl Uses {
     /// The node that makes a tensor; `None` for graph inputs, constants and variables.
+    #[inline]
     pub fn producer(&self, id: TensorId) -> Option<OpId> {
         self.producers[id].expand()
     }
 
     /// The nodes that read a tensor, in execution order, once for each operand.
+    #[inline]
     pub fn consumers(&self, id: TensorId) -> &[OpId] {
         let Span { start, end } = self.spans[id];
         &self.consumers[start..end]

@@ -28,6 +28,7 @@ pub enum DType {
 
 impl DType {
     /// Bytes of one element.
+    #[inline]
     pub const fn size(self) -> usize {
         match self {
             DType::U8 | DType::I8 | DType::Bool => 1,
@@ -67,6 +68,7 @@ impl DType {
     }
 
     /// Range of a stored integer of this type; `None` for floats and truth values.
+    #[inline]
     pub const fn range(self) -> Option<(i64, i64)> {
         match self {
             DType::U8 => Some((0, 255)),
@@ -107,6 +109,7 @@ impl Quant {
     }
 
     /// Whether one scale holds for the whole tensor.
+    #[inline]
     pub fn is_per_tensor(&self) -> bool {
         self.scales.len() == 1
     }
@@ -134,11 +137,13 @@ pub struct Tensor {
 
 impl Tensor {
     /// Number of elements.
+    #[inline]
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Number of bytes.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.elements() * self.dtype.size()
     }
@@ -182,6 +187,7 @@ impl Tensor {
     }
 
     /// Whether the value is known at compile time.
+    #[inline]
     pub fn is_constant(&self) -> bool {
         self.data.is_some()
     }

@@ -4,7 +4,7 @@
 //! host becomes one submission. Tensors cross between host and device only where the other side needs
 //! them, once.
 
-use ferrite_ir::{EntitySet, OpId, PrimaryMap, TensorId};
+use ferrite_ir::{EntitySet, OpId, PrimaryMap, SecondaryMap, TensorId};
 
 use crate::error::CompileError;
 use crate::executable::Placement;
@@ -84,9 +84,9 @@ struct Planner<'a, 'g, L> {
     maps: &'a dyn Maps,
     steps: &'a [Legal<L>],
     events: Vec<Event<StepIndex>>,
-    host: EntitySet<TensorId>,
-    device: EntitySet<MapId>,
-    ready: EntitySet<TensorId>,
+    host: SecondaryMap<TensorId, bool>,
+    device: SecondaryMap<MapId, bool>,
+    ready: SecondaryMap<TensorId, bool>,
     done: Vec<bool>,
 }
 
@@ -116,15 +116,20 @@ fn makes<'a, L>(index: &Index<'a>, step: &Legal<L>) -> &'a [TensorId] {
 }
 
 fn required<L>(index: &Index, steps: &[Legal<L>]) -> Vec<bool> {
-    let mut wanted = EntitySet::with_capacity(index.graph.tensors.len());
-    wanted.extend(index.graph.outputs.iter().copied());
+    let mut wanted = SecondaryMap::new();
+    wanted.resize(index.graph.tensors.len());
+    for &output in &index.graph.outputs {
+        wanted[output] = true;
+    }
     let mut required = vec![false; steps.len()];
     let mut next_requantises = false;
     for (at, step) in steps.iter().enumerate().rev() {
         let made = makes(index, step);
-        if next_requantises || made.iter().any(|&t| wanted.contains(t)) {
+        if next_requantises || made.iter().any(|&t| wanted[t]) {
             required[at] = true;
-            wanted.extend(reads(index, step));
+            for read in reads(index, step) {
+                wanted[read] = true;
+            }
         }
         next_requantises = required[at] && matches!(step.work, LegalWork::Requantise(..));
     }
@@ -138,23 +143,23 @@ pub fn schedule<L: Layer>(
     steps: &[Legal<L>],
 ) -> Result<Schedule, CompileError> {
     let required = required(index, steps);
+    let (mut ready, mut device) = (SecondaryMap::new(), SecondaryMap::new());
+    ready.resize(index.graph.tensors.len());
+    for (id, tensor) in &index.graph.tensors {
+        // What no node makes is there from the start: inputs, constants, variables.
+        ready[id] = tensor.is_constant() || index.producer(id).is_none();
+    }
+    device.resize(maps.count());
     let mut planner = Planner {
         index,
         maps,
         steps,
         events: Vec::new(),
-        host: EntitySet::with_capacity(index.graph.tensors.len()),
-        device: EntitySet::with_capacity(maps.count()),
-        ready: EntitySet::with_capacity(index.graph.tensors.len()),
+        host: ready.clone(),
+        device,
+        ready,
         done: required.iter().map(|r| !r).collect(),
     };
-    for (id, tensor) in &index.graph.tensors {
-        // What no node makes is there from the start: inputs, constants, variables.
-        if tensor.is_constant() || index.producer(id).is_none() {
-            planner.host.insert(id);
-            planner.ready.insert(id);
-        }
-    }
     while planner.host_phase() | planner.device_phase() {}
     if let Some(at) = planner.done.iter().position(|done| !done) {
         return Err(CompileError::Order { op: steps[at].op });
@@ -170,13 +175,14 @@ pub fn schedule<L: Layer>(
 
 impl<L: Layer> Planner<'_, '_, L> {
     fn is_ready(&self, step: &Legal<L>) -> bool {
-        reads(self.index, step).all(|t| self.ready.contains(t))
+        reads(self.index, step).all(|t| self.ready[t])
     }
 
     fn finish(&mut self, at: StepIndex) {
         self.done[at] = true;
-        let made = makes(self.index, &self.steps[at]);
-        self.ready.extend(made.iter().copied());
+        for &made in makes(self.index, &self.steps[at]) {
+            self.ready[made] = true;
+        }
     }
 
     fn host_phase(&mut self) -> bool {
@@ -204,7 +210,9 @@ impl<L: Layer> Planner<'_, '_, L> {
             self.bring_to_host(*input);
         }
         self.events.push(Event::Cpu(op));
-        self.host.extend(node.outputs.iter().copied());
+        for &made in &node.outputs {
+            self.host[made] = true;
+        }
     }
 
     fn device_phase(&mut self) -> bool {
@@ -227,14 +235,17 @@ impl<L: Layer> Planner<'_, '_, L> {
                     for &tensor in reads {
                         self.bring_to_device(tensor);
                     }
-                    self.device.extend(layers.iter().map(Layer::writes));
+                    for layer in layers {
+                        self.device[layer.writes()] = true;
+                    }
                     if !layers.is_empty() {
                         work.push(at);
                     } else {
                         // Its operands were made where its results are.
                         let outputs = makes(self.index, step);
-                        let maps = outputs.iter().filter_map(|&t| self.maps.known_map(t));
-                        self.device.extend(maps);
+                        for map in outputs.iter().filter_map(|&t| self.maps.known_map(t)) {
+                            self.device[map] = true;
+                        }
                     }
                     any = true;
                     self.finish(at);
@@ -254,7 +265,7 @@ impl<L: Layer> Planner<'_, '_, L> {
                 let tensor = self.index.result(step.op);
                 let event = Event::Requantise(*map, tensor, requant.clone());
                 self.events.push(event);
-                self.host.insert(tensor);
+                self.host[tensor] = true;
             }
             self.finish(at);
         }
@@ -272,13 +283,13 @@ impl<L: Layer> Planner<'_, '_, L> {
 
     /// Sees to it that the host has a tensor.
     fn bring_to_host(&mut self, tensor: TensorId) {
-        if self.host.contains(tensor) {
+        if self.host[tensor] {
             return;
         }
         let map = self.maps.known_map(tensor);
-        if let Some(map) = map.filter(|&map| self.device.contains(map)) {
+        if let Some(map) = map.filter(|&map| self.device[map]) {
             self.events.push(Event::Leave(map, tensor));
-            self.host.insert(tensor);
+            self.host[tensor] = true;
         } else if let Some((op, _)) = self.source(tensor) {
             self.run_on_host(op);
         }
@@ -289,12 +300,12 @@ impl<L: Layer> Planner<'_, '_, L> {
         let Some(map) = self.maps.known_map(tensor) else {
             return;
         };
-        if !self.device.insert(map) {
+        if std::mem::replace(&mut self.device[map], true) {
             return;
         }
         // A view has the bytes of what it views, wherever in the chain the host has them.
         let mut at = tensor;
-        while !self.host.contains(at) {
+        while !self.host[at] {
             match self.source(at) {
                 Some((_, source)) => at = source,
                 None => break,

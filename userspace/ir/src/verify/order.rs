@@ -3,18 +3,20 @@
 use super::{MAX_ERRORS, VerifyError, VerifyFault};
 use crate::arity::arity;
 use crate::graph::{Graph, OpId, TensorId};
-use cranelift_entity::EntitySet;
+use cranelift_entity::SecondaryMap;
 
 /// All faults of this kind.
 pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
+    let mut defined = SecondaryMap::new();
+    defined.resize(graph.tensors.len());
     let mut state = State {
         graph,
-        defined: EntitySet::with_capacity(graph.tensors.len()),
+        defined,
         errors: Vec::new(),
     };
     for (id, tensor) in &graph.tensors {
         if tensor.is_constant() || tensor.variable {
-            state.defined.insert(id);
+            state.defined[id] = true;
         }
         let found = tensor.data.as_ref().map(|data| data.len());
         let expected = tensor.bytes();
@@ -52,7 +54,8 @@ pub(super) fn check(graph: &Graph) -> Vec<VerifyError> {
 
 struct State<'g> {
     graph: &'g Graph,
-    defined: EntitySet<TensorId>,
+    /// Whether a tensor has its value.
+    defined: SecondaryMap<TensorId, bool>,
     errors: Vec<VerifyError>,
 }
 
@@ -70,7 +73,7 @@ impl State<'_> {
         let Some(t) = self.graph.tensors.get(id) else {
             return self.no_tensor(op, tensor);
         };
-        if !self.defined.insert(id) {
+        if std::mem::replace(&mut self.defined[id], true) {
             self.fault(op, VerifyFault::WrittenTwice { tensor });
         } else if t.shape.contains(&0) {
             let shape = t.shape.to_vec();
@@ -85,7 +88,7 @@ impl State<'_> {
         };
         // Only a list of axes or sizes may be empty.
         let list = t.is_constant() && t.shape.len() == 1 && t.quant.is_none();
-        if !self.defined.contains(id) {
+        if !self.defined[id] {
             self.fault(op, VerifyFault::NotYetProduced { tensor });
         } else if t.shape.contains(&0) && !list {
             let shape = t.shape.to_vec();

@@ -49,7 +49,7 @@ pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) 
         tasks: layers.iter().enumerate().flat_map(all).collect(),
         after: Vec::new(),
     }];
-    if cores <= 1 {
+    if cores <= 1 || is_sequence(layers) {
         return chain;
     }
     let jobs = spread(program, memory, layers);
@@ -63,6 +63,15 @@ pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) 
         true => jobs,
         false => chain,
     }
+}
+
+/// Whether each layer is whole and waits for the one before: nothing can run side by side.
+fn is_sequence(layers: &[Layer]) -> bool {
+    let follows = |[before, layer]: &[Layer; 2]| {
+        let made = before.output.cube;
+        layer.input.cube == made || layer.addend.as_ref().is_some_and(|a| a.side.cube == made)
+    };
+    layers.iter().all(|layer| layer.cores <= 1) && layers.array_windows().all(follows)
 }
 
 fn nanoseconds(seconds: f64) -> u64 {

@@ -301,7 +301,7 @@ impl Shape {
         chunks.dedup();
         let mut best: Option<(usize, Tiles)> = None;
         let mut error = None;
-        for chunk in chunks {
+        'search: for chunk in chunks {
             let least = self.least_weight_banks(chunk);
             if least >= BANKS {
                 error.get_or_insert(TilingError::Weights { banks: least });
@@ -317,7 +317,12 @@ impl Shape {
                     Some(tiles) => {
                         let cost = self.cost(&tiles);
                         if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                            let single = tiles.len() == 1;
                             best = Some((cost, tiles));
+                            if single {
+                                // One task reads everything once: nothing costs less.
+                                break 'search;
+                            }
                         }
                     }
                     None => {
