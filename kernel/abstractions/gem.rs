@@ -94,6 +94,12 @@ impl<T: Driver> Object<T> {
         unsafe { (*self.shmem.get()).map_wc() }
     }
 
+    /// Whether the CPU's caches are between its mappings and the memory, and are the driver's to care
+    /// for.
+    fn is_cached(&self) -> bool {
+        !self.is_imported() && !self.is_write_combined()
+    }
+
     /// Offset for `mmap` on the device node.
     pub(crate) fn mmap_offset(&self) -> u64 {
         // SAFETY: The object is valid.
@@ -120,7 +126,7 @@ impl<T: Driver> Object<T> {
 
     /// Makes what the NPU wrote to a part visible to the CPU. The pages must have been allocated.
     pub(crate) fn sync_for_cpu(&self, (offset, len): (u64, u64)) -> Result {
-        if !self.is_imported() {
+        if self.is_cached() {
             let table = self.table()?;
             // SAFETY: The table is mapped for the device.
             unsafe { c::ferrite_sync_for_cpu(self.dma_device(), table.as_ptr(), offset, len) };
@@ -130,7 +136,7 @@ impl<T: Driver> Object<T> {
 
     /// Makes what the CPU wrote to a part visible to the NPU. The pages must have been allocated.
     pub(crate) fn sync_for_device(&self, (offset, len): (u64, u64)) -> Result {
-        if !self.is_imported() {
+        if self.is_cached() {
             let table = self.table()?;
             // SAFETY: The table is mapped for the device.
             unsafe { c::ferrite_sync_for_device(self.dma_device(), table.as_ptr(), offset, len) };
@@ -139,11 +145,12 @@ impl<T: Driver> Object<T> {
     }
 
     /// Reads eight bytes at an aligned offset, as the CPU sees them. `None` outside of the object,
-    /// for imported ones, and for those without pages.
+    /// for imported ones, for those that are not written through the caches, and for those without
+    /// pages.
     pub(crate) fn peek(&self, offset: u64) -> Option<u64> {
         let page = usize::try_from(offset >> bindings::PAGE_SHIFT).ok()?;
         let within = (offset & (bindings::PAGE_SIZE as u64 - 1)) as u32;
-        if offset % 8 != 0 || offset >= self.size() || self.is_imported() {
+        if offset % 8 != 0 || offset >= self.size() || !self.is_cached() {
             return None;
         }
         // SAFETY: The object is valid. Pages that were allocated stay as long as the object: the

@@ -143,7 +143,8 @@ pub const CORE_ACTIVITY: u32 = 1 << 0;
 pub const CORE_BUSY: u32 = 1 << 1;
 
 /// [`CreateBuffer::flags`]: the CPU's mapping is write-combined instead of cached: for data that the
-/// CPU only writes.
+/// CPU only writes. The driver does not read commands in such a buffer: others wait for the whole job
+/// where they could have run between its tasks.
 pub const BUFFER_WRITE_COMBINED: u32 = 1 << 0;
 /// [`BufferInfo::flags`]: the memory belongs to another device.
 pub const BUFFER_IMPORTED: u32 = 1 << 1;
