@@ -2,8 +2,8 @@
 #![allow(unsafe_code)]
 
 use crate::objects::{Kind, Object};
-use crate::{ETNAVIV, ROCKET, etnaviv, faults, rocket};
-use ferrite_uapi::{drm, etnaviv as etna, rocket as rock, sync};
+use crate::{ETNAVIV, FERRITE, ROCKET, etnaviv, faults, ferrite, rocket};
+use ferrite_uapi::{drm, etnaviv as etna, ferrite as ours, rocket as rock, sync};
 use nix::errno::Errno;
 use nix::libc::{
     self, c_char, c_int, c_long, c_uint, c_ulong, c_void, nfds_t, off_t, pollfd, size_t,
@@ -39,6 +39,7 @@ pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint)
     let name = unsafe { CStr::from_ptr(path) };
     let kind = match name.to_str() {
         Ok(ROCKET) => Kind::Rocket,
+        Ok(FERRITE) => Kind::Ferrite,
         Ok(ETNAVIV) => Kind::Etnaviv,
         // SAFETY: the caller's arguments.
         _ => unsafe {
@@ -160,12 +161,12 @@ unsafe fn answer(object: Object, request: u32, argument: *mut c_void) -> Result<
     // SAFETY: each arm takes the structure of its request.
     unsafe {
         match (object.kind, request) {
-            (Kind::Rocket | Kind::Etnaviv, drm::IOCTL_VERSION) => {
+            (kind, drm::IOCTL_VERSION) if kind.is_node() => {
                 faults::call("VERSION")?;
                 version(object, take(argument));
                 Ok(())
             }
-            (Kind::Rocket | Kind::Etnaviv, drm::IOCTL_GEM_CLOSE) => {
+            (kind, drm::IOCTL_GEM_CLOSE) if kind.is_node() => {
                 faults::call("GEM_CLOSE")?;
                 let close: &mut drm::GemClose = take(argument);
                 let mut buffer = object.buffer(close.handle).map_err(|_| libc::EINVAL)?;
@@ -173,7 +174,7 @@ unsafe fn answer(object: Object, request: u32, argument: *mut c_void) -> Result<
                 object.set(close.handle, &buffer);
                 Ok(())
             }
-            (Kind::Rocket | Kind::Etnaviv, drm::IOCTL_PRIME_HANDLE_TO_FD) => {
+            (kind, drm::IOCTL_PRIME_HANDLE_TO_FD) if kind.is_node() => {
                 faults::call("PRIME_HANDLE_TO_FD")?;
                 let prime: &mut drm::PrimeHandle = take(argument);
                 object.buffer(prime.handle)?;
@@ -195,6 +196,7 @@ unsafe fn answer(object: Object, request: u32, argument: *mut c_void) -> Result<
                 Ok(())
             }
             (Kind::Rocket, _) => rocket_call(object, request, argument),
+            (Kind::Ferrite, _) => ferrite_call(object, request, argument),
             (Kind::Etnaviv, _) => etnaviv_call(object, request, argument),
             _ => Err(libc::ENOTTY),
         }
@@ -222,8 +224,46 @@ unsafe fn rocket_call(node: Object, request: u32, argument: *mut c_void) -> Resu
             faults::call("FINI_BO")?;
             node.buffer((*argument.cast::<rock::FiniBo>()).handle)
                 .map(drop)
+        } else if request == ours::IOCTL_QUERY {
+            faults::call("QUERY")?;
+            Err(libc::ENOTTY)
         } else {
             Err(libc::ENOTTY)
+        }
+    }
+}
+
+/// # Safety
+/// As [`answer`].
+unsafe fn ferrite_call(node: Object, request: u32, argument: *mut c_void) -> Result<(), c_int> {
+    // SAFETY: by the caller's promise, each arm takes the structure of its request.
+    unsafe {
+        match request {
+            ours::IOCTL_QUERY => {
+                faults::call("QUERY")?;
+                ferrite::query(&mut *argument.cast())
+            }
+            ours::IOCTL_CREATE_BUFFER => {
+                faults::call("CREATE_BUFFER")?;
+                ferrite::create_buffer(node, &mut *argument.cast())
+            }
+            ours::IOCTL_SUBMIT => {
+                faults::call("SUBMIT")?;
+                ferrite::submit(node, &mut *argument.cast())
+            }
+            ours::IOCTL_WAIT => {
+                faults::call("WAIT")?;
+                ferrite::wait(node, &mut *argument.cast())
+            }
+            ours::IOCTL_PREPARE => {
+                faults::call("PREPARE")?;
+                ferrite::prepare(node, &*argument.cast())
+            }
+            ours::IOCTL_FINISH => {
+                faults::call("FINISH")?;
+                ferrite::finish(node, &*argument.cast())
+            }
+            _ => Err(libc::ENOTTY),
         }
     }
 }

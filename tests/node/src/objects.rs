@@ -6,6 +6,7 @@
 use bytemuck::{Pod, Zeroable};
 use ferrite_sim::memory::{Memory, MemoryFault, Refusal};
 use nix::libc::{self, c_int};
+use std::ops::Range;
 
 /// Marks the files of this library.
 const MAGIC: u64 = 0x6661_6b65_206e_6f64;
@@ -15,6 +16,10 @@ const HANDLES: usize = 1 << 14;
 const ARENA: u64 = 1 << 20;
 /// Bytes of a node's file, most of them never touched.
 const NODE_BYTES: i64 = 1 << 34;
+/// Where the NPU's own copy of a page is, behind the page: see [`Object::clean`].
+const SHADOW: u64 = 1 << 33;
+/// Bytes of a cache line.
+const LINE: u64 = 64;
 const PAGE: u64 = 4096;
 
 /// What a file is.
@@ -24,6 +29,13 @@ pub enum Kind {
     Etnaviv = 2,
     DmaBuf = 3,
     SyncFile = 4,
+    Ferrite = 5,
+}
+
+impl Kind {
+    pub fn is_node(self) -> bool {
+        matches!(self, Kind::Rocket | Kind::Etnaviv | Kind::Ferrite)
+    }
 }
 
 /// Beginning of each file.
@@ -36,6 +48,19 @@ struct Head {
     value: i32,
     /// Of a node: end of the pages in use. Of a dma-buf: the node's descriptor.
     end: u64,
+    /// Of a node: the last submission's number and end.
+    last: End,
+}
+
+/// How a submission ended: its number, 0 or an error number, the job and the task at fault.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+pub struct End {
+    pub number: u64,
+    pub error: u32,
+    pub job: u32,
+    pub task: u32,
+    pub reserved: u32,
 }
 
 /// A buffer of a node.
@@ -80,7 +105,7 @@ impl Object {
         if fd < 0 {
             return Err(nix::errno::Errno::last_raw());
         }
-        if matches!(kind, Kind::Rocket | Kind::Etnaviv) {
+        if kind.is_node() {
             // SAFETY: the file is this function's own.
             assert_eq!(unsafe { libc::ftruncate(fd, NODE_BYTES) }, 0);
         }
@@ -89,6 +114,7 @@ impl Object {
             kind: kind as u32,
             value,
             end: ARENA,
+            last: End::default(),
         };
         write(fd, 0, &head);
         Ok(Object { fd, kind })
@@ -97,7 +123,13 @@ impl Object {
     /// The file of this library that has the number `fd`.
     pub fn of(fd: c_int) -> Option<Object> {
         let head: Head = read(fd, 0)?;
-        let kinds = [Kind::Rocket, Kind::Etnaviv, Kind::DmaBuf, Kind::SyncFile];
+        let kinds = [
+            Kind::Rocket,
+            Kind::Etnaviv,
+            Kind::Ferrite,
+            Kind::DmaBuf,
+            Kind::SyncFile,
+        ];
         let kind = kinds.into_iter().find(|&kind| kind as u32 == head.kind)?;
         (head.magic == MAGIC).then_some(Object { fd, kind })
     }
@@ -120,7 +152,7 @@ impl Object {
         let mut head: Head = read(self.fd, 0).ok_or(libc::EIO)?;
         let size = size.next_multiple_of(PAGE);
         let handle = head.value as u32 + 1;
-        if handle as usize >= HANDLES || head.end + size > NODE_BYTES as u64 {
+        if handle as usize >= HANDLES || head.end + size > SHADOW {
             return Err(libc::ENOMEM);
         }
         let buffer = Buffer {
@@ -148,6 +180,56 @@ impl Object {
 
     pub fn set(self, handle: u32, buffer: &Buffer) {
         write(self.fd, Object::place(handle), buffer);
+    }
+
+    /// The last submission.
+    pub fn last(self) -> End {
+        read::<Head>(self.fd, 0).map_or_else(End::default, |head| head.last)
+    }
+
+    /// A submission has ended; returns its number.
+    pub fn ended(self, (error, job, task): (u32, u32, u32)) -> Result<u64, c_int> {
+        let mut head: Head = read(self.fd, 0).ok_or(libc::EIO)?;
+        head.last = End {
+            number: head.last.number + 1,
+            error,
+            job,
+            task,
+            reserved: 0,
+        };
+        write(self.fd, 0, &head);
+        Ok(head.last.number)
+    }
+
+    /// Writes the CPU's lines that hold a part of a buffer to the NPU's copy, as a cache is cleaned: a
+    /// line goes as a whole.
+    pub fn clean(self, buffer: &Buffer, offset: u64, size: u64) -> Result<(), c_int> {
+        let (start, end) = (offset / LINE * LINE, (offset + size).next_multiple_of(LINE));
+        self.copy(
+            buffer.offset,
+            buffer.offset + SHADOW,
+            start..end.min(buffer.size),
+        )
+    }
+
+    /// Has the CPU see the NPU's copy of a part of a buffer, as lines of a cache are dropped.
+    pub fn invalidate(self, buffer: &Buffer, offset: u64, size: u64) -> Result<(), c_int> {
+        self.copy(buffer.offset + SHADOW, buffer.offset, offset..offset + size)
+    }
+
+    fn copy(self, from: u64, to: u64, part: Range<u64>) -> Result<(), c_int> {
+        let mut bytes = vec![0u8; (part.end - part.start) as usize];
+        let (from, to) = ((from + part.start) as i64, (to + part.start) as i64);
+        // SAFETY: `bytes` is live and has that many bytes.
+        let copied = unsafe {
+            libc::pread(self.fd, bytes.as_mut_ptr().cast(), bytes.len(), from);
+            libc::pwrite(self.fd, bytes.as_ptr().cast(), bytes.len(), to)
+        };
+        if copied == bytes.len() as isize {
+            Ok(())
+        } else {
+            Err(libc::EIO)
+        }
     }
 
     /// A dma-buf of a buffer.
@@ -185,6 +267,16 @@ pub struct View {
 impl View {
     pub fn new(node: Object, buffers: Vec<(u64, Buffer)>) -> View {
         View { node, buffers }
+    }
+
+    /// The NPU's copies of all buffers, at the driver's addresses.
+    pub fn apart(node: Object) -> View {
+        let apart = |buffer: Buffer| Buffer {
+            offset: buffer.offset + SHADOW,
+            ..buffer
+        };
+        let buffers = node.buffers().into_iter();
+        View::new(node, buffers.map(|b| (b.address, apart(b))).collect())
     }
 
     fn locate(&self, address: u64, len: usize, write: bool) -> Result<i64, MemoryFault> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::slice;
 
 /// Where buffers begin in the NPU's address space.
-const BASE: u64 = 0x10_0000;
+pub const BASE: u64 = 0x10_0000;
 
 pub fn create_bo(node: Object, create: &mut uapi::CreateBo) -> Result<(), c_int> {
     let (handle, buffer) = node.add(create.size.into(), BASE)?;
@@ -67,10 +67,7 @@ fn run(node: Object, tasks: &[uapi::Task]) -> Result<(), c_int> {
     let buffers = node.buffers();
     let buffers = buffers.into_iter().map(|buffer| (buffer.address, buffer));
     let memory = View::new(node, buffers.collect());
-    let mut core = Core::new(Config {
-        evidence: Grade::Inferred,
-        ..Config::default()
-    });
+    let mut core = core();
     for task in tasks {
         let start = Start::task(task.regcmd, task.regcmd_count as usize);
         if core.run(&memory, start).fault.is_some() {
@@ -81,9 +78,17 @@ fn run(node: Object, tasks: &[uapi::Task]) -> Result<(), c_int> {
     Ok(())
 }
 
+/// A core that has just been powered.
+pub fn core() -> Core {
+    Core::new(Config {
+        evidence: Grade::Inferred,
+        ..Config::default()
+    })
+}
+
 /// # Safety
 /// `address` is null with no `count`, or that of `count` live values.
-unsafe fn array<'a, T>(address: u64, count: u32) -> &'a [T] {
+pub unsafe fn array<'a, T>(address: u64, count: u32) -> &'a [T] {
     if count == 0 {
         return &[];
     }

@@ -49,7 +49,10 @@ fn errors(call: &str) -> &'static [i32] {
         "poll" => &[libc::ENOMEM, libc::EINVAL],
         "job" => &[libc::ETIMEDOUT, libc::ECANCELED, libc::EIO],
         "PRIME_HANDLE_TO_FD" | "EXPORT_SYNC_FILE" => &[libc::EMFILE, libc::ENOMEM, libc::ENOTTY],
-        "PREP_BO" | "GEM_CPU_PREP" => &[libc::ETIMEDOUT, libc::EBUSY, libc::EINVAL],
+        "QUERY" => &[libc::ENOMEM, libc::EPERM],
+        "PREP_BO" | "PREPARE" | "WAIT" | "GEM_CPU_PREP" => {
+            &[libc::ETIMEDOUT, libc::EBUSY, libc::EINVAL]
+        }
         _ => &[libc::ENOMEM, libc::EMFILE, libc::EINVAL],
     }
 }
@@ -99,20 +102,25 @@ fn names(error: &str, call: &str, errno: i32) -> bool {
             "open" => "/dev/",
             "VERSION" => "version",
             "GET_PARAM" => "parameter",
-            "CREATE_BO" | "GEM_NEW" => "allocating a buffer",
+            "QUERY" => "extensions",
+            "CREATE_BO" | "CREATE_BUFFER" | "GEM_NEW" => "allocating a buffer",
             "mmap" | "GEM_INFO" => "mapping a buffer",
             "PRIME_HANDLE_TO_FD" => "exporting a buffer",
             "EXPORT_SYNC_FILE" => "exporting the fences",
             "SUBMIT" | "GEM_SUBMIT" => "submitting",
             "poll" => "polling",
             "FILE_INFO" => "state of a fence",
-            "PREP_BO" | "GEM_CPU_PREP" => "waiting for the NPU",
-            "FINI_BO" | "GEM_CPU_FINI" => "giving a buffer to the NPU",
+            "WAIT" => "waiting for jobs",
+            "PREP_BO" | "PREPARE" | "GEM_CPU_PREP" => "waiting for the NPU",
+            "FINI_BO" | "FINISH" | "GEM_CPU_FINI" => "giving a buffer to the NPU",
             "job" => "running",
             _ => return false,
         },
         std::io::Error::from_raw_os_error(errno).to_string(),
     );
+    if call == "WAIT" && matches!(errno, libc::ETIMEDOUT | libc::EBUSY) {
+        return error.contains("no answer from the NPU");
+    }
     let special = match (call, errno) {
         ("open", libc::ENOENT) => error.contains("does not exist"),
         ("open", libc::EACCES) => error.contains("may not be opened"),

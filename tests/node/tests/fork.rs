@@ -10,7 +10,8 @@ use support::{Model, NODES, alone};
 #[test]
 fn children_that_end_leave_buffers_to_their_parent() {
     let _alone = alone();
-    for (node, model) in NODES.into_iter().zip([Model::digits(), Model::large()]) {
+    let models = [Model::digits(), Model::digits(), Model::large()];
+    for (node, model) in NODES.into_iter().zip(models) {
         let expected = model.expected(node);
         let mut session = Some(model.load(node).unwrap());
         assert!(

@@ -469,7 +469,7 @@ impl Session {
                 device: self.device.clone(),
                 ops: describe(
                     &self.host.graph,
-                    source.job().map_or(jobs, |j| &jobs[j..=j]),
+                    source.job().and_then(|j| jobs.get(j..=j)).unwrap_or(jobs),
                 ),
                 source,
             })

@@ -2,17 +2,17 @@
 #![allow(dead_code)]
 
 use ferrite_compiler::{Evidence, Options};
-use ferrite_fake_node::{ETNAVIV, ROCKET};
+use ferrite_fake_node::{ETNAVIV, FERRITE, ROCKET};
 use ferrite_ir::Graph;
 use ferrite_runtime::Session;
 use ferrite_runtime::cpu::Value;
-use ferrite_runtime::device::{self, DeviceError};
+use ferrite_runtime::device::{self, Device, DeviceError};
 use ferrite_runtime::session::RunError;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Both nodes.
-pub const NODES: [&str; 2] = [ROCKET, ETNAVIV];
+/// All nodes.
+pub const NODES: [&str; 3] = [ROCKET, FERRITE, ETNAVIV];
 
 /// Tests of one program run one after the other: which call fails is a matter of the process.
 pub fn alone() -> MutexGuard<'static, ()> {
@@ -61,7 +61,11 @@ impl Model {
     pub fn load(&self, device: &str) -> Result<Session, String> {
         let opened =
             device::open(&device.parse().unwrap()).map_err(|e: DeviceError| e.to_string())?;
-        let device = opened.as_deref().expect("no CPU");
+        self.load_on(opened.as_deref().expect("no CPU"))
+    }
+
+    /// Puts it on an open device.
+    pub fn load_on(&self, device: &dyn Device) -> Result<Session, String> {
         let options = Options {
             evidence: Evidence::Inferred,
             cores: device.cores(),
@@ -80,10 +84,10 @@ impl Model {
 
     /// The results on the model of the NPU.
     pub fn expected(&self, node: &str) -> Vec<Value> {
-        let simulator = if node == ROCKET {
-            "sim:rk3588"
-        } else {
+        let simulator = if node == ETNAVIV {
             "sim:a311d"
+        } else {
+            "sim:rk3588"
         };
         self.run(&mut self.load(simulator).unwrap()).unwrap()
     }

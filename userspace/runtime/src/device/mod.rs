@@ -33,8 +33,37 @@ pub trait Device: Send {
     }
     /// Cores that the jobs of one submission are spread over.
     fn cores(&self) -> usize;
+    /// How the jobs of programs that are loaded from now on stand to those of others.
+    ///
+    /// # Errors
+    /// If the driver knows no priorities and the one asked for is not the usual one.
+    fn set_priority(&mut self, priority: Priority) -> Result<(), DeviceError> {
+        only_normal(&self.name(), priority)
+    }
     /// Allocates the buffers of `executable`, writes its constants and relocated commands.
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError>;
+}
+
+/// How jobs stand to those of other programs and processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// Only when nothing else wants to run.
+    Low,
+    /// As they come, in turn with others.
+    #[default]
+    Normal,
+    /// Before all others; needs `CAP_SYS_NICE`.
+    High,
+}
+
+/// Takes no other priority than the usual one.
+fn only_normal(device: &str, priority: Priority) -> Result<(), DeviceError> {
+    match priority {
+        Priority::Normal => Ok(()),
+        Priority::Low | Priority::High => Err(DeviceError::Unsupported(format!(
+            "{device} runs jobs as they come and knows no priorities; the RK3588's with ferrite.ko does"
+        ))),
+    }
 }
 
 /// An executable's buffers on a device.
@@ -202,6 +231,18 @@ pub enum JobError {
         /// The error, in words.
         cause: std::io::Error,
     },
+    /// The driver ended a job.
+    #[error("job {job}, task {task}: {why}: {cause}")]
+    Stopped {
+        /// Index in the submission.
+        job: usize,
+        /// Index in the job.
+        task: usize,
+        /// What it did, in words.
+        why: &'static str,
+        /// The driver's error.
+        cause: std::io::Error,
+    },
     /// The NPU stopped in the middle of a job, or touched memory that is not mapped for it.
     #[error(
         "job {job}, task {task}: the NPU made no progress or met a page fault, so the driver reset it (the kernel's log and /sys/class/devcoredump tell where)"
@@ -221,7 +262,9 @@ impl JobError {
     /// Index of the job that failed, if it is known.
     pub fn job(&self) -> Option<usize> {
         match self {
-            JobError::Fault { job, .. } | JobError::Hung { job, .. } => Some(*job),
+            JobError::Fault { job, .. }
+            | JobError::Hung { job, .. }
+            | JobError::Stopped { job, .. } => Some(*job),
             _ => None,
         }
     }

@@ -67,8 +67,7 @@ pub fn survey() -> Vec<Candidate> {
         usable("sim:a311d", "model of the A311D NPU, 8 NN cores".to_owned()),
     ];
     candidates.extend(hardware(ACCEL, "RK3588 NPU", |path| {
-        let (major, minor) = Rocket::open(path)?.version();
-        Ok(format!("RK3588 NPU, driver rocket {major}.{minor}"))
+        Ok(Rocket::open(path)?.description())
     }));
     candidates.extend(hardware(RENDER, "A311D NPU", |path| {
         let (major, minor) = Etnaviv::open(path)?.version();

@@ -98,6 +98,11 @@ pub fn deadline(patience: Duration) -> Result<Duration, DeviceError> {
     Ok(Duration::from(now).saturating_add(patience))
 }
 
+/// The same as the kernel's interfaces take it, in nanoseconds.
+pub fn deadline_ns(patience: Duration) -> Result<i64, DeviceError> {
+    Ok(i64::try_from(deadline(patience)?.as_nanos()).unwrap_or(i64::MAX))
+}
+
 /// A failed system call.
 pub fn system(what: String, errno: nix::errno::Errno) -> DeviceError {
     DeviceError::System {

@@ -1,17 +1,15 @@
 //! Buffer objects: allocation, and who may touch the bytes.
 
-use super::super::DeviceError;
-use super::super::drm::fence::Fence;
-use super::super::drm::gem::Gem;
-use super::super::drm::{self, Node, deadline, system};
-use super::{DRIVER_JOB_TIMEOUT, GRACE, ioctl};
+use super::super::super::DeviceError;
+use super::super::super::drm::fence::Fence;
+use super::super::super::drm::gem::Gem;
+use super::super::super::drm::{self, Node, deadline_ns, system};
+use super::super::{GRACE, PAGE};
+use super::{DRIVER_JOB_TIMEOUT, ioctl};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The IOMMU's page: mainline maps whole pages only and trips over other sizes.
-const PAGE: usize = 4096;
 
 /// Who may touch the bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +77,7 @@ impl Bo {
 
     /// Waits for pending jobs and gives the bytes to the CPU. After a failed job they are undefined.
     pub fn wait_for_npu(&mut self, patience: Duration) -> Result<(), DeviceError> {
-        let deadline = i64::try_from(deadline(patience)?.as_nanos()).unwrap_or(i64::MAX);
-        let waited = ioctl::prep_bo(self.gem.node(), self.handle(), deadline);
+        let waited = ioctl::prep_bo(self.gem.node(), self.handle(), deadline_ns(patience)?);
         // With an I/O error our driver says that a job failed which was to write to the buffer; the
         // NPU is done with it all the same.
         if matches!(waited, Ok(()) | Err(Errno::EIO)) {

@@ -1,7 +1,7 @@
-//! The driver's ioctls, as safe functions.
+//! Mainline's ioctls, as safe functions.
 #![allow(unsafe_code)]
 
-use super::super::drm::ioctl::call;
+use super::super::super::drm::ioctl::call;
 use ferrite_uapi::rocket;
 use nix::errno::Errno;
 use std::fs::File;

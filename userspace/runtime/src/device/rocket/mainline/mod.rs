@@ -1,97 +1,51 @@
-//! The RK3588 NPU behind a `/dev/accel/accelN` node with mainline's `rocket` UABI.
+//! Programs on mainline's interface: jobs of one open file run in order on one core, each task started by
+//! itself, and fences tell how they ended.
 
 mod bo;
 mod ioctl;
 
-use super::drm::fence::Fence;
-use super::drm::{self, Node, system};
-use super::{Counters, Device, DeviceError, JobError, Program, check, images};
+use super::super::drm::fence::Fence;
+use super::super::drm::{Node, system};
+use super::super::{Counters, DeviceError, JobError, Program, images};
+use super::GRACE;
 use bo::Bo;
-use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Target};
+use ferrite_compiler::executable::{BufferId, Executable, Job, Region};
 use ferrite_ir::PrimaryMap;
 use ferrite_uapi::rocket as uapi;
 use std::collections::BTreeSet;
 use std::mem::size_of;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Mainline ends a task that takes longer (`JOB_TIMEOUT_MS`).
+/// The driver ends a task that takes longer (`JOB_TIMEOUT_MS`).
 const DRIVER_JOB_TIMEOUT: Duration = Duration::from_millis(500);
-/// Waiting beyond what the driver itself allows means that its answer got lost.
-const GRACE: Duration = Duration::from_secs(2);
 
-/// An open accel node.
-#[derive(Debug)]
-pub struct Rocket {
-    node: Arc<Node>,
-    path: PathBuf,
-    version: (i32, i32),
+/// Puts a checked executable on the node.
+pub fn load(node: &Arc<Node>, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+    let buffers = executable
+        .buffers
+        .values()
+        .map(|buffer| Bo::new(node, buffer.size))
+        .collect::<Result<PrimaryMap<_, _>, _>>()?;
+    let addresses = buffers.values().map(Bo::address).collect();
+    let mut program = MainlineProgram {
+        node: Arc::clone(node),
+        buffers,
+    };
+    let images = images(executable, &addresses)?;
+    for (bo, image) in program.buffers.values_mut().zip(images.values()) {
+        // New pages are zero, so what lies beyond the image is as it has to be.
+        image.write(bo.bytes_mut()?);
+    }
+    Ok(Box::new(program))
 }
 
-impl Rocket {
-    /// Opens the node and checks whose driver it is.
-    pub fn open(path: &Path) -> Result<Rocket, DeviceError> {
-        let (node, version) = drm::open(path, uapi::DRIVER_NAME)?;
-        Ok(Rocket {
-            node: Arc::new(node),
-            path: path.to_owned(),
-            version,
-        })
-    }
-
-    /// Major and minor version of the driver.
-    pub fn version(&self) -> (i32, i32) {
-        self.version
-    }
-}
-
-impl Device for Rocket {
-    fn name(&self) -> String {
-        self.path.display().to_string()
-    }
-
-    fn target(&self) -> Target {
-        Target::Rk3588
-    }
-
-    fn identity(&self) -> String {
-        self.node.identity(uapi::DRIVER_NAME, self.version)
-    }
-
-    fn cores(&self) -> usize {
-        // Mainline runs the jobs of one open file in order.
-        1
-    }
-
-    fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
-        self.node.check()?;
-        check(executable, Target::Rk3588)?;
-        let buffers = executable
-            .buffers
-            .values()
-            .map(|buffer| Bo::new(&self.node, buffer.size))
-            .collect::<Result<PrimaryMap<_, _>, _>>()?;
-        let addresses = buffers.values().map(Bo::address).collect();
-        let mut program = RocketProgram {
-            node: Arc::clone(&self.node),
-            buffers,
-        };
-        let images = images(executable, &addresses)?;
-        for (bo, image) in program.buffers.values_mut().zip(images.values()) {
-            // New pages are zero, so what lies beyond the image is as it has to be.
-            image.write(bo.bytes_mut()?);
-        }
-        Ok(Box::new(program))
-    }
-}
-
-struct RocketProgram {
+struct MainlineProgram {
     node: Arc<Node>,
     buffers: PrimaryMap<BufferId, Bo>,
 }
 
-impl RocketProgram {
+impl MainlineProgram {
     fn buffer(&mut self, id: BufferId) -> &mut Bo {
         &mut self.buffers[id]
     }
@@ -102,7 +56,7 @@ impl RocketProgram {
     }
 }
 
-impl Program for RocketProgram {
+impl Program for MainlineProgram {
     fn write(
         &mut self,
         region: Region,
@@ -170,7 +124,7 @@ struct Description {
 impl Description {
     /// Each buffer goes into one list only: mainline deadlocks on its own reservation otherwise
     /// and drops the job.
-    fn of(job: &Job, program: &RocketProgram) -> Description {
+    fn of(job: &Job, program: &MainlineProgram) -> Description {
         let writes: BTreeSet<BufferId> = job.writes.iter().copied().collect();
         let commands = job.tasks.iter().map(|task| task.commands.buffer);
         let reads: BTreeSet<BufferId> = job.reads.iter().copied().chain(commands).collect();

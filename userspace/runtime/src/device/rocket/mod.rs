@@ -1,0 +1,101 @@
+//! The RK3588 NPU behind a `/dev/accel/accelN` node: mainline's `rocket` driver, or ours, which answers to
+//! the same name and has extensions.
+
+mod ferrite;
+mod mainline;
+
+use super::drm::{self, Node, system};
+use super::{Device, DeviceError, Priority, Program, check, only_normal};
+use ferrite_compiler::executable::{Executable, Target};
+use ferrite_uapi::ferrite::DeviceInfo;
+use ferrite_uapi::rocket as uapi;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Waiting beyond what the driver itself allows means that its answer got lost.
+const GRACE: Duration = Duration::from_secs(2);
+/// The IOMMU's page: mainline maps whole pages only and trips over other sizes.
+const PAGE: usize = 4096;
+
+/// An open accel node.
+#[derive(Debug)]
+pub struct Rocket {
+    node: Arc<Node>,
+    path: PathBuf,
+    version: (i32, i32),
+    /// What our driver says of itself; `None` from mainline's.
+    extensions: Option<DeviceInfo>,
+    priority: Priority,
+}
+
+impl Rocket {
+    /// Opens the node, checks whose driver it is, and asks for its extensions.
+    pub fn open(path: &Path) -> Result<Rocket, DeviceError> {
+        let (node, version) = drm::open(path, uapi::DRIVER_NAME)?;
+        let extensions = ferrite::query(&node)
+            .map_err(|e| system(format!("asking {} for its extensions", path.display()), e))?;
+        Ok(Rocket {
+            node: Arc::new(node),
+            path: path.to_owned(),
+            version,
+            extensions,
+            priority: Priority::Normal,
+        })
+    }
+
+    /// The driver, its version and what it can do, in words.
+    pub fn description(&self) -> String {
+        let (major, minor) = self.version;
+        let driver = format!("RK3588 NPU, driver rocket {major}.{minor}");
+        match &self.extensions {
+            None => driver,
+            Some(info) => format!(
+                "{driver} with Ferrite's extensions, cores: {}",
+                info.cores.count_ones()
+            ),
+        }
+    }
+}
+
+impl Device for Rocket {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn target(&self) -> Target {
+        Target::Rk3588
+    }
+
+    fn identity(&self) -> String {
+        let identity = self.node.identity(uapi::DRIVER_NAME, self.version);
+        match &self.extensions {
+            None => identity,
+            Some(info) => format!("{identity} with extensions {:#x}", info.features),
+        }
+    }
+
+    fn cores(&self) -> usize {
+        // Mainline runs the jobs of one open file in order.
+        self.extensions
+            .as_ref()
+            .map_or(1, |info| info.cores.count_ones().max(1) as usize)
+    }
+
+    fn set_priority(&mut self, priority: Priority) -> Result<(), DeviceError> {
+        if self.extensions.is_none() {
+            only_normal(&self.name(), priority)?;
+        }
+        self.priority = priority;
+        Ok(())
+    }
+
+    fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
+        self.node.check()?;
+        check(executable, Target::Rk3588)?;
+        match &self.extensions {
+            None => mainline::load(&self.node, executable),
+            Some(info) => ferrite::load(&self.node, *info, self.priority, executable),
+        }
+    }
+}
