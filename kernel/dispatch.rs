@@ -467,7 +467,10 @@ impl Core {
                 self.npu().announce(state);
                 return Progress::default();
             }
-            Step::Done => None,
+            Step::Done => {
+                state.sched.check_counter(index, || self.hw().counter());
+                None
+            }
             Step::Stop => Some(task::cancelled()),
         };
         let reached = state.sched.task_of(index);

@@ -171,9 +171,9 @@ impl Hardware {
         self.pc.write::<{ pc::INTERRUPT_CLEAR }>(ALL_INTERRUPTS & !expected);
     }
 
-    /// The task counter.
+    /// The task counter: tasks of a chain that have ended.
     pub(crate) fn counter(&self) -> u32 {
-        self.pc.read::<{ pc::TASK_STATUS }>()
+        self.pc.read::<{ pc::TASK_STATUS }>() & ENDED
     }
 
     /// [`disarm`](Self::disarm)s, and forgets what interrupts there were.

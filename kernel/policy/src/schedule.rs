@@ -496,7 +496,6 @@ impl<T> Scheduler<T> {
         this.task_started = now;
         this.contested = None;
         this.counter = None;
-        this.counts = false;
         this.affinity = job.spec.affinity;
         true
     }
@@ -702,9 +701,20 @@ impl<T> Scheduler<T> {
             .map(|(_, job)| &job.token)
     }
 
+    /// The core's job has done what it was asked to: if it was a chain, and the task counter, which
+    /// is read only until that is known, says so too, the counter can be believed.
+    pub fn check_counter(&mut self, core: usize, counter: impl FnOnce() -> u32) {
+        let this = &mut self.cores[core];
+        if let (State::Running(id), false) = (this.state, this.counts) {
+            if let Some(job) = self.jobs.get(id.0).filter(|job| job.spec.chained) {
+                this.counts = counter() == job.spec.tasks;
+            }
+        }
+    }
+
     /// How the core's current task stands against its budget, or its chain of tasks against theirs.
-    /// `counter` is what the hardware's task counter says: while it moves, each task of a chain has
-    /// a budget of its own; on hardware where it does not, there is one for the chain.
+    /// `counter` is what the hardware's task counter says: where it was seen to count, each task of
+    /// a chain has a budget of its own; elsewhere, there is one for the chain.
     pub fn overdue(&mut self, core: usize, now: u64, patience: Patience, counter: u32) -> Overdue {
         let State::Running(id) = self.cores[core].state else {
             return Overdue::Idle;
@@ -720,12 +730,13 @@ impl<T> Scheduler<T> {
         let this = &mut self.cores[core];
         let mut limit = patience.task_ns;
         if chained {
-            match this.counter.replace(counter) {
-                Some(before) if before != counter => {
-                    this.counts = true;
-                    this.task_started = now;
-                }
-                _ => {}
+            let moved = match this.counter.replace(counter) {
+                Some(before) => before != counter,
+                None => this.counts && counter != 0,
+            };
+            if moved {
+                this.counts = true;
+                this.task_started = now;
             }
             if !this.counts {
                 limit = patience.chain_ns.max(patience.task_ns);

@@ -27,8 +27,7 @@ pub(super) struct Core {
     pub(super) task_started: u64,
     /// Since when something else needs the core that the job has.
     pub(super) contested: Option<u64>,
-    /// What the task counter said when it was looked at last, and whether it has moved since the
-    /// start.
+    /// What the task counter said when it was looked at last, and whether it was ever seen to count.
     pub(super) counter: Option<u32>,
     pub(super) counts: bool,
     pub(super) charged: u64,

@@ -478,6 +478,36 @@ fn a_chain_that_counts_hangs_at_a_task() {
 }
 
 #[test]
+fn a_counter_that_was_right_is_believed() {
+    let (mut scheduler, client) = with_chain(50);
+    scheduler.check_counter(0, || 49);
+    assert_eq!(
+        scheduler.overdue(0, MS, PATIENCE, 0),
+        Overdue::After(9 * MS)
+    );
+    scheduler.check_counter(0, || 50);
+    scheduler.check_counter(0, || panic!("read again"));
+    assert_eq!(task_done(&mut scheduler, 0, 2 * MS), Step::Done);
+    scheduler.finish(0, 2 * MS).unwrap();
+
+    // Chains whose counter has moved since the start go on, and others hang.
+    for (count, hangs) in [(20, false), (0, true)] {
+        let job = Spec {
+            tasks: 50,
+            chained: true,
+            ..spec(client)
+        };
+        scheduler.submit(job, 2).unwrap();
+        scheduler.claim(0).unwrap();
+        start(&mut scheduler, 0, client, 2 * MS);
+        let overdue = scheduler.overdue(0, 3 * MS, PATIENCE, count);
+        assert_eq!(matches!(overdue, Overdue::Now(_)), hangs, "{overdue:?}");
+        assert_eq!(task_done(&mut scheduler, 0, 3 * MS), Step::Done);
+        scheduler.finish(0, 3 * MS).unwrap();
+    }
+}
+
+#[test]
 fn a_chain_is_taken_away_when_its_client_closes() {
     let (mut scheduler, client) = with_chain(50);
     scheduler.close_client(client);

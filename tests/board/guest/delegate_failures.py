@@ -2,7 +2,7 @@
 
 usage: delegate_failures.py CASES.json DELEGATE.so CHECK...
 
-`absent`: there is no node; `forbidden`: it may not be opened; `fail`, `cpu`: the second inference
+`absent`: there is no node; `forbidden`: it may not be opened; `fail`, `cpu`: the third inference
 fails, which the board sees to; `works`: one inference, and no failure. Each check has a process of
 its own, which must end by itself. Prints a line a check; ends with 0 if all passed.
 SPDX-License-Identifier: MIT
@@ -104,6 +104,7 @@ def job_fails(library, case):
     expect(delegated(made), "nothing was taken")
     made.invoke()
     good = output(made).copy()
+    made.invoke()
     start = time.monotonic()
     error, said = messages(made.invoke)
     took = time.monotonic() - start
@@ -120,6 +121,7 @@ def job_falls_back(library, case):
     made = interpreter(case, load_delegate(library, {"device": NODE, "on_error": "cpu"}))
     plain = interpreter(case)
     plain.invoke()
+    made.invoke()
     made.invoke()
     for run in (1, 2):
         result, said = messages(made.invoke)
