@@ -29,8 +29,9 @@ pub struct Node {
     pub outputs: SmallVec<[TensorId; 4]>,
 }
 
-/// A model's (first) subgraph.
-#[derive(Clone, Debug, PartialEq, Default)]
+/// A model's (first) subgraph. Graphs are equal if their tensors are, and their nodes in execution
+/// order.
+#[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// Name in the file.
     pub name: String,
@@ -44,6 +45,17 @@ pub struct Graph {
     nodes: PrimaryMap<OpId, Node>,
     /// Those that it has, in execution order.
     order: Vec<OpId>,
+    /// The operators of the model that inserted nodes work for.
+    origins: SecondaryMap<OpId, PackedOption<OpId>>,
+}
+
+impl PartialEq for Graph {
+    fn eq(&self, other: &Graph) -> bool {
+        self.name == other.name
+            && self.tensors == other.tensors
+            && (&self.inputs, &self.outputs) == (&other.inputs, &other.outputs)
+            && self.nodes().eq(other.nodes())
+    }
 }
 
 impl Graph {
@@ -62,6 +74,7 @@ impl Graph {
             outputs,
             order: nodes.keys().collect(),
             nodes,
+            origins: SecondaryMap::new(),
         }
     }
 
@@ -78,14 +91,49 @@ impl Graph {
         op
     }
 
-    /// Leaves only these nodes, which are in execution order, and numbers them anew from 0.
+    /// Leaves only these nodes, which are in execution order, and numbers them anew from 0, as those
+    /// of a model of their own.
     pub fn keep_ops(&mut self, ops: &[OpId]) {
-        let mut nodes: SecondaryMap<OpId, Option<Node>> = SecondaryMap::new();
-        for (op, node) in std::mem::take(&mut self.nodes) {
-            nodes[op] = Some(node);
-        }
-        self.nodes = ops.iter().filter_map(|&op| nodes[op].take()).collect();
+        self.nodes = ops.iter().map(|&op| self.take_node(op)).collect();
         self.order = self.nodes.keys().collect();
+        self.origins = SecondaryMap::new();
+    }
+
+    /// Numbers the nodes anew from 0 in execution order, and gives their old ids.
+    pub(crate) fn renumber_ops(&mut self) -> Vec<OpId> {
+        let order = std::mem::take(&mut self.order);
+        let origins: Vec<_> = order.iter().map(|&op| self.origin(op).into()).collect();
+        self.keep_ops(&order);
+        self.origins = origins.into();
+        order
+    }
+
+    /// Adds a node `offset` places behind where `anchor` runs, for the same operator of the model.
+    pub(crate) fn insert(&mut self, anchor: OpId, offset: usize, node: Node) -> OpId {
+        let op = self.nodes.push(node);
+        self.origins[op] = self.origin(anchor).into();
+        let place = self.order.iter().position(|&op| op == anchor);
+        let place = place.map_or(self.order.len(), |place| place + offset);
+        self.order.insert(place, op);
+        op
+    }
+
+    /// Removes a node.
+    pub(crate) fn remove(&mut self, op: OpId) -> Node {
+        self.order.retain(|&other| other != op);
+        self.take_node(op)
+    }
+
+    /// Leaves nothing of a node but its id.
+    fn take_node(&mut self, op: OpId) -> Node {
+        let nothing = Node {
+            kind: OpKind::Unknown {
+                name: String::new(),
+            },
+            inputs: SmallVec::new(),
+            outputs: SmallVec::new(),
+        };
+        std::mem::replace(&mut self.nodes[op], nothing)
     }
 
     /// The tensor with this id.
@@ -117,6 +165,12 @@ impl Graph {
     /// The node with this id, if there is one.
     pub fn get_node(&self, op: OpId) -> Option<&Node> {
         self.nodes.get(op)
+    }
+
+    /// The operator of the model, by the id that it had when the model was read, that a node works
+    /// for.
+    pub fn origin(&self, op: OpId) -> OpId {
+        self.origins[op].expand().unwrap_or(op)
     }
 
     /// Ids of all nodes in execution order.

@@ -10,6 +10,7 @@ pub mod flexbuffer;
 pub mod graph;
 mod macs;
 pub mod op;
+pub mod rewrite;
 mod single_op;
 pub mod tensor;
 pub mod text;

@@ -93,6 +93,12 @@ pub enum VerifyFault {
     },
 }
 
+/// Checks ids, execution order and numbers of operands.
+pub(crate) fn verify_order(graph: &Graph) -> Result<(), Vec<VerifyError>> {
+    let errors = order::check(graph);
+    errors.is_empty().then_some(()).ok_or(errors)
+}
+
 /// Checks a graph.
 ///
 /// # Errors
