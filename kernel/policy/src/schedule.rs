@@ -705,10 +705,14 @@ impl<T> Scheduler<T> {
     /// is read only until that is known, says so too, the counter can be believed.
     pub fn check_counter(&mut self, core: usize, counter: impl FnOnce() -> u32) {
         let this = &mut self.cores[core];
-        if let (State::Running(id), false) = (this.state, this.counts) {
-            if let Some(job) = self.jobs.get(id.0).filter(|job| job.spec.chained) {
+        let State::Running(id) = this.state else {
+            return;
+        };
+        match self.jobs.get(id.0) {
+            Some(job) if job.spec.chained && !this.counts => {
                 this.counts = counter() == job.spec.tasks;
             }
+            _ => {}
         }
     }
 

@@ -13,14 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::content::Content;
 
-/// Which NPU the commands are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Target {
-    /// Rockchip RK3588.
-    Rk3588,
-    /// Amlogic A311D (Vivante VIPNano-QI).
-    A311d,
-}
+pub use ferrite_hw::{Grade as Evidence, Target};
 
 /// Index into [`Executable::buffers`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -205,17 +198,6 @@ pub enum Placement {
     },
     /// No work at run time: folded into its neighbours, or a view.
     Folded,
-}
-
-/// Grades of hardware knowledge, strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Evidence {
-    /// Seen on the chip, or programmed by Mesa on it.
-    Silicon,
-    /// Measured on a related chip.
-    Sibling,
-    /// Inferred.
-    Inferred,
 }
 
 /// A compiled model.

@@ -2,7 +2,7 @@
 
 use crate::cache::{self, Cache};
 use crate::options::{OnError, Options};
-use ferrite_compiler::{CompileError, Executable, Plan, Target};
+use ferrite_compiler::{CompileError, Executable, Plan};
 use ferrite_ir::Graph;
 use ferrite_process::{Process, opened_before_fork};
 use ferrite_runtime::Session;
@@ -197,12 +197,4 @@ fn open(spec: &DeviceSpec) -> Result<Option<Box<dyn Device>>, EngineError> {
         }
     }
     Err(EngineError::NoHardware(obstacles))
-}
-
-/// A target's name.
-pub fn target_name(target: Target) -> &'static str {
-    match target {
-        Target::Rk3588 => "RK3588",
-        Target::A311d => "A311D",
-    }
 }

@@ -4,7 +4,7 @@ use crate::abi::{
     FLAG_ALLOW_DYNAMIC_TENSORS, FLAG_REQUIRE_PROPAGATED_SHAPES, TfLiteContext, TfLiteDelegate,
     TfLiteDelegateParams, TfLiteNode, TfLiteRegistration, TfLiteStatus,
 };
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::host::{self, Host, HostError};
 use crate::import::import;
 use crate::kernel::Kernel;
@@ -242,7 +242,7 @@ fn choose(delegate: &Delegate, host: &Host<'_>) -> Result<Option<Chosen>, String
         nodes.len(),
         ops.iter().map(|&op| graph.macs(op)).sum::<u64>(),
         graph.total_macs(),
-        engine::target_name(options.target),
+        options.target.chip().label,
     );
     let chosen = Chosen {
         imported,

@@ -1,7 +1,6 @@
 //! `ferrite bench`
 
 use crate::args::BenchArgs;
-use crate::commands::info::evidence_name;
 use crate::error::CliError;
 use crate::model::{self, Coverage};
 use crate::report::Report;
@@ -105,7 +104,7 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
     let json = json!({
         "device": session.device(),
         "segments": coverage.segments,
-        "evidence": coverage.evidence.map(evidence_name),
+        "evidence": coverage.evidence.map(|grade| grade.name()),
         "kicks": of_inference("kicks").or(of_inference("submissions")),
         "interrupts": of_inference("interrupts").or(of_inference("submissions")),
         "estimated_ns": estimated,

@@ -2,7 +2,6 @@
 
 use crate::args::CompareArgs;
 use crate::arrays::{self, Difference};
-use crate::commands::info::evidence_name;
 use crate::commands::layers;
 use crate::error::CliError;
 use crate::model::{self, Coverage};
@@ -58,7 +57,7 @@ pub fn run(args: &CompareArgs) -> Result<Report, CliError> {
         "cpu_ops": coverage.cpu_ops,
         "npu_mac_fraction": coverage.npu_mac_fraction(),
         "segments": coverage.segments,
-        "evidence": coverage.evidence.map(evidence_name),
+        "evidence": coverage.evidence.map(|grade| grade.name()),
     });
     Ok(Report::new(text, json).failed(beyond(args.max_diff, largest)))
 }

@@ -1,7 +1,6 @@
 //! `ferrite compile`
 
 use crate::args::CompileArgs;
-use crate::commands::info::target_name;
 use crate::error::CliError;
 use crate::model::{self, CORES, Coverage};
 use crate::report::Report;
@@ -54,12 +53,12 @@ fn write(
         "{}: {} bytes for {}, {} operators in {jobs} jobs of {tasks} tasks, {} on the CPU; compiled in {took:.1} ms\n",
         output.display(),
         bytes.len(),
-        target_name(&executable),
+        executable.target.name(),
         coverage.npu_ops,
         coverage.cpu_ops,
     );
     let json = json!({
-        "target": target_name(&executable),
+        "target": executable.target.name(),
         "file": output,
         "bytes": bytes.len(),
         "device_bytes": device_bytes,

@@ -1,6 +1,5 @@
 //! `ferrite disasm`
 
-use super::info::target_name;
 use super::trace_listing;
 use crate::args::DisasmArgs;
 use crate::error::CliError;
@@ -82,7 +81,7 @@ fn listing(path: &Path, executable: &Executable) -> Result<(String, Value), CliE
         }
         submissions.push(json!({ "step": index, "jobs": described }));
     }
-    let target = target_name(executable);
+    let target = executable.target.name();
     Ok((
         text,
         json!({ "target": target, "submissions": submissions }),

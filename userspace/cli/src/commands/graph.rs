@@ -1,7 +1,6 @@
 //! `ferrite graph`
 
 use crate::args::GraphArgs;
-use crate::commands::info::target_name;
 use crate::error::CliError;
 use crate::graph_svg;
 use crate::model::{self, CORES, Coverage};
@@ -22,7 +21,7 @@ pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
     let title = format!(
         "{} on {}",
         name.unwrap_or_default(),
-        target_name(&executable)
+        executable.target.name()
     );
     let subtitle = format!(
         "{} operators: {} NPU, {} CPU, {} folded; {:.1} % of {:.1} M multiply-accumulates on the NPU",

@@ -5,7 +5,7 @@ use crate::error::CliError;
 use crate::model::{self, CORES, Coverage};
 use crate::report::Report;
 use crate::table::{shape, table};
-use ferrite_compiler::executable::{Evidence, Executable, Placement};
+use ferrite_compiler::executable::{Executable, Placement};
 use ferrite_ir::{Graph, OpId, Tensor, TensorId};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
     let json = json!({
         "model": args.model.model,
         "name": graph.name,
-        "target": target_name(&executable),
+        "target": executable.target.name(),
         "inputs": list(&graph.inputs),
         "outputs": list(&graph.outputs),
         "ops": ops,
@@ -45,29 +45,11 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         "npu_mac_fraction": coverage.npu_mac_fraction(),
         "segments": coverage.segments,
         "host_steps": coverage.host_steps,
-        "evidence": coverage.evidence.map(evidence_name),
+        "evidence": coverage.evidence.map(|grade| grade.name()),
         // No lowering is approximate beyond its rounding.
         "approximate_ops": 0,
     });
     Ok(Report::new(text(&graph, &executable, &coverage), json))
-}
-
-/// Name of the executable's target, as options have it.
-pub fn target_name(executable: &Executable) -> &'static str {
-    use ferrite_compiler::executable::Target;
-    match executable.target {
-        Target::Rk3588 => "rk3588",
-        Target::A311d => "a311d",
-    }
-}
-
-/// Name of a grade, as options have it.
-pub fn evidence_name(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Silicon => "silicon",
-        Evidence::Sibling => "sibling",
-        Evidence::Inferred => "inferred",
-    }
 }
 
 /// NumPy's name of the tensor's element type.
@@ -104,7 +86,7 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
         "\n{} of {} operators on the {} NPU, {} on the CPU; {:.2} % of {:.1} million multiply-accumulates on the NPU",
         coverage.npu_ops,
         graph.op_count(),
-        target_name(executable),
+        executable.target.name(),
         coverage.cpu_ops,
         100.0 * coverage.npu_mac_fraction(),
         coverage.macs as f64 / 1e6,
@@ -118,7 +100,7 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
             .evidence
             .map_or_else(String::new, |evidence| format!(
                 "; evidence: {}",
-                evidence_name(evidence)
+                evidence.name()
             )),
     );
     for (reason, count) in reasons(executable) {
@@ -155,7 +137,7 @@ fn describe(tensor: &Tensor) -> String {
 fn placement_words(placement: &Placement) -> String {
     match placement {
         Placement::Npu { lowering, evidence } => {
-            format!("NPU: {lowering} ({})", evidence_name(*evidence))
+            format!("NPU: {lowering} ({})", evidence.name())
         }
         Placement::Cpu { reason, .. } => format!("CPU: {reason}"),
         Placement::Folded => "folded".to_owned(),
@@ -191,7 +173,7 @@ fn op_json(graph: &Graph, executable: &Executable, op: OpId) -> Value {
     });
     let placement = match &executable.placements[op] {
         Placement::Npu { lowering, evidence } => json!({
-            "placement": "npu", "lowering": lowering, "evidence": evidence_name(*evidence),
+            "placement": "npu", "lowering": lowering, "evidence": evidence.name(),
         }),
         Placement::Cpu { reason, remedy } => json!({
             "placement": "cpu", "reason": reason, "remedy": remedy,

@@ -1,6 +1,5 @@
 //! `ferrite selftest`
 
-use super::info::evidence_name;
 use crate::args::SelftestArgs;
 use crate::error::CliError;
 use crate::report::Report;
@@ -45,7 +44,7 @@ pub fn run(args: &SelftestArgs) -> Result<Report, CliError> {
         "target": device.map(|d| format!("{:?}", d.target()).to_lowercase()),
         "cores": device.map(Device::cores),
         "subject": device.map(proven::subject),
-        "evidence": evidence_name(wanted),
+        "evidence": wanted.name(),
         "allowed_steps": selftest::STEPS,
         "cases": tally.entries,
         "passed": tally.passed,
@@ -114,7 +113,7 @@ impl Tally {
             "name": case.name,
             "operator": case.operator,
             "types": case.types,
-            "evidence": evidence_name(grade),
+            "evidence": grade.name(),
         });
         let mut row = vec![case.name.clone()];
         let verdict = match &result {
@@ -138,7 +137,7 @@ impl Tally {
                 }
                 let how = match (&outcome.lowering, &outcome.reason) {
                     (Some((lowering, grade)), _) => {
-                        format!("{lowering} ({})", evidence_name(*grade))
+                        format!("{lowering} ({})", grade.name())
                     }
                     (None, Some(reason)) => reason.clone(),
                     (None, None) => "nothing to do".to_owned(),

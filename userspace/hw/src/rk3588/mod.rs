@@ -13,6 +13,7 @@ pub mod disasm;
 pub mod dpu;
 pub mod dpu_rdma;
 pub mod global;
+pub mod parameters;
 pub mod pc;
 pub mod ppu;
 pub mod ppu_rdma;
@@ -21,4 +22,5 @@ pub mod table;
 
 pub use codes::Precision;
 pub use command::Command;
+pub use parameters::Parameters;
 pub use table::{Block, Field, FieldOverflow, Register};

@@ -1,6 +1,8 @@
 //! Chips: identity as the kernel reads it, and the parameters of the NN and TP units, which no
 //! register gives.
 
+use crate::facts::parameters;
+
 /// What identifies a core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -37,50 +39,37 @@ pub const A311D_MINOR_FEATURES: [u32; 6] = [
     0x7b5a_c333,
 ];
 
-/// Parameters of the NN and TP units (the vendor's feature database).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Parameters {
-    /// NN cores.
-    pub nn_cores: u32,
-    /// Multiply-add units of a core; each takes 6 taps of a k x k kernel or 3 channels of 1x1.
-    pub mads_per_core: u32,
-    /// Lines of the input buffer of a core.
-    pub input_buffer_depth: u32,
-    /// Rows of the accumulator of a core.
-    pub accum_buffer_depth: u32,
-    /// TP cores.
-    pub tp_cores: u32,
-    /// On-chip SRAM for images and coefficients, in bytes.
-    pub vip_sram_bytes: u32,
-    /// SRAM on the bus, in bytes.
-    pub axi_sram_bytes: u32,
-    /// Widest zero-run field of a coefficient stream, in bits.
-    pub zrl_bits: u32,
-    /// Largest kernel width and height.
-    pub max_kernel: u32,
-    /// Largest input offset (the smallest is minus one less).
-    pub max_offset: i32,
-    /// Core clock in Hz.
-    pub clock_hz: u32,
-    /// Bytes of the bus per cycle.
-    pub bus_bytes: u32,
-}
+parameters! {
+    /// Parameters of the NN and TP units.
+    Parameters;
+    /// The A311D.
+    A311D_PARAMETERS, A311D_FACTS;
 
-/// Parameters of the A311D.
-pub const A311D_PARAMETERS: Parameters = Parameters {
-    nn_cores: 8,
-    mads_per_core: 64,
-    input_buffer_depth: 12,
-    accum_buffer_depth: 64,
-    tp_cores: 4,
-    vip_sram_bytes: 0x8_0000,
-    axi_sram_bytes: 0x10_0000,
-    zrl_bits: 5,
-    max_kernel: 11,
-    max_offset: 7,
-    clock_hz: 800_000_000,
-    bus_bytes: 16,
-};
+    nn_cores: u32 = 8, "cores", Silicon,
+        "NN cores, which share every job", "the vendor's feature database; Mesa's jobs divide by it";
+    mads_per_core: u32 = 64, "units", Silicon,
+        "Multiply-add units of an NN core; each takes 6 taps of a k x k kernel or 3 channels of 1x1", "the vendor's feature database";
+    input_buffer_depth: u32 = 12, "lines", Silicon,
+        "Input buffer of an NN core", "the vendor's feature database; Mesa's tiles divide by it";
+    accum_buffer_depth: u32 = 64, "rows", Silicon,
+        "Accumulator of an NN core", "the vendor's feature database; Mesa's tiles divide by it";
+    tp_cores: u32 = 4, "cores", Silicon,
+        "TP cores", "the vendor's feature database";
+    vip_sram_bytes: u32 = 0x8_0000, "bytes", Silicon,
+        "SRAM on the chip for images and coefficients", "the vendor's feature database; Mesa caches in it";
+    axi_sram_bytes: u32 = 0x10_0000, "bytes", Silicon,
+        "SRAM on the bus", "the vendor's feature database";
+    zrl_bits: u32 = 5, "bits", Silicon,
+        "Widest zero-run field of a coefficient stream", "the vendor's feature database; Mesa's streams run";
+    max_kernel: u32 = 11, "taps", Silicon,
+        "Largest kernel along an axis", "the vendor's feature database";
+    max_offset: i32 = 7, "pixels", Inferred,
+        "Largest input offset (the smallest is minus one less)", "4 bits of IN_IMAGE_X_OFFSET, signed";
+    clock_hz: u32 = 800_000_000, "Hz", Silicon,
+        "Clock of the cores", "device trees";
+    bus_bytes: u32 = 16, "bytes per cycle", Silicon,
+        "Width of the bus", "the vendor's feature database";
+}
 
 /// Largest image width or height in an NN descriptor.
 pub const MAX_IMAGE: u32 = 8191;

@@ -44,11 +44,12 @@ impl FromStr for DeviceSpec {
         match name {
             "auto" => Ok(DeviceSpec::Auto),
             "cpu" => Ok(DeviceSpec::Cpu),
-            "sim:rk3588" => Ok(DeviceSpec::Sim(Target::Rk3588)),
-            "sim:a311d" => Ok(DeviceSpec::Sim(Target::A311d)),
             _ if numbered("/dev/accel/accel") => Ok(DeviceSpec::Accel(name.into())),
             _ if numbered("/dev/dri/renderD") || by_path => Ok(DeviceSpec::Render(name.into())),
-            _ => Err(UnknownDevice(name.to_owned())),
+            _ => match name.strip_prefix("sim:").map(str::parse) {
+                Some(Ok(target)) => Ok(DeviceSpec::Sim(target)),
+                _ => Err(UnknownDevice(name.to_owned())),
+            },
         }
     }
 }
@@ -58,8 +59,7 @@ impl fmt::Display for DeviceSpec {
         match self {
             DeviceSpec::Auto => f.write_str("auto"),
             DeviceSpec::Cpu => f.write_str("cpu"),
-            DeviceSpec::Sim(Target::Rk3588) => f.write_str("sim:rk3588"),
-            DeviceSpec::Sim(Target::A311d) => f.write_str("sim:a311d"),
+            DeviceSpec::Sim(target) => write!(f, "sim:{target}"),
             DeviceSpec::Accel(path) | DeviceSpec::Render(path) => path.display().fmt(f),
         }
     }
