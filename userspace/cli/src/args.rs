@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use ferrite_compiler::executable;
-use ferrite_runtime::device::DeviceSpec;
+use ferrite_runtime::device::{self, Device, DeviceError, DeviceSpec, Priority};
 use std::path::PathBuf;
 
 /// Run TFLite models on the NPUs of the RK3588 and the A311D, or on models of them.
@@ -117,6 +117,21 @@ pub struct DeviceArgs {
     /// else sim:rk3588)
     #[arg(short, long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSpec,
+    /// low, normal or high (which needs CAP_SYS_NICE): how jobs stand to those of others
+    #[arg(long, default_value_t, value_name = "PRIORITY")]
+    pub priority: Priority,
+}
+
+impl DeviceArgs {
+    /// Opens the device; `None` stands for the CPU.
+    pub fn open(&self) -> Result<Option<Box<dyn Device>>, DeviceError> {
+        let mut device = device::open(&self.device)?;
+        match &mut device {
+            Some(device) => device.set_priority(self.priority)?,
+            None => self.priority.expect_normal("the CPU")?,
+        }
+        Ok(device)
+    }
 }
 
 /// `ferrite info`
@@ -200,6 +215,9 @@ pub struct BenchArgs {
     /// Number of timed inferences
     #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub runs: u32,
+    /// Inferences at a time, in a session each: on a device with several cores each has a core
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub in_flight: u32,
     /// Input tensors as .npy files (default: noise)
     #[arg(long, value_name = "FILE.npy", num_args = 1.., action = clap::ArgAction::Append)]
     pub input: Vec<PathBuf>,

@@ -1,11 +1,11 @@
 //! Models: read, compiled, put on a device.
 
-use crate::args::{Evidence, ModelArgs};
+use crate::args::{DeviceArgs, Evidence, ModelArgs};
 use crate::error::CliError;
 use ferrite_compiler::executable::{self, Executable, Placement, Step, Target};
 use ferrite_ir::{Graph, text};
 use ferrite_runtime::cpu::Value;
-use ferrite_runtime::device::{self, DeviceSpec};
+use ferrite_runtime::device::{Device, DeviceSpec};
 use ferrite_runtime::selftest::proven;
 use ferrite_runtime::session::{Session, cpu_only};
 use std::path::{Path, PathBuf};
@@ -56,6 +56,8 @@ pub fn compile(
 pub struct Prepared {
     /// Ready to run.
     pub session: Session,
+    /// Further sessions, to run at the same time.
+    pub others: Vec<Session>,
     /// From graph to executable.
     pub compile: Duration,
     /// From executable to buffers on the device.
@@ -63,19 +65,29 @@ pub struct Prepared {
 }
 
 /// Reads, compiles and loads a model.
-pub fn prepare(args: &ModelArgs, spec: &DeviceSpec) -> Result<Prepared, CliError> {
-    let graph = Arc::new(read(&args.model)?);
-    prepare_graph(&args.model, graph, args.evidence, spec)
+pub fn prepare(args: &ModelArgs, spec: &DeviceArgs) -> Result<Prepared, CliError> {
+    prepare_several(args, spec, 1)
 }
 
-/// Compiles and loads a graph that was read from `path`.
+/// Reads and compiles a model, and loads it `count` times.
+pub fn prepare_several(
+    args: &ModelArgs,
+    spec: &DeviceArgs,
+    count: usize,
+) -> Result<Prepared, CliError> {
+    let graph = Arc::new(read(&args.model)?);
+    prepare_graph(&args.model, graph, args.evidence, spec, count)
+}
+
+/// Compiles a graph that was read from `path`, and loads it `count` times, which is at least one.
 pub fn prepare_graph(
     path: &Path,
     graph: Arc<Graph>,
     evidence: Option<Evidence>,
-    spec: &DeviceSpec,
+    spec: &DeviceArgs,
+    count: usize,
 ) -> Result<Prepared, CliError> {
-    let device = device::open(spec)?;
+    let device = spec.open()?;
     let start = Instant::now();
     let executable = match &device {
         Some(device) => {
@@ -84,18 +96,45 @@ pub fn prepare_graph(
                 None => proven::evidence(&**device),
             };
             log::info!("compiling with lowerings of evidence {evidence:?} or better");
-            compile(path, &graph, device.target(), evidence, device.cores())?
+            // Those that run at the same time have the cores among them.
+            let cores = (device.cores() / count).max(1);
+            compile(path, &graph, device.target(), evidence, cores)?
         }
         None => cpu_only(&graph),
     };
     let compile = start.elapsed();
     let start = Instant::now();
-    let session = Session::new(graph, Arc::new(executable), device.as_deref())?;
+    let executable = Arc::new(executable);
+    let session = |device: Option<&dyn Device>| {
+        Session::new(Arc::clone(&graph), Arc::clone(&executable), device)
+    };
+    let first = session(device.as_deref())?;
+    let load = start.elapsed();
+    let mut others = Vec::with_capacity(count - 1);
+    for _ in 1..count {
+        let own = device
+            .as_deref()
+            .map(|device| another(device, spec))
+            .transpose()?
+            .flatten();
+        others.push(session(own.as_deref().or(device.as_deref()))?);
+    }
     Ok(Prepared {
-        session,
+        session: first,
+        others,
         compile,
-        load: start.elapsed(),
+        load,
     })
+}
+
+/// A node opened once more: mainline's drivers run the jobs of one opening one after the other.
+fn another(device: &dyn Device, args: &DeviceArgs) -> Result<Option<Box<dyn Device>>, CliError> {
+    match device.name().parse() {
+        Ok(device @ (DeviceSpec::Accel(_) | DeviceSpec::Render(_))) => {
+            Ok(DeviceArgs { device, ..*args }.open()?)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Where the operators of a model ended up.

@@ -342,6 +342,26 @@ fn bench_counts_the_same_each_time() {
 }
 
 #[test]
+fn inferences_at_a_time_have_a_core_each() {
+    let model = digits("digits.tflite");
+    let bench = |count: &str| {
+        let common = ["bench", path(&model), "-d", "sim:rk3588", "--runs", "2"];
+        json(&ferrite(
+            &[&common[..], &["--in-flight", count, "--json"]].concat(),
+        ))
+    };
+    let (one, three) = (bench("1"), bench("3"));
+    assert_eq!(one["counters"], three["counters"]);
+    assert_eq!(three["kicks"], 1);
+    for core in three["cores"].as_array().unwrap() {
+        assert_eq!(core["kicks"], 1, "{three}");
+    }
+    let time = |report: &Value| report["estimated_ns"].as_f64().unwrap();
+    assert!(time(&three) <= 0.45 * time(&one), "{one} {three}");
+    assert!(three["inferences_per_second"].as_f64() > Some(0.0));
+}
+
+#[test]
 fn compiled_models_are_printed_and_assembled_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str| folder.path().join(name);
@@ -570,7 +590,7 @@ fn misuse_is_two_and_failure_is_one() {
     let scalar = folder.path().join("scalar.npy");
     std::fs::write(&scalar, Array::new(&[], &[1u8]).to_npy()).expect("the folder is ours");
     let (broken, scalar) = (path(&broken), path(&scalar));
-    let cases: [(i32, &str, &[&str]); 12] = [
+    let cases: [(i32, &str, &[&str]); 15] = [
         (2, "Usage", &[]),
         (2, "unrecognized subcommand", &["walk"]),
         (
@@ -595,6 +615,17 @@ fn misuse_is_two_and_failure_is_one() {
             &["run", model, "-d", "/dev/accel/accel99", "--input", input],
         ),
         (1, "not a compiled model", &["disasm", model]),
+        (
+            2,
+            "known are: low",
+            &["bench", model, "--priority", "urgent"],
+        ),
+        (
+            1,
+            "knows no priorities",
+            &["bench", model, "-d", "sim:rk3588", "--priority", "low"],
+        ),
+        (2, "in-flight", &["bench", model, "--in-flight", "0"]),
     ];
     for (code, words, args) in cases {
         for json in [&[][..], &["--json"]] {

@@ -58,10 +58,16 @@ pub struct Engine {
 impl Engine {
     /// Opens the device that the options name.
     pub fn open(options: &Options) -> Result<Engine, EngineError> {
-        Ok(match open(&options.device)? {
-            Some(device) => Engine::with_npu(device, options),
-            None => Engine::without_npu(options),
-        })
+        let wrong = |source| EngineError::Device {
+            device: options.device.to_string(),
+            source,
+        };
+        let Some(mut device) = open(&options.device)? else {
+            options.priority.expect_normal("the CPU").map_err(wrong)?;
+            return Ok(Engine::without_npu(options));
+        };
+        device.set_priority(options.priority).map_err(wrong)?;
+        Ok(Engine::with_npu(device, options))
     }
 
     /// An engine for an NPU that is open already.

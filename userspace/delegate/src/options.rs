@@ -1,7 +1,7 @@
 //! Options: `key=value` pairs of the host, and `FERRITE_*` variables of the same names.
 
 use ferrite_compiler::Evidence;
-use ferrite_runtime::device::{DeviceSpec, UnknownDevice};
+use ferrite_runtime::device::{DeviceSpec, Priority, UnknownDevice, UnknownPriority};
 use ferrite_runtime::selftest::proven::GRADES;
 use log::LevelFilter;
 use std::path::PathBuf;
@@ -30,6 +30,8 @@ pub struct Options {
     pub evidence: Option<Evidence>,
     /// What to do when the device fails.
     pub on_error: OnError,
+    /// How jobs stand to those of others.
+    pub priority: Priority,
 }
 
 impl Default for Options {
@@ -40,18 +42,26 @@ impl Default for Options {
             log: LevelFilter::Error,
             evidence: None,
             on_error: OnError::Fail,
+            priority: Priority::Normal,
         }
     }
 }
 
-/// The names of all options.
-pub const KNOWN: [&str; 5] = ["device", "cache_dir", "log", "evidence", "on_error"];
+/// The names of all options, and of their variables.
+pub const KNOWN: [(&str, &str); 6] = [
+    ("device", "FERRITE_DEVICE"),
+    ("cache_dir", "FERRITE_CACHE_DIR"),
+    ("log", "FERRITE_LOG"),
+    ("evidence", "FERRITE_EVIDENCE"),
+    ("on_error", "FERRITE_ON_ERROR"),
+    ("priority", "FERRITE_PRIORITY"),
+];
 
 /// An option that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
     /// There is no such option.
-    #[error("unknown option `{key}`; known are: {}", KNOWN.join(", "))]
+    #[error("unknown option `{key}`; known are: {}", KNOWN.map(|(key, _)| key).join(", "))]
     Unknown {
         /// Its name.
         key: String,
@@ -69,6 +79,9 @@ pub enum OptionError {
     /// Not a device.
     #[error("option `device`: {0}")]
     Device(#[from] UnknownDevice),
+    /// Not a priority.
+    #[error("option `priority`: {0}")]
+    Priority(#[from] UnknownPriority),
 }
 
 impl Options {
@@ -82,12 +95,11 @@ impl Options {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Options, OptionError> {
         let mut options = Options::default();
-        for key in KNOWN {
+        for (key, name) in KNOWN {
             if given.iter().any(|(given, _)| given == key) {
                 continue;
             }
-            let name = format!("FERRITE_{}", key.to_uppercase());
-            if let Some(value) = variable(&name).filter(|value| !value.is_empty()) {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
                 options.set(key, &value)?;
             }
         }
@@ -105,6 +117,7 @@ impl Options {
         };
         match key {
             "device" => self.device = value.parse()?,
+            "priority" => self.priority = value.parse()?,
             "cache_dir" => self.cache_dir = (!value.is_empty()).then(|| value.into()),
             "log" => {
                 self.log = value
@@ -166,13 +179,14 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        for known in KNOWN {
+        for (known, _) in KNOWN {
             assert!(error("devise", "x").contains(known));
         }
         assert!(error("device", "npu").contains("sim:rk3588"));
         assert!(error("evidence", "none").contains("silicon, sibling, inferred"));
         assert!(error("on_error", "panic").contains("fail, cpu"));
         assert!(error("log", "loud").contains("trace"));
+        assert!(error("priority", "urgent").contains("low, normal, high"));
     }
 
     #[test]

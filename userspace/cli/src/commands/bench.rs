@@ -5,35 +5,45 @@ use crate::error::CliError;
 use crate::model::{self, Coverage};
 use crate::report::Report;
 use crate::table::table;
-use ferrite_runtime::session::Profile;
+use ferrite_runtime::Session;
+use ferrite_runtime::cpu::Value as Tensor;
+use ferrite_runtime::device::Counters;
+use ferrite_runtime::session::{Profile, RunError};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+/// Time of an inference, and where it went.
+type Inference = (Duration, Profile);
+
 pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
-    let mut prepared = model::prepare(&args.model, &args.device.device)?;
-    let session = &mut prepared.session;
+    let in_flight = args.in_flight as usize;
+    let prepared = model::prepare_several(&args.model, &args.device, in_flight)?;
     let inputs = match args.input.is_empty() {
-        true => model::noise(session.graph())?,
-        false => model::inputs(session.graph(), &args.input)?,
+        true => model::noise(prepared.session.graph())?,
+        false => model::inputs(prepared.session.graph(), &args.input)?,
     };
+    let mut sessions: Vec<Session> = std::iter::once(prepared.session)
+        .chain(prepared.others)
+        .collect();
     // The first run touches memory for the first time; it is not timed.
-    session.run(&inputs)?;
-    let before = session.counters();
-    let mut times: Vec<(Duration, Profile)> = Vec::new();
-    for _ in 0..args.runs {
-        let start = Instant::now();
+    for session in &mut sessions {
         session.run(&inputs)?;
-        times.push((start.elapsed(), session.profile()));
     }
-    let counters = match (session.counters(), before) {
+    let before = counters(&sessions);
+    let start = Instant::now();
+    let times = all(&mut sessions, args.runs, &inputs)?;
+    let elapsed = start.elapsed();
+    let counters = match (counters(&sessions), before) {
         (Some(after), Some(before)) => Some(after.since(&before)),
         _ => None,
     };
+    let inferences = u64::from(args.runs) * u64::from(args.in_flight);
+    let rate = inferences as f64 / elapsed.as_secs_f64();
+    let session = &sessions[0];
 
-    let pick = |what: fn(&(Duration, Profile)) -> Duration| -> Times {
-        Times::of(times.iter().map(what).collect())
-    };
+    let pick =
+        |what: fn(&Inference) -> Duration| -> Times { Times::of(times.iter().map(what).collect()) };
     let total = pick(|t| t.0);
     let device = pick(|t| t.1.device);
     let host = pick(|t| t.1.cpu + t.1.convert);
@@ -51,6 +61,10 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
         ("  host", host.words()),
         ("    CPU operators", cpu.words()),
         ("    layouts", convert.words()),
+        (
+            "throughput",
+            format!("{rate:.1} inferences a second, {in_flight} at a time"),
+        ),
     ];
     let rows = rows.map(|(what, time)| vec![what.to_owned(), time]);
     let mut text = format!(
@@ -64,7 +78,7 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
     let mut cores = Value::Null;
     if let Some(counters) = &counters {
         // Every inference does the same work, so the division leaves nothing.
-        let runs = u64::from(args.runs);
+        let runs = inferences;
         let total = counters.total();
         per_inference = total.iter().map(|(k, v)| (k.clone(), v / runs)).collect();
         cores = counters
@@ -72,7 +86,7 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
             .iter()
             .map(|core| {
                 core.iter()
-                    .map(|(k, v)| (k.clone(), v / runs))
+                    .map(|(k, v)| (k.clone(), v / u64::from(args.runs)))
                     .collect::<Value>()
             })
             .collect();
@@ -96,11 +110,11 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
     );
     let of_inference = |name: &str| {
         let total = counters.as_ref()?.total();
-        total.get(name).map(|count| count / u64::from(args.runs))
+        total.get(name).map(|count| count / inferences)
     };
     let estimated = counters
         .as_ref()
-        .map(|counters| counters.estimated_ns / u64::from(args.runs));
+        .map(|counters| counters.estimated_ns / inferences);
     let json = json!({
         "device": session.device(),
         "segments": coverage.segments,
@@ -109,6 +123,8 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
         "interrupts": of_inference("interrupts").or(of_inference("submissions")),
         "estimated_ns": estimated,
         "runs": args.runs,
+        "in_flight": args.in_flight,
+        "inferences_per_second": rate,
         "compile_ms": compile,
         "load_ms": load,
         "inference_ms": total.json(),
@@ -123,6 +139,41 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
         "npu_mac_fraction": coverage.npu_mac_fraction(),
     });
     Ok(Report::new(text, json))
+}
+
+/// Runs all sessions side by side, each `runs` times.
+fn all(sessions: &mut [Session], runs: u32, inputs: &[Tensor]) -> Result<Vec<Inference>, RunError> {
+    let run = |session: &mut Session| {
+        let inference = |_| {
+            let start = Instant::now();
+            session.run(inputs)?;
+            Ok((start.elapsed(), session.profile()))
+        };
+        (0..runs)
+            .map(inference)
+            .collect::<Result<Vec<_>, RunError>>()
+    };
+    if let [session] = sessions {
+        return run(session);
+    }
+    let times = std::thread::scope(|scope| {
+        let threads: Vec<_> = sessions
+            .iter_mut()
+            .map(|session| scope.spawn(|| run(session)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| match thread.join() {
+            Ok(times) => times,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect::<Result<Vec<_>, RunError>>()
+    })?;
+    Ok(times.concat())
+}
+
+/// Counts of all sessions, if their device counts.
+fn counters(sessions: &[Session]) -> Option<Counters> {
+    let all: Option<Vec<Counters>> = sessions.iter().map(Session::counters).collect();
+    all.map(Counters::sum)
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -17,7 +17,7 @@ pub fn run(args: &CompareArgs) -> Result<Report, CliError> {
     if let Some(archive) = &args.layers {
         return layers::run(args, archive);
     }
-    let mut prepared = model::prepare(&args.model, &args.device.device)?;
+    let mut prepared = model::prepare(&args.model, &args.device)?;
     let (inputs, expected) = case(args, prepared.session.graph())?;
     let outputs = prepared.session.run(&inputs)?;
 

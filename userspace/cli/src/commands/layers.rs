@@ -11,7 +11,6 @@ use ferrite_compiler::executable::Placement;
 use ferrite_ir::single_op;
 use ferrite_ir::{Graph, OpId, TensorId};
 use ferrite_npy::{Array, Npz};
-use ferrite_runtime::device;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -21,7 +20,7 @@ pub fn run(args: &CompareArgs, path: &Path) -> Result<Report, CliError> {
     let graph = model::read(&args.model.model)?;
     let bytes = std::fs::read(path).map_err(CliError::io(path))?;
     let archive = Npz::new(&bytes).map_err(CliError::npz(path))?;
-    let device = device::open(&args.device.device)?.map_or("cpu".to_owned(), |d| d.name());
+    let device = args.device.open()?.map_or("cpu".to_owned(), |d| d.name());
     let mut layers = Layers {
         rows: Vec::new(),
         entries: Vec::new(),
@@ -99,10 +98,10 @@ impl Layers {
         let inputs = pairs.map(value).collect::<Result<Vec<_>, _>>()?;
         let expected: Vec<Array> = alone.outputs.iter().map(get).collect::<Result<_, _>>()?;
 
-        let spec = &args.device.device;
+        let spec = &args.device;
         let graph_of_op = Arc::new(alone.graph);
         let mut prepared =
-            model::prepare_graph(&args.model.model, graph_of_op, args.model.evidence, spec)?;
+            model::prepare_graph(&args.model.model, graph_of_op, args.model.evidence, spec, 1)?;
         let outputs = prepared.session.run(&inputs)?;
         let executable = prepared.session.executable();
         let coverage = Coverage::of(executable);

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub fn run(args: &RunArgs) -> Result<Report, CliError> {
-    let mut prepared = model::prepare(&args.model, &args.device.device)?;
+    let mut prepared = model::prepare(&args.model, &args.device)?;
     let labels = args.labels.as_deref().map(labels::read).transpose()?;
     let inputs = inputs(args, prepared.session.graph())?;
     let start = Instant::now();

@@ -5,13 +5,13 @@ use crate::error::CliError;
 use crate::report::Report;
 use crate::table::table;
 use ferrite_compiler::Evidence;
-use ferrite_runtime::device::{self, Device};
+use ferrite_runtime::device::Device;
 use ferrite_runtime::selftest::proven::{self, GRADES};
 use ferrite_runtime::selftest::{self, Case, CaseError, Compiled, Outcome};
 use serde_json::{Value, json};
 
 pub fn run(args: &SelftestArgs) -> Result<Report, CliError> {
-    let device = device::open(&args.device.device)?;
+    let device = args.device.open()?;
     let device = device.as_deref();
     let wanted = Evidence::from(args.evidence);
     let mut tally = Tally::default();

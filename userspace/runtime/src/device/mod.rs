@@ -2,6 +2,7 @@
 
 mod drm;
 pub mod etnaviv;
+mod priority;
 pub mod rocket;
 mod schedule;
 mod sim;
@@ -10,6 +11,7 @@ pub mod sim_rk3588;
 mod spec;
 mod survey;
 
+pub use priority::{Priority, UnknownPriority};
 pub use spec::{DeviceSpec, UnknownDevice};
 pub use survey::{Candidate, open, survey};
 
@@ -38,32 +40,10 @@ pub trait Device: Send {
     /// # Errors
     /// If the driver knows no priorities and the one asked for is not the usual one.
     fn set_priority(&mut self, priority: Priority) -> Result<(), DeviceError> {
-        only_normal(&self.name(), priority)
+        priority.expect_normal(&self.name())
     }
     /// Allocates the buffers of `executable`, writes its constants and relocated commands.
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError>;
-}
-
-/// How jobs stand to those of other programs and processes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Priority {
-    /// Only when nothing else wants to run.
-    Low,
-    /// As they come, in turn with others.
-    #[default]
-    Normal,
-    /// Before all others; needs `CAP_SYS_NICE`.
-    High,
-}
-
-/// Takes no other priority than the usual one.
-fn only_normal(device: &str, priority: Priority) -> Result<(), DeviceError> {
-    match priority {
-        Priority::Normal => Ok(()),
-        Priority::Low | Priority::High => Err(DeviceError::Unsupported(format!(
-            "{device} runs jobs as they come and knows no priorities; the RK3588's with ferrite.ko does"
-        ))),
-    }
 }
 
 /// An executable's buffers on a device.
@@ -84,8 +64,9 @@ pub trait Program: Send {
 pub struct Counters {
     /// One map for each core.
     pub cores: Vec<BTreeMap<String, u64>>,
-    /// Estimated time until submissions were done, in nanoseconds: work of several cores at a time
-    /// counts once. An estimate, where the others are counts.
+    /// Estimated time that submissions took of the device, in nanoseconds: work of several cores at a
+    /// time counts once, and programs that run side by side share it. An estimate, where the others
+    /// are counts.
     pub estimated_ns: u64,
 }
 
@@ -103,6 +84,22 @@ impl Counters {
             cores: cores.collect(),
             estimated_ns: self.estimated_ns - earlier.estimated_ns,
         }
+    }
+
+    /// Counts of several programs together.
+    pub fn sum(all: impl IntoIterator<Item = Counters>) -> Counters {
+        let mut sum = Counters::default();
+        for counters in all {
+            sum.estimated_ns += counters.estimated_ns;
+            let cores = counters.cores.len().max(sum.cores.len());
+            sum.cores.resize_with(cores, BTreeMap::new);
+            for (total, core) in sum.cores.iter_mut().zip(counters.cores) {
+                for (name, value) in core {
+                    *total.entry(name).or_default() += value;
+                }
+            }
+        }
+        sum
     }
 
     /// Sum over the cores.

@@ -7,7 +7,8 @@ use ferrite_compiler::executable::{Executable, Job, Region, Target};
 use ferrite_compiler::passes::makespan::makespan;
 use ferrite_hw::timing;
 use ferrite_sim::rk3588::{self, Config, Core, Start};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Most tasks of a chain: TASK_NUMBER has 12 bits.
 const MAX_CHAIN: usize = 4095;
@@ -18,13 +19,24 @@ const CORES: usize = 3;
 /// The simulator. It is strict: a model may use only what the lowerings of its executable say that
 /// they rest on.
 #[derive(Debug, Default)]
-pub struct SimRk3588;
+pub struct SimRk3588 {
+    programs: Arc<Programs>,
+}
 
 impl SimRk3588 {
     /// A simulator of three cores.
     pub fn new() -> SimRk3588 {
-        SimRk3588
+        SimRk3588::default()
     }
+}
+
+/// The programs on a simulator.
+#[derive(Debug, Default)]
+struct Programs {
+    /// How many there are.
+    loaded: AtomicUsize,
+    /// How many there have been.
+    ever: AtomicUsize,
 }
 
 impl Device for SimRk3588 {
@@ -46,9 +58,13 @@ impl Device for SimRk3588 {
             evidence: evidence(executable),
             ..Config::default()
         };
+        let loaded = Loaded::new(executable)?;
+        self.programs.loaded.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(SimProgram {
-            loaded: Loaded::new(executable)?,
+            loaded,
             cores: (0..CORES).map(|_| Core::new(config)).collect(),
+            home: self.programs.ever.fetch_add(1, Ordering::Relaxed) % CORES,
+            programs: Arc::clone(&self.programs),
             estimated_ns: 0,
         }))
     }
@@ -57,8 +73,17 @@ impl Device for SimRk3588 {
 struct SimProgram {
     loaded: Loaded,
     cores: Vec<Core>,
+    /// The core that single jobs run on: programs side by side have one each.
+    home: usize,
+    programs: Arc<Programs>,
     /// Of all submissions.
     estimated_ns: u64,
+}
+
+impl Drop for SimProgram {
+    fn drop(&mut self) {
+        self.programs.loaded.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Program for SimProgram {
@@ -102,8 +127,12 @@ impl Program for SimProgram {
             }
             Ok(())
         };
-        schedule::run(&mut self.cores, jobs.len(), after, run)?;
-        self.estimated_ns += estimate(jobs, &costs);
+        match jobs.len() {
+            1 => run(&mut self.cores[self.home], self.home, 0)?,
+            count => schedule::run(&mut self.cores, count, after, run)?,
+        }
+        let programs = self.programs.loaded.load(Ordering::Relaxed);
+        self.estimated_ns += estimate(jobs, &costs, programs);
         Ok(())
     }
 
@@ -131,14 +160,25 @@ impl Cost {
     }
 }
 
-/// Estimated nanoseconds of a submission: until its last job ends, and at least what all cores together
-/// need for their bytes.
-fn estimate(jobs: &[Job], costs: &[Cost]) -> u64 {
+/// Estimated nanoseconds of the device that a submission takes: until its last job ends, and at least
+/// what all cores together need for its bytes. Of `programs` that submit the like at the same time it is
+/// the share of one.
+fn estimate(jobs: &[Job], costs: &[Cost], programs: usize) -> u64 {
     let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
-    let durations: Vec<u64> = costs.iter().map(|cost| load(&cost.nanoseconds)).collect();
+    let alone: Vec<u64> = costs.iter().map(|cost| load(&cost.nanoseconds)).collect();
     let bytes: u64 = costs.iter().map(|cost| load(&cost.bytes)).sum();
     let shared = bytes as f64 / timing::RK3588.shared_bandwidth * 1e9;
-    makespan(&durations, |job| &jobs[job].after[..], CORES).max(shared as u64)
+    let count = jobs.len();
+    let durations = alone.repeat(programs);
+    let after: Vec<Vec<usize>> = (0..durations.len())
+        .map(|job| {
+            let first = job / count * count;
+            let after = jobs[job % count].after.iter();
+            after.map(|before| first + before).collect()
+        })
+        .collect();
+    let end = makespan(&durations, |job| &after[job][..], CORES);
+    (end / programs as u64).max(shared as u64)
 }
 
 fn named(counters: &rk3588::Counters) -> std::collections::BTreeMap<String, u64> {

@@ -21,6 +21,8 @@ pub struct Gem {
 
 // SAFETY: the mapping belongs to this value alone, and any thread may use it.
 unsafe impl Send for Gem {}
+// SAFETY: what can be done with a shared reference is to read.
+unsafe impl Sync for Gem {}
 
 impl Gem {
     /// Takes over the handle of a buffer object of `len` bytes and maps it; `offset` asks for the
@@ -70,6 +72,14 @@ impl Gem {
     /// GEM handle.
     pub fn handle(&self) -> u32 {
         self.handle
+    }
+
+    /// The bytes. Whether the device writes to them at the same time is for the caller to know.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping has `len` bytes and lives as long as `self`, and nothing in this process
+        // writes to them while `self` is borrowed: that takes an exclusive borrow. Any byte that a
+        // device writes meanwhile is a valid `u8`.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
     }
 
     /// The bytes. Whether the device uses them at the same time is for the caller to know.

@@ -4,8 +4,9 @@
 mod ferrite;
 mod mainline;
 
-use super::drm::{self, Node, system};
-use super::{Device, DeviceError, Priority, Program, check, only_normal};
+use super::drm::{self, Node};
+use super::{Device, DeviceError, Priority, Program, check};
+use ferrite::Station;
 use ferrite_compiler::executable::{Executable, Target};
 use ferrite_uapi::ferrite::DeviceInfo;
 use ferrite_uapi::rocket as uapi;
@@ -21,34 +22,57 @@ const PAGE: usize = 4096;
 /// An open accel node.
 #[derive(Debug)]
 pub struct Rocket {
-    node: Arc<Node>,
+    driver: Driver,
     path: PathBuf,
     version: (i32, i32),
-    /// What our driver says of itself; `None` from mainline's.
-    extensions: Option<DeviceInfo>,
     priority: Priority,
+}
+
+/// Whose driver it is.
+#[derive(Debug)]
+enum Driver {
+    Mainline(Arc<Node>),
+    /// Ours, on a node that all of the process share.
+    Ferrite(Arc<Station>),
 }
 
 impl Rocket {
     /// Opens the node, checks whose driver it is, and asks for its extensions.
     pub fn open(path: &Path) -> Result<Rocket, DeviceError> {
         let (node, version) = drm::open(path, uapi::DRIVER_NAME)?;
-        let extensions = ferrite::query(&node)
-            .map_err(|e| system(format!("asking {} for its extensions", path.display()), e))?;
+        let node = Arc::new(node);
+        let driver = match ferrite::station(&node, path)? {
+            Some(station) => Driver::Ferrite(station),
+            None => Driver::Mainline(node),
+        };
         Ok(Rocket {
-            node: Arc::new(node),
+            driver,
             path: path.to_owned(),
             version,
-            extensions,
             priority: Priority::Normal,
         })
+    }
+
+    fn node(&self) -> &Node {
+        match &self.driver {
+            Driver::Mainline(node) => node,
+            Driver::Ferrite(station) => &station.node,
+        }
+    }
+
+    /// What our driver says of itself; `None` from mainline's.
+    fn extensions(&self) -> Option<&DeviceInfo> {
+        match &self.driver {
+            Driver::Mainline(_) => None,
+            Driver::Ferrite(station) => Some(&station.info),
+        }
     }
 
     /// The driver, its version and what it can do, in words.
     pub fn description(&self) -> String {
         let (major, minor) = self.version;
         let driver = format!("RK3588 NPU, driver rocket {major}.{minor}");
-        match &self.extensions {
+        match self.extensions() {
             None => driver,
             Some(info) => format!(
                 "{driver} with Ferrite's extensions, cores: {}",
@@ -68,8 +92,8 @@ impl Device for Rocket {
     }
 
     fn identity(&self) -> String {
-        let identity = self.node.identity(uapi::DRIVER_NAME, self.version);
-        match &self.extensions {
+        let identity = self.node().identity(uapi::DRIVER_NAME, self.version);
+        match self.extensions() {
             None => identity,
             Some(info) => format!("{identity} with extensions {:#x}", info.features),
         }
@@ -77,25 +101,24 @@ impl Device for Rocket {
 
     fn cores(&self) -> usize {
         // Mainline runs the jobs of one open file in order.
-        self.extensions
-            .as_ref()
+        self.extensions()
             .map_or(1, |info| info.cores.count_ones().max(1) as usize)
     }
 
     fn set_priority(&mut self, priority: Priority) -> Result<(), DeviceError> {
-        if self.extensions.is_none() {
-            only_normal(&self.name(), priority)?;
+        if self.extensions().is_none() {
+            priority.expect_normal(&self.name())?;
         }
         self.priority = priority;
         Ok(())
     }
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
-        self.node.check()?;
+        self.node().check()?;
         check(executable, Target::Rk3588)?;
-        match &self.extensions {
-            None => mainline::load(&self.node, executable),
-            Some(info) => ferrite::load(&self.node, *info, self.priority, executable),
+        match &self.driver {
+            Driver::Mainline(node) => mainline::load(node, executable),
+            Driver::Ferrite(station) => ferrite::load(station, self.priority, executable),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Jobs as the driver takes them.
 
-use super::buffer::Buffer;
+use super::Slot;
 use ferrite_compiler::executable::{BufferId, Job, Task};
 use ferrite_ir::PrimaryMap;
 use ferrite_uapi::ferrite as uapi;
@@ -29,7 +29,7 @@ impl Batch {
     /// Jobs with the buffers of their program, for a driver that says `info` of itself.
     pub fn new(
         jobs: &[Job],
-        buffers: &PrimaryMap<BufferId, Buffer>,
+        buffers: &PrimaryMap<BufferId, Slot>,
         info: &uapi::DeviceInfo,
     ) -> Batch {
         // A longer job is not cut: its tasks may use what the one before has left in the core. The
@@ -70,13 +70,13 @@ impl Batch {
     /// Handles of `ids` without those of `others`, each once.
     fn list(
         &mut self,
-        buffers: &PrimaryMap<BufferId, Buffer>,
+        buffers: &PrimaryMap<BufferId, Slot>,
         ids: impl Iterator<Item = BufferId>,
         others: &[BufferId],
     ) -> Range<usize> {
         let start = self.numbers.len();
         for id in ids.filter(|id| !others.contains(id)) {
-            let handle = buffers[id].handle();
+            let handle = buffers[id].buffer().handle();
             if !self.numbers[start..].contains(&handle) {
                 self.numbers.push(handle);
             }
@@ -117,8 +117,8 @@ impl Batch {
     }
 }
 
-fn describe(task: &Task, buffers: &PrimaryMap<BufferId, Buffer>) -> uapi::Task {
-    let base = buffers[task.commands.buffer].address();
+fn describe(task: &Task, buffers: &PrimaryMap<BufferId, Slot>) -> uapi::Task {
+    let base = buffers[task.commands.buffer].buffer().address();
     uapi::Task {
         regcmd: (base + task.commands.offset as u64) as u32,
         regcmd_count: task.words as u32,

@@ -59,6 +59,11 @@ impl Buffer {
         self.address
     }
 
+    /// All bytes, of a buffer that jobs do not write to.
+    pub fn bytes(&self) -> &[u8] {
+        self.gem.bytes()
+    }
+
     /// The first `len` bytes of a new buffer, for the CPU to write.
     pub fn fill(&mut self, len: usize) -> &mut [u8] {
         self.written.push(0..len);
