@@ -39,6 +39,8 @@ use kernel::{
     }, //
 };
 
+use ::core::sync::atomic::{AtomicU64, Ordering};
+
 /// How long closing a file waits for its jobs before it cancels them.
 const LINGER_MS: u32 = 1000;
 
@@ -47,6 +49,13 @@ struct Span {
     mapping: Arc<Mapping>,
     buffer: GemRef<Ferrite>,
     handles: u32,
+}
+
+/// Where data goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Direction {
+    ToNpu,
+    ToCpu,
 }
 
 /// A client of the NPU: an open file, and then whatever is left of its jobs.
@@ -64,6 +73,8 @@ pub(crate) struct Client {
     #[pin]
     scratch: Mutex<Scratch>,
     results: LockedBy<Results, State>,
+    /// Bytes that the CPU's caches were made to agree on, by [`Direction`].
+    synced: [AtomicU64; 2],
     #[pin]
     tidying: Work<Client, 0>,
 }
@@ -81,14 +92,16 @@ impl WorkItem<0> for Client {
     }
 }
 
-/// The last submissions, by number modulo the length.
+/// How submissions have ended, and which of the last ones have not.
 pub(crate) struct Results {
     /// Number of the last submission.
     last: u64,
-    /// Those that have not ended.
+    /// Those that have not ended, by number modulo the length.
     pending: [Option<Arc<Batch>>; RESULTS],
-    /// How the others ended.
+    /// How the last that have ended did, in the order in which they ended, from the place that is
+    /// overwritten next.
     ends: [End; RESULTS],
+    next: usize,
 }
 
 /// What is known of a submission.
@@ -127,8 +140,10 @@ impl Client {
                             last: 0,
                             pending: [const { None }; RESULTS],
                             ends: [End::default(); RESULTS],
+                            next: 0,
                         },
                     ),
+                    synced: [const { AtomicU64::new(0) }; 2],
                     tidying <- new_work!("Client::tidying"),
                 }),
                 GFP_KERNEL_ACCOUNT,
@@ -141,6 +156,16 @@ impl Client {
         let mut state = npu.state().lock();
         state.sched.remove_client(id);
         state.shares.give(owner, Kind::Files, 1);
+    }
+
+    /// Counts bytes that were handed over.
+    pub(crate) fn count_synced(&self, direction: Direction, bytes: u64) {
+        self.synced[direction as usize].fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that have been handed over.
+    pub(crate) fn synced(&self, direction: Direction) -> u64 {
+        self.synced[direction as usize].load(Ordering::Relaxed)
     }
 
     /// Whose it is, for its share of what all have.
@@ -197,13 +222,11 @@ impl Client {
     /// A submission has ended: one of its jobs still keeps it.
     pub(crate) fn note_end(&self, state: &mut State, end: End) {
         let results = self.results.access_mut(state);
-        let place = end.number as usize % RESULTS;
-        // Later submissions may have ended before, or taken the place.
-        if results.ends[place].number < end.number {
-            results.ends[place] = end;
-        }
+        results.ends[results.next] = end;
+        results.next = (results.next + 1) % RESULTS;
+        // A later submission may have taken the place.
         if end.number + RESULTS as u64 > results.last {
-            results.pending[place] = None;
+            results.pending[end.number as usize % RESULTS] = None;
         }
     }
 
@@ -213,12 +236,11 @@ impl Client {
         if number == 0 || number > results.last {
             return Err(ENOENT);
         }
-        let place = number as usize % RESULTS;
-        if results.ends[place].number == number {
-            return Ok(Outcome::Ended(results.ends[place]));
+        if let Some(end) = results.ends.iter().find(|end| end.number == number) {
+            return Ok(Outcome::Ended(*end));
         }
         if number + RESULTS as u64 > results.last {
-            if let Some(batch) = &results.pending[place] {
+            if let Some(batch) = &results.pending[number as usize % RESULTS] {
                 return Ok(Outcome::Pending(batch.clone()));
             }
         }

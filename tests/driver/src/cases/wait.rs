@@ -1,5 +1,7 @@
 //! What WAIT tells of a submission's end.
 
+use std::time::Duration;
+
 use ferrite_uapi::ferrite;
 
 use super::rig::{Entry, Fail, Jobs, Rig, check, submission, sync};
@@ -103,6 +105,8 @@ fn wait_out_of_order() -> Result<(), Fail> {
         format!("a submission that waits: {result:?}"),
     )?;
     timeline.advance()?;
+    // It ends before it is waited for, but has not ended long ago.
+    std::thread::sleep(Duration::from_millis(50));
     let ended = wait(&device, last.number)?;
     check(ended.error == 0, format!("{ended:?}"))?;
     // Those that have ended long ago are forgotten.
