@@ -13,7 +13,10 @@ use crate::abstractions::{
     },
     task, //
 };
-use crate::client::Outcome;
+use crate::client::{
+    Direction,
+    Outcome, //
+};
 use crate::npu::{Ferrite, Npu};
 use crate::policy::validate;
 use crate::submit::{
@@ -125,7 +128,7 @@ fn hand_over(
     if !resv::wait(&buffer, usage, jiffies)? {
         return Err(late(jiffies));
     }
-    buffer.sync_for_cpu(part)?;
+    file.data().count_synced(Direction::ToCpu, buffer.sync_for_cpu(part)?);
     if buffer.has_failed() {
         return Err(EIO);
     }
@@ -162,13 +165,20 @@ fn prepare(npu: &Npu, arg: &mut ferrite::Prepare, file: &File<Ferrite>) -> Resul
 fn fini_bo(_npu: &Npu, arg: &mut rocket::FiniBo, file: &File<Ferrite>) -> Result {
     validate::flags(arg.reserved, 0)?;
     let buffer = GemRef::lookup(file, arg.handle)?;
-    buffer.sync_for_device((0, buffer.size()))
+    give(file, &buffer, (0, buffer.size()))
+}
+
+/// Hands a part of a buffer to the NPU.
+fn give(file: &File<Ferrite>, buffer: &GemRef<Ferrite>, part: (u64, u64)) -> Result {
+    let bytes = buffer.sync_for_device(part)?;
+    file.data().count_synced(Direction::ToNpu, bytes);
+    Ok(())
 }
 
 fn finish(_npu: &Npu, arg: &mut ferrite::Finish, file: &File<Ferrite>) -> Result {
     validate::flags(arg.flags, 0)?;
     let buffer = GemRef::lookup(file, arg.handle)?;
-    buffer.sync_for_device(validate::part(arg.offset, arg.size, buffer.size())?)
+    give(file, &buffer, validate::part(arg.offset, arg.size, buffer.size())?)
 }
 
 fn wait(npu: &Npu, arg: &mut ferrite::Wait, file: &File<Ferrite>) -> Result {

@@ -6,7 +6,10 @@ use crate::abstractions::{
     print::Printer,
     task, //
 };
-use crate::client::Client;
+use crate::client::{
+    Client,
+    Direction, //
+};
 use crate::npu::{Ferrite, Npu};
 use kernel::{
     prelude::*,
@@ -33,6 +36,9 @@ pub(crate) fn fdinfo(client: &Client, printer: &Printer) {
     printer.print(fmt!("drm-maxfreq-npu:\t{rate} Hz\n"));
     printer.print(fmt!("drm-cycles-npu:\t{cycles}\n"));
     printer.print(fmt!("rocket-jobs-npu:\t{}\n", usage.jobs));
+    let synced = |direction| client.synced(direction);
+    printer.print(fmt!("rocket-to-npu:\t{} bytes\n", synced(Direction::ToNpu)));
+    printer.print(fmt!("rocket-to-cpu:\t{} bytes\n", synced(Direction::ToCpu)));
 }
 
 fn cores(npu: &Npu, file: &SeqFile) {

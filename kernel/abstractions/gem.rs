@@ -124,24 +124,28 @@ impl<T: Driver> Object<T> {
         unsafe { (*(*self.as_raw()).dev).dev }
     }
 
-    /// Makes what the NPU wrote to a part visible to the CPU. The pages must have been allocated.
-    pub(crate) fn sync_for_cpu(&self, (offset, len): (u64, u64)) -> Result {
-        if self.is_cached() {
-            let table = self.table()?;
-            // SAFETY: The table is mapped for the device.
-            unsafe { c::ferrite_sync_for_cpu(self.dma_device(), table.as_ptr(), offset, len) };
+    /// Makes what the NPU wrote to a part visible to the CPU, and tells of how many bytes that took
+    /// care. The pages must have been allocated.
+    pub(crate) fn sync_for_cpu(&self, (offset, len): (u64, u64)) -> Result<u64> {
+        if !self.is_cached() {
+            return Ok(0);
         }
-        Ok(())
+        let table = self.table()?;
+        // SAFETY: The table is mapped for the device.
+        unsafe { c::ferrite_sync_for_cpu(self.dma_device(), table.as_ptr(), offset, len) };
+        Ok(len)
     }
 
-    /// Makes what the CPU wrote to a part visible to the NPU. The pages must have been allocated.
-    pub(crate) fn sync_for_device(&self, (offset, len): (u64, u64)) -> Result {
-        if self.is_cached() {
-            let table = self.table()?;
-            // SAFETY: The table is mapped for the device.
-            unsafe { c::ferrite_sync_for_device(self.dma_device(), table.as_ptr(), offset, len) };
+    /// Makes what the CPU wrote to a part visible to the NPU, and tells of how many bytes that took
+    /// care. The pages must have been allocated.
+    pub(crate) fn sync_for_device(&self, (offset, len): (u64, u64)) -> Result<u64> {
+        if !self.is_cached() {
+            return Ok(0);
         }
-        Ok(())
+        let table = self.table()?;
+        // SAFETY: The table is mapped for the device.
+        unsafe { c::ferrite_sync_for_device(self.dma_device(), table.as_ptr(), offset, len) };
+        Ok(len)
     }
 
     /// Reads eight bytes at an aligned offset, as the CPU sees them. `None` outside of the object,

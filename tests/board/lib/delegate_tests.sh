@@ -85,6 +85,19 @@ print(5 * (core["nn_jobs"] + core["tp_jobs"]) // 2)' "$dir/stats.json")
     printf '%s; ' "${said[@]}"
 }
 
+# Three interpreters of one model in a process: on our driver they share what they can, and have a core each.
+test_delegate_in_flight() {
+    local dir=$1 driver
+    cases "$dir" model:mobilenet_v1_1.0_224_quant_embedding_extractor
+    cp "$programs/libferrite_delegate.so" "$dir/"
+    for driver in rocket ferrite; do
+        board --driver "$driver" --cores 3 --share "$dir" --stats "$dir/$driver.json" -- \
+            python3 in_flight.py cases.json ./libferrite_delegate.so 3 8 >"$dir/report.$driver" 2>"$dir/errors" ||
+            fail "$driver: status $?: $(cat "$dir/report.$driver" "$dir/errors" | tail -n 3 | tr '\n' ' ')"
+    done
+    python3 "$BOARD_DIR/lib/in_flight.py" "$dir/report.ferrite" "$dir/ferrite.json" 2>&1 || exit 1
+}
+
 # What delegates cost the host, in instructions and calls: ours beside Mesa's, at most a tenth of
 # Mesa's to prepare a model and a quarter to run it. On mainline's driver it takes most of a tenth by
 # itself to prepare the smallest model, so that there preparing is not judged.

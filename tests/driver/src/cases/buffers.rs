@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 
 use ferrite_uapi::{drm, ferrite};
 
-use super::rig::{Entry, Fail, Jobs, Rig, check};
+use super::rig::{Entry, Fail, Jobs, Rig, check, fdinfo};
 use crate::device::{Device, ioctl, now};
 use crate::task;
 
@@ -120,10 +120,24 @@ fn ranges() -> Result<(), Fail> {
     rig.submit_job(1)?;
     prepare(u64::from(task::OUTPUT), task::OUTPUT_LEN as u64)?;
     check(rig.output_hash()? == task::OUTPUT_HASH, "another output")?;
+    let synced = || -> Result<(u64, u64), Fail> {
+        Ok((
+            fdinfo(&device, "rocket-to-npu")?,
+            fdinfo(&device, "rocket-to-cpu")?,
+        ))
+    };
+    let before = synced()?;
     for (offset, len) in [(0, size), (4096, 0), (size, 0), (size - 1, 1), (4095, 2)] {
         finish(offset, len)?;
         prepare(offset, len)?;
     }
+    let after = synced()?;
+    // A length of 0 stands for all that follows.
+    let bytes = size + (size - 4096) + 1 + 2;
+    check(
+        after == (before.0 + bytes, before.1 + bytes),
+        format!("{bytes} bytes were counted from {before:?} to {after:?}"),
+    )?;
     for (offset, len) in [
         (0, size + 1),
         (size + 1, 0),

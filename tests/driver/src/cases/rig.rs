@@ -1,6 +1,7 @@
 //! Buffers and jobs for the cases.
 
 use std::fmt;
+use std::os::fd::AsRawFd;
 
 use ferrite_uapi::{ferrite, rocket};
 
@@ -38,6 +39,16 @@ pub type Entry = (&'static str, &'static str, fn() -> Result<(), Fail>);
 /// Fails unless `good`.
 pub fn check(good: bool, why: impl Into<String>) -> Result<(), Fail> {
     if good { Ok(()) } else { Err(Fail(why.into())) }
+}
+
+/// A number that the driver tells of an open file.
+pub fn fdinfo(device: &Device, key: &str) -> Result<u64, Fail> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", device.as_raw_fd()))?;
+    info.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| *name == key)
+        .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| Fail(format!("no {key} in fdinfo: {info:?}")))
 }
 
 /// A device with a small convolution, ready to run.

@@ -1,11 +1,9 @@
 //! Which core a job gets, and how much of it.
 
-use std::os::fd::AsRawFd;
-
 use ferrite_uapi::ferrite;
 
 use super::query::ask;
-use super::rig::{Entry, Fail, Jobs, Rig, check, submission};
+use super::rig::{Entry, Fail, Jobs, Rig, check, fdinfo, submission};
 use super::wait::run;
 use crate::device::{Device, ioctl};
 
@@ -18,13 +16,9 @@ pub const CASES: &[Entry] = &[
     ),
 ];
 
-/// Time that a file's jobs ran, from its fdinfo.
+/// Time that a file's jobs ran.
 fn busy_ns(device: &Device) -> Result<u64, Fail> {
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", device.as_raw_fd()))?;
-    info.lines()
-        .find_map(|line| line.strip_prefix("drm-engine-npu:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .ok_or_else(|| Fail(format!("no engine time in fdinfo: {info:?}")))
+    fdinfo(device, "drm-engine-npu")
 }
 
 fn core_mask() -> Result<(), Fail> {
