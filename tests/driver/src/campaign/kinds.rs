@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use super::chains;
 use crate::cases::{Fail, Jobs, Rig, bound, check};
 use crate::device::Device;
 use crate::fuzz::Random;
@@ -29,10 +30,17 @@ pub enum Kind {
     Sleep,
     /// The module is unloaded behind a client that has just gone, and loaded again.
     Reload,
+    /// The same with chains on the cores, for drivers that have them.
+    ChainHang,
+    ChainFault,
+    ChainKill,
+    ChainUnbind,
+    ChainVanish,
+    ChainSleep,
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 9] = [
+    const ALL: [(Kind, &'static str); 15] = [
         (Kind::Hang, "hang"),
         (Kind::ReadFault, "read_fault"),
         (Kind::WriteFault, "write_fault"),
@@ -42,6 +50,12 @@ impl Kind {
         (Kind::Dma, "dma"),
         (Kind::Sleep, "sleep"),
         (Kind::Reload, "reload"),
+        (Kind::ChainHang, "chain_hang"),
+        (Kind::ChainFault, "chain_fault"),
+        (Kind::ChainKill, "chain_kill"),
+        (Kind::ChainUnbind, "chain_unbind"),
+        (Kind::ChainVanish, "chain_vanish"),
+        (Kind::ChainSleep, "chain_sleep"),
     ];
 
     /// Those that need nothing of the board.
@@ -94,6 +108,12 @@ impl Kind {
             Kind::Dma => dma(),
             Kind::Sleep => sleep(random),
             Kind::Reload => super::module::reload(random.below(20_000)),
+            Kind::ChainHang => chains::hang(random),
+            Kind::ChainFault => chains::fault(random),
+            Kind::ChainKill => chains::kill(random.below(30_000)),
+            Kind::ChainUnbind => chains::unbind(random),
+            Kind::ChainVanish => chains::vanish(random),
+            Kind::ChainSleep => chains::sleep(random),
         }
     }
 }
@@ -136,19 +156,24 @@ fn wrong_address(word: usize) -> Result<(), Fail> {
 
 /// A client that works until it is killed, `after_us` from its start.
 pub fn kill(after_us: u64) -> Result<(), Fail> {
+    killed(after_us, || {
+        let device = Device::open()?;
+        loop {
+            let rig = Rig::new(&device)?;
+            for tasks in 1..6 {
+                rig.submit_job(tasks)?;
+            }
+            rig.activations.export()?;
+        }
+    })
+}
+
+/// A process that does `work`, which does not end, until it is killed.
+pub fn killed(after_us: u64, work: impl FnOnce() -> Result<(), Fail>) -> Result<(), Fail> {
     // SAFETY: There are no other threads.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let _ = (|| -> Result<(), Fail> {
-            let device = Device::open()?;
-            loop {
-                let rig = Rig::new(&device)?;
-                for tasks in 1..6 {
-                    rig.submit_job(tasks)?;
-                }
-                rig.activations.export()?;
-            }
-        })();
+        let _ = work();
         // SAFETY: Ends the child without touching what belongs to the parent.
         unsafe { libc::_exit(1) };
     }
@@ -208,11 +233,17 @@ fn dma() -> Result<(), Fail> {
     Err(Fail("no DMA error was reported in 200 jobs".into()))
 }
 
-/// The system sleeps while jobs run.
-fn sleep(random: &mut Random) -> Result<(), Fail> {
+/// The system sleeps for a moment.
+pub fn suspend() -> Result<(), Fail> {
     fs::write("/sys/power/pm_test", "devices")?;
     // For a second instead of five, where that can be set.
     let _ = fs::write("/sys/module/suspend/parameters/pm_test_delay", "1");
+    fs::write("/sys/power/state", "mem")
+        .map_err(|error| Fail(format!("the system does not sleep: {error}")))
+}
+
+/// The system sleeps while jobs run.
+fn sleep(random: &mut Random) -> Result<(), Fail> {
     let device = Device::open()?;
     let rig = Rig::new(&device)?;
     let mut jobs = Jobs::new();
@@ -224,7 +255,6 @@ fn sleep(random: &mut Random) -> Result<(), Fail> {
         );
     }
     device.submit(&jobs.jobs)?;
-    fs::write("/sys/power/state", "mem")
-        .map_err(|error| Fail(format!("the system does not sleep: {error}")))?;
+    suspend()?;
     Ok(rig.activations.prep(60_000)?)
 }

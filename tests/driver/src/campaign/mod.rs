@@ -1,6 +1,7 @@
 //! A campaign of faults: each is made, and then the next job must be right.
 
 mod allocations;
+mod chains;
 mod kinds;
 mod module;
 
