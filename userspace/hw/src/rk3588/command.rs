@@ -23,6 +23,20 @@ pub const ENABLE_OFFSET: u16 = 0x0008;
 /// Words of a segment's tail.
 pub const TAIL_WORDS: usize = 4;
 
+impl Register {
+    /// The command that writes `value`; `None` for blocks that commands cannot reach.
+    pub const fn write(&self, value: u32) -> Option<Command> {
+        match self.block.target() {
+            Some(target) => Some(Command {
+                target,
+                value,
+                offset: self.offset,
+            }),
+            None => None,
+        }
+    }
+}
+
 impl Command {
     /// The word as the hardware fetches it.
     pub const fn encode(self) -> u64 {

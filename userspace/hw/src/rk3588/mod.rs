@@ -4,6 +4,7 @@
 //! a constant per field: `cna::DATA_SIZE0.offset`, `cna::data_size0::DATAIN_WIDTH.encode(224)?`.
 
 pub mod asm;
+mod blocks;
 pub mod cna;
 pub mod codes;
 pub mod command;

@@ -100,35 +100,6 @@ impl Block {
     pub fn from_offset(offset: u16) -> Option<Block> {
         Block::ALL.into_iter().find(|b| b.base() == offset & 0xf000)
     }
-
-    /// The block's registers, by ascending offset.
-    pub const fn registers(self) -> &'static [Register] {
-        match self {
-            Block::Pc => super::pc::REGISTERS,
-            Block::Cna => super::cna::REGISTERS,
-            Block::Core => super::core::REGISTERS,
-            Block::Dpu => super::dpu::REGISTERS,
-            Block::DpuRdma => super::dpu_rdma::REGISTERS,
-            Block::Ppu => super::ppu::REGISTERS,
-            Block::PpuRdma => super::ppu_rdma::REGISTERS,
-            Block::Ddma => super::ddma::REGISTERS,
-            Block::Sdma => super::sdma::REGISTERS,
-            Block::Global => super::global::REGISTERS,
-        }
-    }
-
-    /// The block's register at `offset` (from the core's base).
-    pub fn register(self, offset: u16) -> Option<&'static Register> {
-        let all = self.registers();
-        all.binary_search_by_key(&offset, |r| r.offset)
-            .ok()
-            .map(|i| &all[i])
-    }
-
-    /// The block's register of that name.
-    pub fn register_named(self, name: &str) -> Option<&'static Register> {
-        self.registers().iter().find(|r| r.name == name)
-    }
 }
 
 /// Where a register has been seen.
@@ -341,18 +312,6 @@ impl Register {
     /// The field of that name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|f| f.name == name)
-    }
-
-    /// The command that writes `value`; `None` for blocks that commands cannot reach.
-    pub const fn write(&self, value: u32) -> Option<super::command::Command> {
-        match self.block.target() {
-            Some(target) => Some(super::command::Command {
-                target,
-                value,
-                offset: self.offset,
-            }),
-            None => None,
-        }
     }
 }
 

@@ -166,3 +166,15 @@ pub enum OpFault {
     #[error("custom options lack {key}")]
     CustomOptionAbsent { key: &'static str },
 }
+
+/// Why reading one tensor stopped.
+pub(super) enum Stop {
+    Fault(TensorFault),
+    Error(ReadError),
+}
+
+impl<T: Into<TensorFault>> From<T> for Stop {
+    fn from(fault: T) -> Self {
+        Stop::Fault(fault.into())
+    }
+}

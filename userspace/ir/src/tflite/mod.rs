@@ -2,8 +2,9 @@
 //!
 //! Everything in the file is checked before it is used: a truncated, corrupt or hostile file gives
 //! a [`ReadError`] that says what is wrong where. Time and memory are bounded by a small multiple
-//! of the file's size, also when tables refer to shared parts (see [`Budget`]).
+//! of the file's size, also when tables refer to shared parts (see `budget`).
 
+mod budget;
 mod error;
 mod names;
 mod operators;
@@ -14,6 +15,7 @@ mod tensors;
 
 use crate::flatbuffer::Table;
 use crate::graph::{Graph, TensorId};
+use budget::Budget;
 use cranelift_entity::PrimaryMap;
 pub use error::{OpFault, ReadError, TensorFault};
 pub use names::builtin_name;
@@ -73,41 +75,4 @@ fn graph_operands(
         }),
     };
     operands.iter().enumerate().map(check).collect()
-}
-
-/// Memory that the graph may take. FlatBuffer references can share targets, so a small file can
-/// describe a huge graph (a million tensors with one common shape vector); no writer makes such
-/// files, and what one makes stays far under the limit.
-struct Budget {
-    used: usize,
-    limit: usize,
-}
-
-impl Budget {
-    /// Bytes of graph for one byte of file. The tightest tensor table takes about a tenth of its
-    /// [`crate::Tensor`].
-    const PER_BYTE: usize = 16;
-    /// Bytes that any file may take.
-    const BASE: usize = 1 << 16;
-
-    fn new(file: usize) -> Self {
-        Budget {
-            used: 0,
-            limit: file
-                .saturating_mul(Self::PER_BYTE)
-                .saturating_add(Self::BASE),
-        }
-    }
-
-    /// Accounts for `bytes` before they are allocated or worked through.
-    fn charge(&mut self, bytes: usize) -> Result<(), ReadError> {
-        self.used = self.used.saturating_add(bytes);
-        if self.used > self.limit {
-            return Err(ReadError::Bloated {
-                needed: self.used,
-                limit: self.limit,
-            });
-        }
-        Ok(())
-    }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Budget, OpFault, ReadError, TensorFault, names, options, schema};
+use super::budget::Budget;
+use super::{OpFault, ReadError, TensorFault, names, options, schema};
 use crate::arity::arity;
 use crate::flatbuffer::{Table, Tables};
 use crate::graph::{Graph, Node, TensorId};

@@ -1,7 +1,8 @@
 //! Quantisation parameters of a tensor.
 
-use super::tensors::Stop;
-use super::{Budget, TensorFault, schema};
+use super::budget::Budget;
+use super::error::Stop;
+use super::{TensorFault, schema};
 use crate::flatbuffer::Table;
 use crate::tensor::{DType, Quant};
 

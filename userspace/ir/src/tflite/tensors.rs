@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Budget, ReadError, TensorFault, quantization, schema};
+use super::budget::Budget;
+use super::error::Stop;
+use super::{ReadError, TensorFault, quantization, schema};
 use crate::bytes::Bytes;
 use crate::flatbuffer::{Table, Tables};
 use crate::graph::TensorId;
@@ -46,18 +48,6 @@ pub(super) fn read(
         tensors.push(tensor);
     }
     Ok(tensors)
-}
-
-/// Why reading one tensor stopped.
-pub(super) enum Stop {
-    Fault(TensorFault),
-    Error(ReadError),
-}
-
-impl<T: Into<TensorFault>> From<T> for Stop {
-    fn from(fault: T) -> Self {
-        Stop::Fault(fault.into())
-    }
 }
 
 fn one(

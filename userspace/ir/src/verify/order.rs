@@ -1,6 +1,6 @@
 //! Ids, operand counts, and single assignment in execution order.
 
-use super::{MAX_ERRORS, VerifyError, VerifyFault};
+use super::fault::{MAX_ERRORS, VerifyError, VerifyFault};
 use crate::arity::arity;
 use crate::graph::{Graph, OpId, TensorId};
 use cranelift_entity::SecondaryMap;

@@ -1,7 +1,7 @@
 //! Shapes of operators that move, select or join elements.
 
 use super::VerifyFault;
-use super::shapes::View;
+use super::view::View;
 use crate::op::OpKind;
 
 type Shapes = Result<Option<Vec<Vec<usize>>>, VerifyFault>;
