@@ -249,37 +249,134 @@ fn int32_cubes_add_with_saturation() {
     assert_eq!(outcome.counters.operand_bytes, 384);
 }
 
-#[test]
-fn int8_cubes_add_only_with_inferred_evidence() {
+/// Words of EW_CFG by which 8-bit cubes were combined on silicon, and what came out.
+const COMBINED: [(u32, fn(i32, i32) -> i32); 5] = [
+    (0x1042_02c0, |a, b| a + b),
+    (0x1044_02c0, |a, b| a - b),
+    (0x1060_02c0, |a, b| a.max(b)),
+    (0x1061_02c0, |a, b| a.min(b)),
+    (0x1040_02c4, |a, b| a * b),
+];
+
+/// A flying task with this word, and other registers; its outcome and output.
+fn combined(word: u32, changes: &[(Register, u32)], evidence: Grade) -> (Outcome, Vec<i8>) {
     let memory = FlatMemory::new();
     let (a, b) = (bytes(3, 192), bytes(4, 192));
     let (at, out) = memory.alloc(192).unwrap();
-    let list = flying(
+    let mut list = flying(
         0,
         place_bytes(&memory, &a),
         place_bytes(&memory, &b),
         at as u32,
     );
-    let fault = run(&memory, &list, enable::FLYING, Grade::Sibling)
-        .fault
-        .unwrap();
-    assert!(
-        matches!(
-            fault.kind,
-            FaultKind::Evidence {
-                grade: Grade::Inferred,
-                ..
-            }
-        ),
-        "{fault}"
+    for &(register, value) in [(dpu::EW_CFG, word)].iter().chain(changes) {
+        match list.iter_mut().find(|(known, _)| *known == register) {
+            Some(entry) => entry.1 = value,
+            None => list.push((register, value)),
+        }
+    }
+    let outcome = run(&memory, &list, enable::FLYING, evidence);
+    let got = out.with(|got| got.iter().map(|&byte| byte as i8).collect());
+    (outcome, got)
+}
+
+/// The operands of [`combined`], byte by byte.
+fn operands() -> impl Iterator<Item = (i32, i32)> {
+    let signed = |byte: u8| i32::from(byte as i8);
+    let both = bytes(3, 192).into_iter().zip(bytes(4, 192));
+    both.map(move |(a, b)| (signed(a), signed(b)))
+}
+
+#[test]
+fn int8_cubes_combine_with_saturation_as_measured() {
+    for (word, function) in COMBINED {
+        let (outcome, got) = combined(word, &[], Grade::Silicon);
+        assert_eq!(outcome.fault, None, "{word:#x}");
+        let expected: Vec<i8> = operands()
+            .map(|(a, b)| function(a, b).clamp(-128, 127) as i8)
+            .collect();
+        assert_eq!(got, expected, "{word:#x}");
+    }
+}
+
+/// A product of values around their zero points, brought to the scale of the result: stage by stage
+/// what the vendor programs for sums.
+#[test]
+fn int8_products_are_centred_and_rescaled() {
+    let changes = [
+        (dpu::BS_CFG, 0x2_0050),
+        (dpu::BS_ALU_CFG, 17),
+        (dpu::EW_CVT_OFFSET_VALUE, (-90_i32) as u32),
+        (dpu::EW_CVT_SCALE_VALUE, 97),
+        (dpu::OUT_CVT_OFFSET, (-5_i32) as u32),
+        (dpu::OUT_CVT_SCALE, 20_001),
+        (dpu::OUT_CVT_SHIFT, 29),
+    ];
+    let (outcome, got) = combined(0x9040_02c4, &changes, Grade::Silicon);
+    assert_eq!(outcome.fault, None);
+    let expected: Vec<i8> = operands()
+        .map(|(a, b)| {
+            let product = i64::from((a + 17) * ((b - 90) * 97)) * 20_001;
+            let rounded = (product as f64 / f64::from(1 << 29)).round_ties_even();
+            (rounded as i32 - 5).clamp(-128, 127) as i8
+        })
+        .collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn what_was_not_measured_of_element_wise_tasks_is_refused() {
+    let refused = |word, changes: &[(Register, u32)]| {
+        combined(word, changes, Grade::Inferred).0.fault.is_some()
+    };
+    let [_, _, (larger, _), _, (product, _)] = COMBINED;
+    assert!(!refused(larger, &[]));
+    assert!(refused(larger & !(1 << 21), &[]), "EW_EQUAL_EN missing");
+    assert!(refused(product | 1 << 21, &[]), "EW_EQUAL_EN of a product");
+    assert!(refused(product | 2 << 16, &[]), "a product with a function");
+    let channels = [(dpu::DATA_CUBE_CHANNEL, 31)];
+    assert!(refused(larger, &channels), "ORIG_CHANNEL 0");
+    let shifted = [(dpu::EW_CVT_SCALE_VALUE, 1 << 22 | 1)];
+    assert!(refused(product, &shifted), "a product that is shifted");
+    let wide = [(dpu::EW_CVT_SCALE_VALUE, 256)];
+    assert!(refused(product, &wide), "a factor of 17 bits");
+    let comb = [(dpu_rdma::FEATURE_MODE_CFG, 0x7d01)];
+    assert!(refused(product, &comb), "COMB_USE 5");
+    // Past the converter, 8-bit operands are an inference.
+    let bypassed = 0x1042_03c0;
+    assert_eq!(combined(bypassed, &[], Grade::Inferred).0.fault, None);
+    let fault = combined(bypassed, &[], Grade::Sibling).0.fault.unwrap();
+    let weak = matches!(
+        fault.kind,
+        FaultKind::Evidence {
+            grade: Grade::Inferred,
+            ..
+        }
     );
-    assert_eq!(
-        run(&memory, &list, enable::FLYING, Grade::Inferred).fault,
-        None
-    );
+    assert!(weak, "{fault}");
+}
+
+/// As on silicon: the second factor counts with its low 16 bits.
+#[test]
+fn int32_products_take_16_bits_of_the_second_factor() {
+    let memory = FlatMemory::new();
+    let (a, b) = (bytes(5, 192), bytes(6, 192));
+    let (at, out) = memory.alloc(192).unwrap();
+    let (source, operand) = (place_bytes(&memory, &a), place_bytes(&memory, &b));
+    let mut list = flying(4, source, operand, at as u32);
+    for entry in &mut list {
+        if entry.0 == dpu::EW_CFG {
+            entry.1 = 0x10c0_03c4;
+        }
+    }
+    let outcome = run(&memory, &list, enable::FLYING, Grade::Silicon);
+    assert_eq!(outcome.fault, None);
+    let word = |bytes: &[u8], i: usize| i32::from_le_bytes(bytes[4 * i..][..4].try_into().unwrap());
     out.with(|got| {
-        for i in 0..192 {
-            assert_eq!(got[i] as i8, (a[i] as i8).saturating_add(b[i] as i8));
+        for i in 0..48 {
+            let product = i64::from(word(&a, i)) * i64::from(word(&b, i) as i16);
+            let expected = product.clamp(i32::MIN.into(), i32::MAX.into());
+            assert_eq!(i64::from(word(got, i)), expected, "{i}");
         }
     });
 }

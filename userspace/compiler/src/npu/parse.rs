@@ -5,7 +5,8 @@ use ferrite_ir::text::{Cursor, ParseError};
 use ferrite_ir::{OpId, TensorId};
 
 use super::work::{
-    Conv, ConvKind, Form, Grouping, Item, Operands, Pool, PoolKind, Range, Window, Work,
+    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Pool, PoolKind, Range, Window,
+    Work,
 };
 use crate::error::Unsupported;
 
@@ -88,7 +89,14 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
                 false => None,
             },
         }),
-        _ => return Err(before.expected("an item")),
+        name => {
+            let mut functions = Elementwise::ALL.into_iter();
+            let function = functions.find(|function| function.name() == name);
+            Work::Elementwise {
+                function: function.ok_or_else(|| before.expected("an item"))?,
+                operands: [line.tensor()?, line.tensor()?],
+            }
+        }
     })
 }
 

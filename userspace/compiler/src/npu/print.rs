@@ -38,6 +38,9 @@ impl Display for Line<'_> {
                 let name = if *subtract { "subtract" } else { "add" };
                 write!(f, "{name} {} {}", operands[0], operands[1])?;
             }
+            Work::Elementwise { function, operands } => {
+                write!(f, "{} {} {}", function.name(), operands[0], operands[1])?;
+            }
             Work::AddConstant {
                 input,
                 constant,

@@ -68,10 +68,12 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
     match &item.work {
         Work::Conv(conv) => check_conv(index, item, conv),
         Work::Pool(pool) => check_pool(index, item, pool),
-        Work::Add { operands, .. } => operands.iter().try_for_each(|&operand| {
-            map(index, operand, None)?;
-            same_shape(index, item, operand)
-        }),
+        Work::Add { operands, .. } | Work::Elementwise { operands, .. } => {
+            operands.iter().try_for_each(|&operand| {
+                map(index, operand, None)?;
+                same_shape(index, item, operand)
+            })
+        }
         Work::AddConstant {
             input, constant, ..
         } => {

@@ -174,6 +174,25 @@ pub struct Pool {
     pub pad: Hw,
 }
 
+/// A function of two maps, element by element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elementwise {
+    /// The product of the real values.
+    Multiply,
+}
+
+impl Elementwise {
+    /// All functions.
+    pub const ALL: [Elementwise; 1] = [Elementwise::Multiply];
+
+    /// Name for text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Elementwise::Multiply => "multiply",
+        }
+    }
+}
+
 /// What is done to make a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Work {
@@ -187,6 +206,13 @@ pub enum Work {
         operands: [TensorId; 2],
         /// Whether the second is subtracted.
         subtract: bool,
+    },
+    /// A function of two maps of one shape.
+    Elementwise {
+        /// The function.
+        function: Elementwise,
+        /// The maps.
+        operands: [TensorId; 2],
     },
     /// A map and a constant for each channel.
     AddConstant {
@@ -232,7 +258,9 @@ impl Item {
         match &self.work {
             Work::Conv(conv) => [conv.input].into_iter().collect(),
             Work::Pool(pool) => [pool.input].into_iter().collect(),
-            Work::Add { operands, .. } => operands.iter().copied().collect(),
+            Work::Add { operands, .. } | Work::Elementwise { operands, .. } => {
+                operands.iter().copied().collect()
+            }
             Work::Concat(operands) => operands.clone(),
             Work::AddConstant { input, .. }
             | Work::Pad { input, .. }

@@ -111,6 +111,18 @@ pub mod interrupt {
     pub const ALL: u32 = 0x1_ffff;
 }
 
+/// Functions of the element-wise stage: values of EW_ALU_ALGO that are known on integers.
+pub mod elementwise {
+    /// The larger of two values; with EW_EQUAL_EN.
+    pub const MAXIMUM: u32 = 0;
+    /// The smaller of two values; with EW_EQUAL_EN.
+    pub const MINIMUM: u32 = 1;
+    /// The sum.
+    pub const ADD: u32 = 2;
+    /// The difference.
+    pub const SUBTRACT: u32 = 4;
+}
+
 /// Block bits of the enable word.
 pub mod enable {
     /// CNA.

@@ -45,6 +45,10 @@ parameters! {
         "Largest window and stride of the PPU along an axis", "4 bits, less one";
     max_pool_pad: usize = 7, "pixels", Inferred,
         "Deepest padding of the PPU", "3 bits";
+    max_flying: usize = 4096, "pixels", Silicon,
+        "Largest width and height of a task without convolution", "4096 columns are whole on a board, at the field's end of 8191 the last ones are not";
+    multiplicand_bits: u32 = 16, "bits", Silicon,
+        "Bits of the second operand of an element-wise product, sign included", "4096 products of 32-bit cubes on two drivers, all as if the operand had 16 bits; those of 8 and 16 bits are exact";
     lut_entries: usize = 513, "entries", Silicon,
         "Entries of each of the two tables of the DPU", "captured jobs with tables";
     segment_align: usize = 64, "bytes", Silicon,

@@ -11,7 +11,9 @@ use super::fault::{Check, DmaUnit, FaultKind, bounded};
 use super::simd::vectorised;
 use super::state::Running;
 use crate::memory::Memory;
+use ferrite_hw::Grade;
 use ferrite_hw::rk3588::Precision;
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_process::parallel;
 
 /// Pixels that pass the stages together.
@@ -29,6 +31,10 @@ impl Core {
         let dpu = Dpu::decode(&registers, &self.config, Feed::Flying)?;
         let rdma = Rdma::decode(&registers, &self.config, true, Feed::Flying, &dpu)?;
         bounded(dpu.width, dpu.height)?;
+        if dpu.width.max(dpu.height) as usize > RK3588.max_flying {
+            let behaviour = "more than 4096 rows or columns without convolution";
+            self.config.require(Grade::Inferred, behaviour)?;
+        }
         let bytes = match (dpu.input, dpu.output) {
             (Precision::Int8, Output::Int8) => 1,
             (Precision::Int32, Output::Int32) => 4,

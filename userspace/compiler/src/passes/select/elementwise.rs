@@ -1,12 +1,12 @@
-//! ADD and SUB, QUANTIZE between 8-bit types, and stand-alone clamps.
+//! ADD, SUB and other functions of two operands, QUANTIZE between 8-bit types, and stand-alone clamps.
 
 use ferrite_ir::OpId;
-use ferrite_ir::op::{Activation, Unary};
+use ferrite_ir::op::{Activation, Binary, Unary};
 
 use super::selected::Selected;
 use crate::error::Unsupported;
 use crate::index::Index;
-use crate::npu::Work;
+use crate::npu::{Elementwise, Work};
 
 /// A sum or difference of two maps, or of a map and a constant.
 pub fn add(index: &Index, op: OpId, subtract: bool, activation: Activation) -> Selected {
@@ -35,6 +35,31 @@ pub fn add(index: &Index, op: OpId, subtract: bool, activation: Activation) -> S
         },
     };
     Ok((work, activation))
+}
+
+/// The function of two maps that a binary operator is, beside sums.
+pub fn function(op: Binary) -> Option<Elementwise> {
+    match op {
+        Binary::Mul => Some(Elementwise::Multiply),
+        _ => None,
+    }
+}
+
+/// A function of two maps.
+pub fn pair(index: &Index, op: OpId, function: Elementwise, activation: Activation) -> Selected {
+    let operands = [index.operand(op, 0)?, index.operand(op, 1)?];
+    let [a, b] = operands.map(|operand| index.tensor(operand));
+    let name = index.graph.op_name(op);
+    if a.is_constant() || b.is_constant() {
+        return Err(Unsupported::new(format!("{name} with a constant")));
+    }
+    if a.shape != b.shape {
+        return Err(Unsupported::new(format!(
+            "{name} of operands {:?} and {:?}, which differ in shape",
+            a.shape, b.shape
+        )));
+    }
+    Ok((Work::Elementwise { function, operands }, activation))
 }
 
 /// The values of the operand, in steps of the result, within an activation's range.

@@ -60,6 +60,13 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             op: kind @ (Binary::Add | Binary::Sub),
             activation,
         } => elementwise::add(index, op, *kind == Binary::Sub, *activation),
+        OpKind::Binary {
+            op: kind,
+            activation,
+        } => match elementwise::function(*kind) {
+            Some(function) => elementwise::pair(index, op, function, *activation),
+            None => unknown(index, rules, op),
+        },
         OpKind::Quantize => elementwise::rescale(index, op, Activation::None),
         OpKind::Unary(unary) => match elementwise::clamp(*unary) {
             Some(activation) => elementwise::rescale(index, op, activation),

@@ -16,7 +16,9 @@ use super::encode::registers::{Registers, Value};
 use super::encode::task::Emitter;
 use super::legalise::tiles::Shape;
 use super::numbers::quant::{Multiplier, Scaling};
-use super::program::{Addend, Layer, Mode, Program, Rect, Side, Stage, Taps, Tile, Tiles, Weights};
+use super::program::{
+    Addend, Combine, Layer, Mode, Program, Rect, Side, Stage, Taps, Tile, Tiles, Weights,
+};
 use crate::executable::{BufferId, Evidence};
 use crate::passes::plan_memory::{self, Life};
 
@@ -345,6 +347,7 @@ fn registers_match_mesa_on_its_int8_streams() {
                 },
                 offset: int(op, "addition_offset").unwrap_or(0) as i32,
                 multiplier: Multiplier::nearest(scale("addition_scale") / unit).expect("in range"),
+                combine: Combine::Add,
             });
         }
         for (i, task) in vector["tasks"]

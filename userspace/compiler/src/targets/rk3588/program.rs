@@ -1,7 +1,8 @@
 //! The NPU-level form of a model: feature cubes and the convolution layers between them.
 //!
-//! Everything the RK3588 does for us is a convolution of some sort: element-wise addition rides on
-//! an identity convolution, average pooling is a depthwise one with equal weights.
+//! Nearly everything the RK3588 does for us is a convolution of some sort: element-wise addition rides
+//! on an identity convolution, average pooling is a depthwise one with equal weights. Other functions of
+//! two maps are made by the stages behind the MAC array alone.
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use smallvec::SmallVec;
 use super::numbers::quant::{Multiplier, Scaling};
 use crate::executable::Evidence;
 use crate::lowered;
+use crate::npu::Elementwise;
 
 /// Index of a cube in [`Program::cubes`].
 pub use crate::npu::MapId as CubeId;
@@ -63,6 +65,8 @@ pub enum Mode {
     Direct,
     /// One channel in, one channel out.
     Depthwise,
+    /// Without the MAC array and kernels: a map goes straight to the stages behind it.
+    Flying,
 }
 
 impl Mode {
@@ -71,6 +75,7 @@ impl Mode {
         match self {
             Mode::Direct => 32,
             Mode::Depthwise => 64,
+            Mode::Flying => 16,
         }
     }
 }
@@ -130,6 +135,8 @@ pub enum Weights {
     },
     /// A dense 1x1 filter with this value on the diagonal and zeros elsewhere.
     Identity(i8),
+    /// Of a layer without kernels.
+    None,
 }
 
 /// Relation of the kernel that the hardware runs to the filter of the model. Taps of the kernel that
@@ -195,7 +202,16 @@ pub enum Stage {
     Raw,
 }
 
-/// A cube added to the accumulators: `round((value + offset) * multiplier)`.
+/// How a second cube comes to the accumulators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// It is added.
+    Add,
+    /// Another function.
+    Elementwise(Elementwise),
+}
+
+/// A cube that is combined with the accumulators: `round((value + offset) * multiplier)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Addend {
     /// The cube; same pixels and channels as the output.
@@ -204,6 +220,8 @@ pub struct Addend {
     pub offset: i32,
     /// Scale to accumulator units.
     pub multiplier: Multiplier,
+    /// How.
+    pub combine: Combine,
 }
 
 /// One task of a layer.
@@ -266,7 +284,7 @@ pub struct Layer {
     pub taps: Taps,
     /// Subtracted from every stored weight (their zero point), by way of the sum of the data.
     pub weight_zero: i16,
-    /// One per output channel; empty for `Stage::Raw`.
+    /// One per output channel, or one for all of a flying layer; empty for `Stage::Raw`.
     pub bias: Vec<i32>,
     /// Output stage.
     pub stage: Stage,
@@ -365,6 +383,7 @@ impl fmt::Display for Mode {
         f.write_str(match self {
             Mode::Direct => "conv",
             Mode::Depthwise => "depthwise",
+            Mode::Flying => "flying",
         })
     }
 }
@@ -389,7 +408,13 @@ impl fmt::Display for Side {
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} = {} {}", self.output, self.mode, self.input)?;
-        write!(f, " kernel {}x{}", self.kernel.h, self.kernel.w)?;
+        match self.mode {
+            Mode::Flying => self
+                .bias
+                .iter()
+                .try_for_each(|bias| write!(f, " {bias:+}"))?,
+            _ => write!(f, " kernel {}x{}", self.kernel.h, self.kernel.w)?,
+        }
         if self.stride != (Hw { h: 1, w: 1 }) {
             write!(f, " stride {}x{}", self.stride.h, self.stride.w)?;
         }
@@ -430,9 +455,13 @@ impl fmt::Display for Layer {
             Stage::Raw => write!(f, " raw")?,
         }
         if let Some(add) = &self.addend {
+            let combine = match add.combine {
+                Combine::Add => "+",
+                Combine::Elementwise(function) => function.name(),
+            };
             write!(
                 f,
-                " + ({} {:+}) * {}>>{}",
+                " {combine} ({} {:+}) * {}>>{}",
                 add.side, add.offset, add.multiplier.scale, add.multiplier.shift
             )?;
         }

@@ -1,5 +1,7 @@
 //! Checks of the NPU-level form: what every layer must satisfy, whoever made it.
 
+use ferrite_hw::rk3588::parameters::RK3588;
+
 use super::cbuf;
 use super::program::{Layer, Mode, Program, Side, Stage};
 
@@ -17,10 +19,17 @@ pub fn verify(program: &Program, layers: &[Layer]) -> Vec<String> {
                 wrong("the operand differs in size from the output".into());
             }
         }
-        if layer.mode == Mode::Depthwise && layer.input.channels != layer.output.channels {
+        if layer.mode != Mode::Direct && layer.input.channels != layer.output.channels {
             wrong("depthwise with different numbers of channels".into());
         }
-        if layer.stage != Stage::Raw && layer.bias.len() != layer.output.channels {
+        let biases = match layer.mode {
+            Mode::Flying => 1,
+            _ => layer.output.channels,
+        };
+        if layer.mode == Mode::Flying && layer.input.rect != layer.output.rect {
+            wrong("the input differs in size from the output".into());
+        }
+        if layer.stage != Stage::Raw && layer.bias.len() != biases {
             wrong(format!("{} biases", layer.bias.len()));
         }
         for (what, value, limit) in [
@@ -81,9 +90,15 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
         if a.input.y + a.input.h > input.h || a.input.x + a.input.w > input.w {
             wrong(format!("tile {i} reads over the edge"));
         }
+        if layer.mode == Mode::Flying {
+            if a.input != a.output || a.output.h.max(a.output.w) > RK3588.max_flying {
+                wrong(format!("tile {i} moves pixels or has too many"));
+            }
+            continue;
+        }
         let channels = match layer.mode {
             Mode::Direct => layer.input.channels,
-            Mode::Depthwise => a.channels,
+            _ => a.channels,
         };
         let entries = cbuf::row_entries(a.input.w, channels.div_ceil(16));
         if entries != a.entries || cbuf::data_banks(entries, a.input.h) > a.data_banks {

@@ -33,6 +33,7 @@ pub(crate) enum Alu {
     Subtract,
     Maximum,
     Minimum,
+    Multiply,
 }
 
 /// A multiplier: operand and the right shifts of products.
@@ -154,7 +155,7 @@ pub(crate) struct Dpu {
 impl Dpu {
     /// Decodes and checks the registers.
     pub(crate) fn decode(r: &Registers<'_>, config: &Config, feed: Feed) -> Check<Dpu> {
-        let (input, output) = formats(r, config, feed)?;
+        let (input, output) = formats(r, feed)?;
         let mode = match feed {
             Feed::Conv { depthwise, .. } => 0x1e4 | if depthwise { 3 << 3 } else { 0 },
             Feed::Flying => 0x1e5,
@@ -189,15 +190,15 @@ impl Dpu {
             cpend: cpend(r, feed)?,
             bs: bs(r, config)?,
             bn: bn(r, config)?,
-            ew: elementwise(r, config)?,
+            ew: elementwise(r, config, feed)?,
             cvt: out_cvt(r, config, output)?,
         };
-        decoded.check_sizes(r, config)?;
+        decoded.check_sizes(r, config, feed)?;
         decoded.check_surfaces(r, feed)?;
         Ok(decoded)
     }
 
-    fn check_sizes(&self, r: &Registers<'_>, config: &Config) -> Check {
+    fn check_sizes(&self, r: &Registers<'_>, config: &Config, feed: Feed) -> Check {
         aligned("DPU.DST_BASE_ADDR", self.address, 16)?;
         documented(
             r.bits(dpu::DATA_CUBE_HEIGHT, dpu::data_cube_height::MINMAX_CTL) == 0,
@@ -248,6 +249,15 @@ impl Dpu {
             self.real_channels,
             "more real channels than padded ones",
         )?;
+        if feed == Feed::Flying {
+            // On silicon only the first channel of each atom came out right with fewer.
+            same(
+                "DPU.ORIG_CHANNEL",
+                self.real_channels,
+                "DPU.CHANNEL of a task without convolution",
+                self.channels,
+            )?;
+        }
         if self.fill != 0 && self.real_channels < self.channels {
             config.require(Grade::Inferred, "filling channels with OFFSET_PEND")?;
         }
@@ -295,7 +305,7 @@ impl Dpu {
     }
 }
 
-fn formats(r: &Registers<'_>, config: &Config, feed: Feed) -> Check<(Precision, Output)> {
+fn formats(r: &Registers<'_>, feed: Feed) -> Check<(Precision, Output)> {
     use dpu::data_format as df;
     let word = r.word(dpu::DATA_FORMAT);
     documented(
@@ -323,10 +333,8 @@ fn formats(r: &Registers<'_>, config: &Config, feed: Feed) -> Check<(Precision, 
         input as u32,
     )?;
     match (feed, input) {
-        (Feed::Conv { .. }, Precision::Int8) | (Feed::Flying, Precision::Int32) => {}
-        (Feed::Flying, Precision::Int8) => {
-            config.require(Grade::Inferred, "int8 arithmetic without convolution")?;
-        }
+        (Feed::Conv { .. }, Precision::Int8)
+        | (Feed::Flying, Precision::Int8 | Precision::Int32) => {}
         _ => {
             return Err(FaultKind::NotModelled(
                 "DPU inputs other than int8 and int32",

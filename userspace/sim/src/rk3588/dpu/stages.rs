@@ -96,6 +96,7 @@ fn apply(alu: Alu, x: f64, o: f64) -> f64 {
         Alu::Subtract => x - o,
         Alu::Maximum => x.max(o),
         Alu::Minimum => x.min(o),
+        Alu::Multiply => x * o,
     }
 }
 
@@ -132,7 +133,16 @@ fn elementwise(values: &mut [f64], operand: &[f64], ew: &EwOperand) {
         } else {
             (o * scale * m).round_ties_even() + offset
         };
-        *x = saturate(apply(ew.alu, *x, saturate(o)));
+        *x = saturate(apply(ew.alu, *x, narrowed(ew, saturate(o))));
+    }
+}
+
+/// A factor of a product is read with 16 bits, others as they are.
+#[inline(always)]
+fn narrowed(ew: &EwOperand, o: f64) -> f64 {
+    match ew.alu {
+        Alu::Multiply => f64::from(o as i32 as i16),
+        _ => o,
     }
 }
 

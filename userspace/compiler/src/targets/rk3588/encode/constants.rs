@@ -7,13 +7,13 @@ use super::packing::{Form, Packing};
 use crate::content::Source;
 use crate::error::Unsupported;
 use crate::index::Index;
-use crate::targets::rk3588::program::{Layer, Stage};
+use crate::targets::rk3588::program::{Layer, Mode, Stage};
 
 /// Alignment of everything in the buffer.
 const ALIGN: usize = 64;
 
 /// Where a layer's constants lie, in bytes from the start of the buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Operands {
     /// Weights.
     pub weights: usize,
@@ -36,6 +36,9 @@ pub struct Constants {
 impl Constants {
     /// Adds what a layer needs, whose biases it takes.
     pub fn add(&mut self, ctx: &Index, layer: &mut Layer) -> Result<Operands, Unsupported> {
+        if layer.mode == Mode::Flying {
+            return Ok(Operands::default());
+        }
         let operands = PerChannel::take(layer);
         let bias_stride = operands.stride();
         let weights = match self.weights.entry(Form::of(layer)) {

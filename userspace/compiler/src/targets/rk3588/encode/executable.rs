@@ -19,7 +19,7 @@ use crate::lowered::Event;
 use crate::npu::Stored;
 use crate::passes::plan_memory::{self, Life, Memory};
 use crate::targets::rk3588::context::Context;
-use crate::targets::rk3588::program::{CubeId, Layer};
+use crate::targets::rk3588::program::{CubeId, Layer, Mode};
 
 const CONSTANTS: BufferId = BufferId(0);
 const ACTIVATIONS: BufferId = BufferId(1);
@@ -27,13 +27,17 @@ const COMMANDS: BufferId = BufferId(2);
 
 /// Blocks that a convolution task enables.
 const BLOCKS: [Block; 4] = [Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma];
+/// Blocks that a task without convolution enables.
+const FLYING: [Block; 2] = [Block::Dpu, Block::DpuRdma];
 
 /// Command words and their relocations.
 struct Commands {
     words: Vec<u64>,
     relocations: Vec<Relocation>,
-    /// Of the task that is being written.
+    /// Of the convolution that is being written.
     registers: Registers,
+    /// Of the task without convolution that is being written, from the first one on.
+    flying: Option<Registers>,
 }
 
 /// Addresses in the commands of most tasks.
@@ -48,6 +52,7 @@ impl Commands {
             words: Vec::with_capacity(tasks * words),
             relocations: Vec::with_capacity(tasks * ADDRESSES),
             registers,
+            flying: None,
         }
     }
 }
@@ -154,7 +159,6 @@ impl Commands {
             writes: vec![ACTIVATIONS],
             ..Job::default()
         };
-        let last = plan.tasks.len().saturating_sub(1);
         let mut before = None;
         for (i, &(layer, tile)) in plan.tasks.iter().enumerate() {
             // Weights stay in the CBUF of the core that runs this job.
@@ -163,7 +167,7 @@ impl Commands {
             before = Some((layer, tile));
             emitter
                 .task(
-                    &mut self.registers,
+                    self.registers(layers[layer].mode),
                     &layers[layer],
                     &piece,
                     &operands[layer],
@@ -172,7 +176,8 @@ impl Commands {
                     op: Some(layers[layer].op),
                     why,
                 })?;
-            job.tasks.push(self.task(i != last));
+            let next = plan.tasks.get(i + 1).map(|&(next, _)| layers[next].mode);
+            job.tasks.push(self.task(layers[layer].mode, next));
             if !job.ops.contains(&layers[layer].op) {
                 job.ops.push(layers[layer].op);
             }
@@ -180,8 +185,16 @@ impl Commands {
         Ok(job)
     }
 
-    /// Writes one task; all are of one length, so that the link to the next one is known.
-    fn task(&mut self, linked: bool) -> Task {
+    /// Registers of the blocks that a layer uses.
+    fn registers(&mut self, mode: Mode) -> &mut Registers {
+        match mode {
+            Mode::Direct | Mode::Depthwise => &mut self.registers,
+            Mode::Flying => self.flying.get_or_insert_with(|| Registers::of(&FLYING)),
+        }
+    }
+
+    /// Writes one task, with a link to the next one, whose length is that of all of its mode.
+    fn task(&mut self, mode: Mode, next: Option<Mode>) -> Task {
         let align = SEGMENT_ALIGN as usize / 8;
         self.words
             .resize(self.words.len().next_multiple_of(align), 0);
@@ -190,19 +203,23 @@ impl Commands {
         let relocate = |word: usize, target, addend| {
             relocations.push(relocation(word, target, addend));
         };
-        self.registers.write(&mut self.words, relocate);
+        let (registers, blocks) = match (mode, &self.flying) {
+            (Mode::Flying, Some(flying)) => (flying, enable::FLYING),
+            _ => (&self.registers, enable::CONVOLUTION_RDMA),
+        };
+        registers.write(&mut self.words, relocate);
         let words = self.words.len() - start + TAIL_WORDS;
-        let next = (start + words).next_multiple_of(align);
-        let link = linked.then_some(Link { address: 0, words });
-        if linked {
-            let link = relocation(self.words.len(), COMMANDS, 8 * next as u32);
+        let link = next.map(|mode| Link {
+            address: 0,
+            words: self.registers(mode).count() + TAIL_WORDS,
+        });
+        if link.is_some() {
+            let behind = (start + words).next_multiple_of(align);
+            let link = relocation(self.words.len(), COMMANDS, 8 * behind as u32);
             self.relocations.push(link);
         }
-        self.words.extend(
-            tail(link, enable::CONVOLUTION_RDMA)
-                .iter()
-                .map(|c| c.encode()),
-        );
+        self.words
+            .extend(tail(link, blocks).iter().map(|c| c.encode()));
         Task {
             commands: Region {
                 buffer: COMMANDS,

@@ -2,6 +2,7 @@
 
 pub mod constants;
 mod executable;
+mod flying;
 mod pack_weights;
 mod packing;
 mod plan_jobs;

@@ -76,6 +76,7 @@ impl Form {
             Weights::Depthwise { .. } | Weights::Constant(_) | Weights::Taps(_) => {
                 pack::depthwise_len(taps, inputs)
             }
+            Weights::None => 0,
         }
     }
 
@@ -122,6 +123,7 @@ impl Form {
             zero,
         } = packing;
         match self.weights {
+            Weights::None => {}
             Weights::Dense { .. } => {
                 let filter = pack::Dense {
                     data,

@@ -156,10 +156,9 @@ fn shares(program: &Program, memory: &Memory, index: usize, layer: &Layer) -> Ve
             let range = share * tiles / count..(share + 1) * tiles / count;
             let mut accesses = Vec::new();
             for tile in &layer.tiles[range.clone()] {
-                let depthwise = layer.mode == Mode::Depthwise;
-                let (first, channels) = match depthwise {
-                    true => (tile.first_channel, tile.channels),
-                    false => (0, layer.input.channels),
+                let (first, channels) = match layer.mode {
+                    Mode::Depthwise | Mode::Flying => (tile.first_channel, tile.channels),
+                    Mode::Direct => (0, layer.input.channels),
                 };
                 let mut add = |side: &Side, rect: &Rect, first, channels, write| {
                     accesses.push(access(program, memory, side, rect, first, channels, write));

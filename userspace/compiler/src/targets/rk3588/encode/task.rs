@@ -36,6 +36,9 @@ impl Emitter<'_> {
         operands: &Operands,
     ) -> Result<(), FieldOverflow> {
         regs.clear();
+        if layer.mode == Mode::Flying {
+            return self.flying(regs, layer, tile);
+        }
         self.cna(regs, layer, tile, operands)?;
         self.core(regs, layer, tile)?;
         self.output(regs, layer, tile)?;
@@ -44,7 +47,7 @@ impl Emitter<'_> {
     }
 
     /// Byte offset in the activations of a tile's first atom on one side of a layer.
-    fn place(&self, side: &Side, tile: &Rect, channel: usize) -> usize {
+    pub(super) fn place(&self, side: &Side, tile: &Rect, channel: usize) -> usize {
         let (root, surface) = self.program.root(side.cube);
         let cube = self.program.cube(root);
         let surface = surface + side.surface + channel / cube.atom_channels();
@@ -52,7 +55,7 @@ impl Emitter<'_> {
         self.memory.offset(root) + 16 * (surface * cube.surface_pitch + pixel)
     }
 
-    fn pitch(&self, side: &Side) -> i64 {
+    pub(super) fn pitch(&self, side: &Side) -> i64 {
         let (root, _) = self.program.root(side.cube);
         self.program.cube(root).surface_pitch as i64
     }
@@ -68,7 +71,7 @@ impl Emitter<'_> {
         let depthwise = layer.mode == Mode::Depthwise;
         let (inputs, first_input, kernels) = match layer.mode {
             Mode::Direct => (layer.input.channels, 0, tile.channels),
-            Mode::Depthwise => (tile.channels, tile.first_channel, 1),
+            _ => (tile.channels, tile.first_channel, 1),
         };
         let padded = inputs.next_multiple_of(16);
         let per_kernel = layer.kernel.h * layer.kernel.w * padded;
@@ -190,7 +193,7 @@ impl Emitter<'_> {
         regs.set(FC_DATA_SIZE1, [(fc_data_size1::DMA_CHANNEL, padded as i64)])?;
         let skipped = match layer.mode {
             Mode::Direct => tile.first_channel * per_kernel,
-            Mode::Depthwise => tile.first_channel * layer.kernel.h * layer.kernel.w,
+            _ => tile.first_channel * layer.kernel.h * layer.kernel.w,
         };
         regs.address(DCOMP_ADDR0, self.constants, operands.weights + skipped);
         let pad = u32::from(layer.pad_value as u8) * 0x0101_0101;
@@ -222,7 +225,7 @@ impl Emitter<'_> {
     }
 
     /// The writer: where the output goes.
-    fn output(
+    pub(super) fn output(
         &self,
         regs: &mut Registers,
         layer: &Layer,
@@ -232,6 +235,11 @@ impl Emitter<'_> {
         let raw = layer.stage == Stage::Raw;
         let (width, height) = (tile.output.w as i64, tile.output.h as i64);
         let written = written(layer, tile);
+        // Without convolution, channels beyond the real ones spoil those before.
+        let real = match layer.mode {
+            Mode::Flying => written,
+            _ => tile.channels as i64,
+        };
         regs.set(
             FEATURE_MODE_CFG,
             [
@@ -241,6 +249,10 @@ impl Emitter<'_> {
                 ),
                 (feature_mode_cfg::CONV_MODE, conv_mode(layer)),
                 (feature_mode_cfg::OUTPUT_MODE, 2),
+                (
+                    feature_mode_cfg::FLYING_MODE,
+                    (layer.mode == Mode::Flying).into(),
+                ),
             ],
         )?;
         let precision = if raw {
@@ -281,7 +293,7 @@ impl Emitter<'_> {
         regs.set(
             DATA_CUBE_CHANNEL,
             [
-                (data_cube_channel::ORIG_CHANNEL, tile.channels as i64),
+                (data_cube_channel::ORIG_CHANNEL, real),
                 (data_cube_channel::CHANNEL, written),
             ],
         )?;
@@ -526,13 +538,13 @@ impl Emitter<'_> {
 }
 
 /// Channels that a task writes: whole kernel groups.
-fn written(layer: &Layer, tile: &Tile) -> i64 {
+pub(super) fn written(layer: &Layer, tile: &Tile) -> i64 {
     tile.channels.next_multiple_of(layer.mode.group()) as i64
 }
 
 fn conv_mode(layer: &Layer) -> i64 {
     match layer.mode {
-        Mode::Direct => 0,
+        Mode::Direct | Mode::Flying => 0,
         Mode::Depthwise => 3,
     }
 }

@@ -12,7 +12,7 @@ use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::numbers::clamp::clamp_shifts;
 use crate::targets::rk3588::numbers::quant::{Multiplier, Scaling};
 use crate::targets::rk3588::program::{
-    Addend, Layer, Mode, PROVEN, Side, Stage, Taps, Tiles, Weights,
+    Addend, Combine, Layer, Mode, PROVEN, Side, Stage, Taps, Tiles, Weights,
 };
 
 /// Largest mean error of a sum, in steps of the result, before its one rounding.
@@ -78,6 +78,7 @@ pub fn add(
                 side: part(residual),
                 offset: -b.zero,
                 multiplier: balance.operand,
+                combine: Combine::Add,
             }),
             tiles: Tiles::new(),
             cores: 1,

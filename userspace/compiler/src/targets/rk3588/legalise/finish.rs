@@ -7,7 +7,7 @@ use crate::error::Unsupported;
 use crate::executable::Evidence;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::cost::worth_dividing;
-use crate::targets::rk3588::program::{CubeId, Layer};
+use crate::targets::rk3588::program::{CubeId, Layer, Mode};
 
 /// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
 /// touches beyond the real channels.
@@ -20,9 +20,11 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
             )));
         }
     }
-    align_columns(ctx, layer)?;
+    if layer.mode != Mode::Flying {
+        align_columns(ctx, layer)?;
+    }
     let mut shape = Shape::of(layer, ctx.options.cores);
-    if !worth_dividing(&shape, shape.cores) {
+    if layer.mode == Mode::Flying || !worth_dividing(&shape, shape.cores) {
         shape.cores = 1;
     }
     layer.cores = shape.cores;
@@ -42,7 +44,7 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         layer.input.surface,
         layer.padded_inputs(),
     );
-    if let Some(addend) = layer.addend {
+    if let Some(addend) = layer.addend.filter(|_| layer.mode != Mode::Flying) {
         // Operand surfaces are fetched in pairs, and Mesa keeps their pitch at 12 atoms or more.
         reserve(ctx, addend.side.cube, addend.side.surface, written);
         let (root, _) = ctx.program().root(addend.side.cube);

@@ -20,7 +20,7 @@ use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::numbers::clamp::clamp_shifts;
 use crate::targets::rk3588::numbers::quant::{Multiplier, Scaling};
 use crate::targets::rk3588::program::{
-    Addend, Layer, Mode, PROVEN, Rect, Side, Stage, Taps, Tiles, Weights,
+    Addend, Combine, Layer, Mode, PROVEN, Rect, Side, Stage, Taps, Tiles, Weights,
 };
 
 /// Largest stride of the CNA.
@@ -311,6 +311,7 @@ impl Step {
                     side: part(excess),
                     offset: -i32::from(LOWEST),
                     multiplier: Multiplier { scale: 1, shift: 0 },
+                    combine: Combine::Add,
                 }),
                 ..base.clone()
             };

@@ -5,6 +5,7 @@ mod add_constant;
 mod average;
 mod concat;
 mod conv;
+mod elementwise;
 mod finish;
 mod max_pool;
 mod pointwise;
@@ -28,6 +29,9 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::Pool(pool) if pool.kind == PoolKind::Maximum => max_pool::max_pool(ctx, item, pool),
         Work::Pool(pool) => average::average(ctx, item, pool),
         Work::Add { operands, subtract } => add::add(ctx, item, *operands, *subtract),
+        Work::Elementwise { function, operands } => {
+            elementwise::elementwise(ctx, item, *function, *operands)
+        }
         Work::AddConstant {
             input,
             constant,

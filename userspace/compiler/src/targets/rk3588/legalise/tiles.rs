@@ -5,6 +5,7 @@
 //! also be cut into groups of 64 channels. Where the weights fit next to the data, row tiles after
 //! the first reuse them.
 
+use ferrite_hw::rk3588::parameters::RK3588;
 use smallvec::{SmallVec, smallvec};
 
 use crate::targets::rk3588::cbuf::{self, BANK_BYTES, BANKS};
@@ -147,7 +148,7 @@ impl Shape {
     fn read_channels(&self, channels: usize) -> usize {
         match self.mode {
             Mode::Direct => self.inputs,
-            Mode::Depthwise => channels,
+            Mode::Depthwise | Mode::Flying => channels,
         }
     }
 
@@ -160,6 +161,7 @@ impl Shape {
         match self.mode {
             Mode::Direct => self.kernel_bytes(channels) * channels,
             Mode::Depthwise => self.kernel_bytes(channels),
+            Mode::Flying => 0,
         }
     }
 
@@ -168,6 +170,7 @@ impl Shape {
         cbuf::weight_banks(match self.mode {
             Mode::Direct => self.kernel_bytes(channels) * channels.min(32),
             Mode::Depthwise => self.kernel_bytes(channels),
+            Mode::Flying => 0,
         })
     }
 
@@ -238,13 +241,18 @@ impl Shape {
         match self.mode {
             Mode::Direct => pixels * self.taps * self.inputs.div_ceil(32) * groups,
             Mode::Depthwise => pixels * self.taps * groups,
+            Mode::Flying => 0,
         }
     }
 
     /// Bytes that the whole layer reads and writes, each once.
     pub fn bytes(&self) -> usize {
-        let read = self.input[0] * self.input[1] * self.inputs + self.weight_bytes(self.outputs);
-        read + self.output[0] * self.output[1] * self.outputs
+        let maps = match self.mode {
+            Mode::Flying => 2,
+            _ => 1,
+        };
+        let read = maps * self.input[0] * self.input[1] * self.inputs;
+        read + self.weight_bytes(self.outputs) + self.output[0] * self.output[1] * self.outputs
     }
 
     /// Memory traffic of a tiling and the price of its tasks, in bytes.
@@ -264,8 +272,32 @@ impl Shape {
             .sum()
     }
 
+    /// Tiles of a layer without kernels, which the CBUF does not limit: rows.
+    fn flying_tiles(&self) -> Tiles {
+        let [rows, columns] = self.output;
+        let starts = (0..rows).step_by(RK3588.max_flying);
+        let tiles = starts.map(|from| {
+            let part = rect((from, RK3588.max_flying.min(rows - from)), (0, columns));
+            Tile {
+                output: part,
+                input: part,
+                pad_top: 0,
+                pad_left: 0,
+                first_channel: 0,
+                channels: self.outputs,
+                entries: 0,
+                data_banks: 0,
+                reuse_weights: false,
+            }
+        });
+        tiles.collect()
+    }
+
     /// The cheapest tiling.
     pub fn tiles(&self) -> Result<Tiles, TilingError> {
+        if self.mode == Mode::Flying {
+            return Ok(self.flying_tiles());
+        }
         for axis in 0..2 {
             for at in [0, self.output[axis] - 1] {
                 if self.cut(axis, at, at + 1).input.1 == 0 {
@@ -286,7 +318,7 @@ impl Shape {
         let mut chunks: SmallVec<[usize; 8]> = SmallVec::new();
         match self.mode {
             Mode::Direct => chunks.push(most),
-            Mode::Depthwise => {
+            Mode::Depthwise | Mode::Flying => {
                 let mut parts = 1;
                 loop {
                     let chunk = self.outputs.div_ceil(parts).next_multiple_of(group);

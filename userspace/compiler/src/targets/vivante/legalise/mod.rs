@@ -30,7 +30,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Pad { input, before } => per_channel::pad(ctx, item, *input, *before),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
-        Work::View(_) | Work::Host(_) => Err(Unsupported::new(format!(
+        Work::Elementwise { .. } | Work::View(_) | Work::Host(_) => Err(Unsupported::new(format!(
             "no lowering of {} to the A311D",
             ctx.graph.op_name(item.op)
         ))),
