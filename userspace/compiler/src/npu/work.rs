@@ -179,16 +179,26 @@ pub struct Pool {
 pub enum Elementwise {
     /// The product of the real values.
     Multiply,
+    /// The larger of two stored values.
+    Maximum,
+    /// The smaller of two stored values.
+    Minimum,
 }
 
 impl Elementwise {
     /// All functions.
-    pub const ALL: [Elementwise; 1] = [Elementwise::Multiply];
+    pub const ALL: [Elementwise; 3] = [
+        Elementwise::Multiply,
+        Elementwise::Maximum,
+        Elementwise::Minimum,
+    ];
 
     /// Name for text.
     pub fn name(self) -> &'static str {
         match self {
             Elementwise::Multiply => "multiply",
+            Elementwise::Maximum => "max",
+            Elementwise::Minimum => "min",
         }
     }
 }

@@ -41,6 +41,8 @@ pub fn add(index: &Index, op: OpId, subtract: bool, activation: Activation) -> S
 pub fn function(op: Binary) -> Option<Elementwise> {
     match op {
         Binary::Mul => Some(Elementwise::Multiply),
+        Binary::Maximum => Some(Elementwise::Maximum),
+        Binary::Minimum => Some(Elementwise::Minimum),
         _ => None,
     }
 }

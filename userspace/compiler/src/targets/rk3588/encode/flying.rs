@@ -137,10 +137,11 @@ impl Emitter<'_> {
 /// The element-wise stage and its operand's converter.
 fn set_operand(regs: &mut Registers, operand: &Addend) -> Result<(), FieldOverflow> {
     use dpu::*;
-    let multiply = operand.combine == Combine::Elementwise(Elementwise::Multiply);
-    let algorithm = match operand.combine {
-        Combine::Add => elementwise::ADD,
-        Combine::Elementwise(Elementwise::Multiply) => 0,
+    let (multiply, compare, algorithm) = match operand.combine {
+        Combine::Add => (false, false, elementwise::ADD),
+        Combine::Elementwise(Elementwise::Multiply) => (true, false, 0),
+        Combine::Elementwise(Elementwise::Maximum) => (false, true, elementwise::MAXIMUM),
+        Combine::Elementwise(Elementwise::Minimum) => (false, true, elementwise::MINIMUM),
     };
     regs.set(
         EW_CFG,
@@ -148,6 +149,7 @@ fn set_operand(regs: &mut Registers, operand: &Addend) -> Result<(), FieldOverfl
             (ew_cfg::EW_CVT_TYPE, (operand.offset != 0).into()),
             (ew_cfg::EW_DATA_MODE, 1),
             (ew_cfg::EDATA_SIZE, 1),
+            (ew_cfg::EW_EQUAL_EN, compare.into()),
             (ew_cfg::EW_ALU_ALGO, algorithm.into()),
             (ew_cfg::EW_RELU_BYPASS, ON),
             (ew_cfg::EW_LUT_BYPASS, ON),

@@ -53,6 +53,22 @@ pub fn elementwise(
             });
             shifts
         }
+        // TFLite's kernels compare bytes, whatever they stand for.
+        Elementwise::Maximum | Elementwise::Minimum => {
+            if a != to || b != to {
+                return Err(Unsupported::new(format!(
+                    "{} of maps that are not quantised alike",
+                    ctx.graph.op_name(op)
+                )));
+            }
+            layer.addend = Some(Addend {
+                side: other,
+                offset: 0,
+                multiplier: Multiplier { scale: 1, shift: 0 },
+                combine: Combine::Elementwise(function),
+            });
+            Vec::new()
+        }
     };
     finish(ctx, &mut layer)?;
     let mut layers = vec![layer];
