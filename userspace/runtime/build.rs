@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates whose code decides what an executable holds.
-const COMPILER: [&str; 3] = ["../hw/src", "../ir/src", "../compiler/src"];
+const COMPILER: [&str; 4] = ["../hw/src", "../ir/src", "../cpu/src", "../compiler/src"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -73,7 +73,7 @@ pub enum KernelError {
     DivisionByZero,
     /// A value, or what is made to compute it, does not fit.
     #[error(transparent)]
-    Memory(#[from] crate::OutOfMemory),
+    Memory(#[from] crate::memory::OutOfMemory),
     /// A value of more bytes than a run may hold.
     #[error("a value of shape {shape:?} is too large")]
     TooLarge {

@@ -221,7 +221,7 @@ macro_rules! by_byte_type {
                 type $t = i8;
                 $call
             }
-            found => Err($crate::cpu::KernelError::ElementType { what: $what, found }),
+            found => Err($crate::KernelError::ElementType { what: $what, found }),
         }
     };
 }

@@ -23,6 +23,7 @@ mod image;
 mod interpreter;
 mod join;
 mod layout;
+pub mod memory;
 mod pad;
 mod pool;
 mod reduce;
@@ -40,6 +41,5 @@ mod window;
 
 pub use error::{CpuError, KernelError};
 pub use fixed_point::{Multiplier, doubling_high_mul, rounding_shift_right};
-pub(crate) use interpreter::copy;
-pub use interpreter::{Interpreter, run_graph, run_op};
+pub use interpreter::{Interpreter, copy, run_graph, run_op};
 pub use value::{Element, Value};

@@ -227,7 +227,7 @@ impl Interpreter {
 }
 
 /// The same value again, for another holder.
-pub(crate) fn copy(tensor: TensorId, value: &Value) -> Result<Value, CpuError> {
+pub fn copy(tensor: TensorId, value: &Value) -> Result<Value, CpuError> {
     let copied = value.try_clone();
     copied.map_err(|source| CpuError::Constant { tensor, source })
 }

@@ -18,12 +18,15 @@ fn missing<T>(count: usize) -> OutOfMemory {
 }
 
 /// `count` zeros.
-pub(crate) fn zeros<T: Zeroable>(count: usize) -> Result<Vec<T>, OutOfMemory> {
+///
+/// # Errors
+/// If there is no memory for them, as everywhere here.
+pub fn zeros<T: Zeroable>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     bytemuck::try_zeroed_vec(count).map_err(|()| missing::<T>(count))
 }
 
 /// No elements yet, and room for `count`.
-pub(crate) fn room<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
+pub fn room<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut vec = Vec::new();
     match vec.try_reserve_exact(count) {
         Ok(()) => Ok(vec),
@@ -32,21 +35,21 @@ pub(crate) fn room<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
 }
 
 /// `count` times `value`.
-pub(crate) fn repeated<T: Clone>(value: T, count: usize) -> Result<Vec<T>, OutOfMemory> {
+pub fn repeated<T: Clone>(value: T, count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut vec = room(count)?;
     vec.resize(count, value);
     Ok(vec)
 }
 
 /// The elements of `from`.
-pub(crate) fn copy<T: Copy>(from: &[T]) -> Result<Vec<T>, OutOfMemory> {
+pub fn copy<T: Copy>(from: &[T]) -> Result<Vec<T>, OutOfMemory> {
     let mut vec = room(from.len())?;
     vec.extend_from_slice(from);
     Ok(vec)
 }
 
 /// What `each` makes of the elements of `from`.
-pub(crate) fn map<A: Copy, B>(from: &[A], each: impl FnMut(A) -> B) -> Result<Vec<B>, OutOfMemory> {
+pub fn map<A: Copy, B>(from: &[A], each: impl FnMut(A) -> B) -> Result<Vec<B>, OutOfMemory> {
     let mut vec = room(from.len())?;
     vec.extend(from.iter().copied().map(each));
     Ok(vec)
