@@ -17,6 +17,7 @@ mod plan;
 mod registry;
 pub mod stages;
 pub mod sums;
+pub mod tabulate;
 pub mod target;
 pub mod targets;
 

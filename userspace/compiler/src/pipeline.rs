@@ -11,6 +11,7 @@ use crate::passes::{
     find_views::find_views,
     fold_clamp::fold_clamp,
     fold_pad::fold_pad,
+    fold_tables::fold_tables,
     legalise::legalise,
     plan_segments::{self, Schedule},
     select::select,
@@ -31,6 +32,7 @@ pub fn form(index: &Index, rules: &Rules) -> Form {
     passes! {
         fold_pad();
         fold_clamp();
+        fold_tables();
         find_views(rules);
     }
     form

@@ -80,6 +80,7 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let before = size(line)?;
             Work::Pad { input, before }
         }
+        "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
         "view" => Work::View(line.tensor()?),
         "host" => Work::Host(Unsupported {

@@ -82,7 +82,7 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             ensure!(constant.is_constant(), "the second operand is no constant");
             same_shape(index, item, *input)
         }
-        Work::Rescale(input) => {
+        Work::Rescale(input) | Work::Table(input) => {
             map(index, *input, None)?;
             same_shape(index, item, *input)
         }

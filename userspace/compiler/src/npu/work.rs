@@ -224,6 +224,8 @@ pub enum Work {
         /// The maps.
         operands: [TensorId; 2],
     },
+    /// The map's bytes, each replaced by what the operators between it and the result make of it.
+    Table(TensorId),
     /// A map and a constant for each channel.
     AddConstant {
         /// The map.
@@ -275,6 +277,7 @@ impl Item {
             Work::AddConstant { input, .. }
             | Work::Pad { input, .. }
             | Work::Rescale(input)
+            | Work::Table(input)
             | Work::View(input) => [*input].into_iter().collect(),
             Work::Host(_) => Operands::new(),
         }

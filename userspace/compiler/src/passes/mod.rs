@@ -6,6 +6,7 @@ pub mod drop_worthless;
 pub mod find_views;
 pub mod fold_clamp;
 pub mod fold_pad;
+pub mod fold_tables;
 pub mod last_access;
 pub mod legalise;
 pub mod makespan;

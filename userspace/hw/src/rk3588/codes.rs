@@ -82,6 +82,9 @@ pub const CBUF_ENTRY_BYTES: u32 = 64;
 pub const CBUF_BANK_ENTRIES: u32 = CBUF_BANK_BYTES / CBUF_ENTRY_BYTES;
 /// The usual value of S_POINTER: both toggles on, the pointer follows itself.
 pub const S_POINTER_PING_PONG: u32 = 0xe;
+/// S_POINTER of tasks that use the DPU's tables: both toggles off, both pointers back at group 0, so that
+/// nothing is loaded for the next task while they run.
+pub const S_POINTER_ALONE: u32 = 0x30;
 /// What VERSION reads on a board: ASCII "FIRE".
 pub const VERSION_FIRE: u32 = 0x4649_5245;
 /// Alignment of command segments in memory, in bytes.
@@ -109,6 +112,23 @@ pub mod interrupt {
     pub const DMA_WRITE_ERROR: u32 = 0x2000;
     /// All implemented bits; the reset value of INTERRUPT_MASK.
     pub const ALL: u32 = 0x1_ffff;
+}
+
+/// The setting of the DPU's two tables that all known integer programs use: 512 steps of 32 from -16384 to
+/// 0 (LE) and from 0 to 16384 (LO).
+pub mod lut {
+    /// LUT_CFG: LO has priority for hits in both tables and for overflows; multiplexer 2.
+    pub const CFG: u32 = 0x68;
+    /// LUT_INFO: steps of 2^5 in both tables.
+    pub const INFO: u32 = 0x5_0500;
+    /// Size of a step, log2.
+    pub const STEP_LOG2: u32 = 5;
+    /// LE_START, LE_END, LO_START and LO_END.
+    pub const DOMAIN: [i32; 4] = [-16384, 0, 0, 16384];
+    /// LUT_ACCESS_CFG for writing LE from its first entry on.
+    pub const WRITE_LE: u32 = 0x2_0000;
+    /// LUT_ACCESS_CFG for writing LO.
+    pub const WRITE_LO: u32 = 0x3_0000;
 }
 
 /// Functions of the element-wise stage: values of EW_ALU_ALGO that are known on integers.

@@ -6,6 +6,7 @@ use super::dpu::decode::{Dpu, Feed, Output};
 use super::dpu::operands::{CubeReader, channel_operands};
 use super::dpu::rdma::{Rdma, SourceCube};
 use super::dpu::stages::Pipeline;
+use super::dpu::table::Table;
 use super::dpu::writer::Surfaces;
 use super::fault::{Check, DmaUnit, FaultKind, bounded};
 use super::simd::vectorised;
@@ -29,6 +30,7 @@ impl Core {
     ) -> Check {
         let registers = self.state.view(running);
         let dpu = Dpu::decode(&registers, &self.config, Feed::Flying)?;
+        let table = Table::decode(&registers, &self.config, Feed::Flying, dpu.input)?;
         let rdma = Rdma::decode(&registers, &self.config, true, Feed::Flying, &dpu)?;
         bounded(dpu.width, dpu.height)?;
         if dpu.width.max(dpu.height) as usize > RK3588.max_flying {
@@ -61,17 +63,18 @@ impl Core {
             pipeline: Pipeline {
                 dpu,
                 operands,
+                table,
                 truncate: 0,
             },
             rdma,
             bytes,
             memory,
         };
-        if bytes == 1 {
-            task.run::<16>()
-        } else {
-            task.run::<4>()
+        match bytes {
+            1 => task.run::<16>()?,
+            _ => task.run::<4>()?,
         }
+        task.pipeline.check(&self.config)
     }
 }
 

@@ -41,7 +41,8 @@ struct BlockState {
 #[derive(Clone)]
 pub(super) struct State {
     blocks: Vec<BlockState>,
-    lut: Box<[[i16; LUT]; 2]>,
+    /// LE and LO; none where nothing was written since the reset.
+    lut: Box<[[Option<i16>; LUT]; 2]>,
     lut_cursor: usize,
 }
 
@@ -56,7 +57,7 @@ impl State {
         };
         State {
             blocks: vec![block; BLOCKS.len()],
-            lut: Box::new([[0; LUT]; 2]),
+            lut: Box::new([[None; LUT]; 2]),
             lut_cursor: 0,
         }
     }
@@ -150,7 +151,7 @@ impl State {
                     value,
                     "writes past the end of the tables",
                 )?;
-                self.lut[table][entry] = value as i16;
+                self.lut[table][entry] = Some(value as i16);
                 self.lut_cursor += 1;
             }
         }
@@ -231,6 +232,18 @@ impl Registers<'_> {
     /// A field's quantity.
     pub(super) fn value(&self, register: Register, field: Field) -> i64 {
         field.value(self.word(register))
+    }
+
+    /// The tables LE and LO, if both have been loaded whole.
+    pub(super) fn tables(&self) -> Option<[Vec<i16>; 2]> {
+        let [le, lo] = &*self.state.lut;
+        let whole = |table: &[Option<i16>; LUT]| table.iter().copied().collect::<Option<Vec<_>>>();
+        Some([whole(le)?, whole(lo)?])
+    }
+
+    /// What S_POINTER of a block was set to last.
+    pub(super) fn s_pointer(&self, block: Block) -> u32 {
+        index(block).map_or(0, |i| self.state.blocks[i].s_pointer)
     }
 
     /// A flag.

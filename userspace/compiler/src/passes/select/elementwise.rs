@@ -1,7 +1,7 @@
 //! ADD, SUB and other functions of two operands, QUANTIZE between 8-bit types, and stand-alone clamps.
 
-use ferrite_ir::OpId;
 use ferrite_ir::op::{Activation, Binary, Unary};
+use ferrite_ir::{OpId, TensorId};
 
 use super::selected::Selected;
 use crate::error::Unsupported;
@@ -52,8 +52,16 @@ pub fn pair(index: &Index, op: OpId, function: Elementwise, activation: Activati
     let operands = [index.operand(op, 0)?, index.operand(op, 1)?];
     let [a, b] = operands.map(|operand| index.tensor(operand));
     let name = index.graph.op_name(op);
-    if a.is_constant() || b.is_constant() {
-        return Err(Unsupported::new(format!("{name} with a constant")));
+    match [a, b].map(|operand| operand.is_constant()) {
+        [false, false] => {}
+        [false, true] if b.elements() == 1 => return table(index, op, operands[0]),
+        [true, false] if a.elements() == 1 => return table(index, op, operands[1]),
+        _ => {
+            return Err(Unsupported::new(format!(
+                "{name} of {:?} and {:?}, of which one is constant",
+                a.shape, b.shape
+            )));
+        }
     }
     if a.shape != b.shape {
         return Err(Unsupported::new(format!(
@@ -62,6 +70,39 @@ pub fn pair(index: &Index, op: OpId, function: Elementwise, activation: Activati
         )));
     }
     Ok((Work::Elementwise { function, operands }, activation))
+}
+
+/// A function of each byte of a map alone, with the operator's own activation.
+pub fn table(index: &Index, op: OpId, input: TensorId) -> Selected {
+    let (from, to) = (index.tensor(input), index.tensor(index.result(op)));
+    if from.shape != to.shape {
+        return Err(Unsupported::new(format!(
+            "a map of {:?} that becomes {:?} by a constant",
+            from.shape, to.shape
+        )));
+    }
+    Ok((Work::Table(input), Activation::None))
+}
+
+/// PRELU: one slope for all channels makes it a function of each byte.
+pub fn prelu(index: &Index, op: OpId) -> Selected {
+    let (input, slopes) = (index.operand(op, 0)?, index.operand(op, 1)?);
+    let constant = index.tensor(slopes);
+    match constant.is_constant() && constant.elements() == 1 {
+        true => table(index, op, input),
+        false => Err(Unsupported::new(format!(
+            "slopes of shape {:?} in place of one",
+            constant.shape
+        ))),
+    }
+}
+
+/// Whether a unary operator, beside clamps, is defined on quantised bytes.
+pub fn is_tabled(unary: Unary) -> bool {
+    matches!(
+        unary,
+        Unary::Logistic | Unary::Tanh | Unary::HardSwish | Unary::Relu0To1
+    )
 }
 
 /// The values of the operand, in steps of the result, within an activation's range.

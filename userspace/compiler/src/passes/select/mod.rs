@@ -70,8 +70,13 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
         OpKind::Quantize => elementwise::rescale(index, op, Activation::None),
         OpKind::Unary(unary) => match elementwise::clamp(*unary) {
             Some(activation) => elementwise::rescale(index, op, activation),
+            None if elementwise::is_tabled(*unary) => {
+                elementwise::table(index, op, index.operand(op, 0)?)
+            }
             None => unknown(index, rules, op),
         },
+        OpKind::LeakyRelu { .. } => elementwise::table(index, op, index.operand(op, 0)?),
+        OpKind::Prelu => elementwise::prelu(index, op),
         OpKind::Concatenation { axis, activation } => concat::concat(index, op, *axis, *activation),
         OpKind::AveragePool2d(params) => pool::average(index, op, params),
         OpKind::MaxPool2d(params) => pool::maximum(index, op, params),

@@ -3,11 +3,13 @@
 use ferrite_hw::timing::RK3588;
 
 use super::legalise::tiles::Shape;
-use super::program::Layer;
+use super::program::{Layer, Stage};
 
 /// Seconds of a layer's tasks.
 pub fn seconds(layer: &Layer) -> f64 {
-    task_seconds(layer) * layer.tiles.len() as f64
+    // A table is loaded by a task of its own.
+    let loading = f64::from(u8::from(matches!(layer.stage, Stage::Table(_)))) * RK3588.task;
+    task_seconds(layer) * layer.tiles.len() as f64 + loading
 }
 
 /// Seconds of one of a layer's tasks in a chain, on an average.

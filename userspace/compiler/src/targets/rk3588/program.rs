@@ -5,6 +5,7 @@
 //! two maps are made by the stages behind the MAC array alone.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId, PrimaryMap, TensorId};
@@ -198,6 +199,8 @@ pub enum Stage {
         /// Output zero point.
         offset: i32,
     },
+    /// The entry for the accumulator, which is a byte: the first for -128.
+    Table(Arc<[i8; 256]>),
     /// 32-bit accumulators as they are.
     Raw,
 }
@@ -452,6 +455,10 @@ impl fmt::Display for Layer {
                 " * c>>{shift} * {}>>{} {offset:+}",
                 multiplier.scale, multiplier.shift
             )?,
+            Stage::Table(values) => {
+                let [.., last] = **values;
+                write!(f, " by table {}, {}, .. {last}", values[0], values[1])?;
+            }
             Stage::Raw => write!(f, " raw")?,
         }
         if let Some(add) = &self.addend {

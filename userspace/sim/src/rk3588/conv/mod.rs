@@ -14,6 +14,7 @@ use super::dpu::decode::{Cpend, Dpu, Feed};
 use super::dpu::operands::{CubeReader, channel_operands};
 use super::dpu::rdma::Rdma;
 use super::dpu::stages::Pipeline;
+use super::dpu::table::Table;
 use super::dpu::writer::Surfaces;
 use super::fault::{Check, DmaUnit, FaultKind, same};
 use super::simd::vectorised;
@@ -56,6 +57,7 @@ impl Core {
         };
         let dpu = Dpu::decode(&registers, &self.config, feed)?;
         let rdma = Rdma::decode(&registers, &self.config, with_rdma, feed, &dpu)?;
+        let table = Table::decode(&registers, &self.config, feed, dpu.input)?;
         check_geometry(&conv, &dpu)?;
         if chained && !conv.data_sum {
             return Err(FaultKind::NotModelled(
@@ -83,13 +85,15 @@ impl Core {
             pipeline: Pipeline {
                 dpu,
                 operands,
+                table,
                 truncate: conv.truncate,
             },
             conv,
             rdma,
             memory,
         };
-        task.run(&weights)
+        task.run(&weights)?;
+        task.pipeline.check(&self.config)
     }
 
     fn features(

@@ -16,9 +16,6 @@ pub(super) fn elementwise(r: &Registers<'_>, config: &Config, feed: Feed) -> Che
     if ew::EW_BYPASS.get(word) != 0 {
         return Ok(Elementwise::default());
     }
-    if ew::EW_LUT_BYPASS.get(word) == 0 {
-        return Err(FaultKind::NotModelled("tables on integers"));
-    }
     let unseen = ew::EW_BINARY_EN.mask() | ew::EW_MUL_PRELU.mask();
     documented(
         word & unseen == 0,

@@ -5,6 +5,7 @@ pub(crate) mod decode;
 pub(crate) mod operands;
 pub(crate) mod rdma;
 pub(crate) mod stages;
+pub(crate) mod table;
 pub(crate) mod writer;
 
 /// Right shift with rounding to nearest, ties to even.

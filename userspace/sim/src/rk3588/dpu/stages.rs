@@ -3,8 +3,11 @@
 //! Values are integers held in f64: sums and products of int32 and int16 stay below 2^53, so each
 //! step is exact, and rounding to nearest even is one vector instruction.
 
+use super::super::config::Config;
+use super::super::fault::Check;
 use super::decode::{Alu, Dpu, EwOperand, Multiply, OutCvt, Output, Stage};
 use super::operands::StageOperands;
+use super::table::Table;
 
 const INT32: (f64, f64) = (i32::MIN as f64, i32::MAX as f64);
 
@@ -12,6 +15,8 @@ const INT32: (f64, f64) = (i32::MIN as f64, i32::MAX as f64);
 pub(crate) struct Pipeline {
     pub dpu: Dpu,
     pub operands: [StageOperands; 2],
+    /// What the element-wise stage looks its results up in.
+    pub table: Option<Table>,
     /// Right shift of the accumulator in CORE.
     pub truncate: u32,
 }
@@ -30,6 +35,11 @@ fn saturate(x: f64) -> f64 {
 }
 
 impl Pipeline {
+    /// Fails if what came out rests on what is not known.
+    pub(crate) fn check(&self, config: &Config) -> Check {
+        self.table.as_ref().map_or(Ok(()), |t| t.check(config))
+    }
+
     /// Runs all stages on `values` (`[pixel][G]`) of the group that starts at channel `first`;
     /// `operand` is the element-wise operand in the same order. Leaves output values.
     #[inline(always)]
@@ -45,6 +55,9 @@ impl Pipeline {
         stage::<G>(values, &self.dpu.bn, bn, first, true);
         if let Some(ew) = &self.dpu.ew.operand {
             elementwise(values, operand, ew);
+        }
+        if let Some(table) = &self.table {
+            table.look_up(values);
         }
         if let Some(upper) = self.dpu.ew.relu {
             relu(values, upper);

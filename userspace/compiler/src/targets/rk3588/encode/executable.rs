@@ -8,6 +8,7 @@ use ferrite_ir::{DType, OpId, PrimaryMap, SecondaryMap, TensorId};
 use super::constants::{Constants, Operands};
 use super::plan_jobs;
 use super::registers::Registers;
+use super::table;
 use super::task::Emitter;
 use crate::content::{Content, Source};
 use crate::error::CompileError;
@@ -19,7 +20,7 @@ use crate::lowered::Event;
 use crate::npu::Stored;
 use crate::passes::plan_memory::{self, Life, Memory};
 use crate::targets::rk3588::context::Context;
-use crate::targets::rk3588::program::{CubeId, Layer, Mode};
+use crate::targets::rk3588::program::{CubeId, Layer, Mode, Stage};
 
 const CONSTANTS: BufferId = BufferId(0);
 const ACTIVATIONS: BufferId = BufferId(1);
@@ -29,6 +30,37 @@ const COMMANDS: BufferId = BufferId(2);
 const BLOCKS: [Block; 4] = [Block::Cna, Block::Core, Block::Dpu, Block::DpuRdma];
 /// Blocks that a task without convolution enables.
 const FLYING: [Block; 2] = [Block::Dpu, Block::DpuRdma];
+
+/// Kinds of command lists, each of one length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    /// A convolution.
+    Convolution,
+    /// A task without one.
+    Flying,
+    /// A task that loads the tables of the next one.
+    Load,
+}
+
+impl List {
+    /// The first list of a task: tables are loaded ahead of a layer that uses them, and stay for its next
+    /// tile.
+    fn first(layers: &[Layer], plan: &[(usize, usize)], at: usize) -> List {
+        let layer = plan[at].0;
+        match layers[layer].stage {
+            Stage::Table(_) if at == 0 || plan[at - 1].0 != layer => List::Load,
+            _ => List::of(&layers[layer]),
+        }
+    }
+
+    /// The list of a layer's tile itself.
+    fn of(layer: &Layer) -> List {
+        match layer.mode {
+            Mode::Direct | Mode::Depthwise => List::Convolution,
+            Mode::Flying => List::Flying,
+        }
+    }
+}
 
 /// Command words and their relocations.
 struct Commands {
@@ -165,19 +197,26 @@ impl Commands {
             let mut piece = layers[layer].tiles[tile];
             piece.reuse_weights &= tile > 0 && before == Some((layer, tile - 1));
             before = Some((layer, tile));
-            emitter
-                .task(
-                    self.registers(layers[layer].mode),
-                    &layers[layer],
-                    &piece,
-                    &operands[layer],
-                )
-                .map_err(|why| CompileError::Register {
-                    op: Some(layers[layer].op),
-                    why,
-                })?;
-            let next = plan.tasks.get(i + 1).map(|&(next, _)| layers[next].mode);
-            job.tasks.push(self.task(layers[layer].mode, next));
+            let made = &layers[layer];
+            let failed = |why| CompileError::Register {
+                op: Some(made.op),
+                why,
+            };
+            let list = List::of(made);
+            if List::first(layers, &plan.tasks, i) == List::Load
+                && let Stage::Table(values) = &made.stage
+            {
+                let registers = self.registers(List::Load);
+                let set = emitter.load(registers, made, &piece, &operands[layer]);
+                set.map_err(failed)?;
+                job.tasks
+                    .push(self.task(List::Load, Some(list), Some(values)));
+            }
+            let registers = self.registers(list);
+            let set = emitter.task(registers, made, &piece, &operands[layer]);
+            set.map_err(failed)?;
+            let next = (i + 1 < plan.tasks.len()).then(|| List::first(layers, &plan.tasks, i + 1));
+            job.tasks.push(self.task(list, next, None));
             if !job.ops.contains(&layers[layer].op) {
                 job.ops.push(layers[layer].op);
             }
@@ -185,16 +224,22 @@ impl Commands {
         Ok(job)
     }
 
-    /// Registers of the blocks that a layer uses.
-    fn registers(&mut self, mode: Mode) -> &mut Registers {
-        match mode {
-            Mode::Direct | Mode::Depthwise => &mut self.registers,
-            Mode::Flying => self.flying.get_or_insert_with(|| Registers::of(&FLYING)),
+    /// Registers of the blocks that a list is for.
+    fn registers(&mut self, list: List) -> &mut Registers {
+        match list {
+            List::Convolution => &mut self.registers,
+            List::Flying | List::Load => self.flying.get_or_insert_with(|| Registers::of(&FLYING)),
         }
     }
 
-    /// Writes one task, with a link to the next one, whose length is that of all of its mode.
-    fn task(&mut self, mode: Mode, next: Option<Mode>) -> Task {
+    /// Commands of a list.
+    fn count(&mut self, list: List) -> usize {
+        let loads = if list == List::Load { table::LOADS } else { 0 };
+        self.registers(list).count() + loads + TAIL_WORDS
+    }
+
+    /// Writes one task, with a link to the next one, and the table that it loads.
+    fn task(&mut self, list: List, next: Option<List>, values: Option<&[i8; 256]>) -> Task {
         let align = SEGMENT_ALIGN as usize / 8;
         self.words
             .resize(self.words.len().next_multiple_of(align), 0);
@@ -203,15 +248,16 @@ impl Commands {
         let relocate = |word: usize, target, addend| {
             relocations.push(relocation(word, target, addend));
         };
-        let (registers, blocks) = match (mode, &self.flying) {
-            (Mode::Flying, Some(flying)) => (flying, enable::FLYING),
+        let (registers, blocks) = match (list, &self.flying) {
+            (List::Flying | List::Load, Some(flying)) => (flying, enable::FLYING),
             _ => (&self.registers, enable::CONVOLUTION_RDMA),
         };
         registers.write(&mut self.words, relocate);
+        self.words.extend(values.into_iter().flat_map(table::loads));
         let words = self.words.len() - start + TAIL_WORDS;
-        let link = next.map(|mode| Link {
+        let link = next.map(|list| Link {
             address: 0,
-            words: self.registers(mode).count() + TAIL_WORDS,
+            words: self.count(list),
         });
         if link.is_some() {
             let behind = (start + words).next_multiple_of(align);

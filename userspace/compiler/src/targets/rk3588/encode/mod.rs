@@ -7,6 +7,7 @@ mod pack_weights;
 mod packing;
 mod plan_jobs;
 pub mod registers;
+mod table;
 pub mod task;
 
 pub use executable::encode;

@@ -5,6 +5,7 @@ use ferrite_hw::rk3588::{Precision, cna, core, dpu, dpu_rdma};
 
 use super::constants::Operands;
 use super::registers::Registers;
+use super::table::{UNITS, look_up};
 use crate::executable::BufferId;
 use crate::passes::plan_memory::Memory;
 use crate::targets::rk3588::cbuf;
@@ -333,7 +334,7 @@ impl Emitter<'_> {
         let factor_in_bs = match layer.stage {
             Stage::PerChannel { .. } => true,
             Stage::Narrow { nudge, .. } => nudge != 0,
-            Stage::Raw => false,
+            Stage::Table(_) | Stage::Raw => false,
         };
         if layer.stage == Stage::Raw {
             regs.set(
@@ -358,6 +359,7 @@ impl Emitter<'_> {
         }
         self.factors(regs, layer)?;
         match &layer.addend {
+            None if matches!(layer.stage, Stage::Table(_)) => look_up(regs)?,
             None => {
                 regs.set(
                     EW_CFG,
@@ -412,7 +414,7 @@ impl Emitter<'_> {
             | Stage::PerChannel {
                 multiplier, offset, ..
             } => (multiplier.scale, multiplier.shift, *offset),
-            Stage::Raw => (1, 0, 0),
+            Stage::Table(_) | Stage::Raw => (1, 0, 0),
         };
         regs.word(OUT_CVT_OFFSET, offset as u32);
         regs.set(
@@ -445,6 +447,7 @@ impl Emitter<'_> {
                 addition = nudge;
             }
             Stage::Narrow { scaling, .. } => factor_in_bn = scaling.factor,
+            Stage::Table(_) => factor_in_bn = UNITS,
             Stage::Raw => {}
         }
         let (multiplies, adds) = (factor_in_bn != 1, addition != 0);
@@ -486,7 +489,7 @@ impl Emitter<'_> {
         // Kinds of operand: 1 ALU, 2 CPEND, 4 MUL.
         let kinds = match layer.stage {
             Stage::Raw => 0,
-            Stage::Narrow { .. } => 1,
+            Stage::Narrow { .. } | Stage::Table(_) => 1,
             Stage::PerChannel { .. } => 1 | 2 | 4,
         };
         regs.set(BRDMA_CFG, [(brdma_cfg::BRDMA_DATA_USE, kinds)])?;

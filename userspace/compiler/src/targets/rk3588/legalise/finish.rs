@@ -7,7 +7,7 @@ use crate::error::Unsupported;
 use crate::executable::Evidence;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::cost::worth_dividing;
-use crate::targets::rk3588::program::{CubeId, Layer, Mode};
+use crate::targets::rk3588::program::{CubeId, Layer, Mode, Stage};
 
 /// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
 /// touches beyond the real channels.
@@ -24,7 +24,9 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         align_columns(ctx, layer)?;
     }
     let mut shape = Shape::of(layer, ctx.options.cores);
-    if layer.mode == Mode::Flying || !worth_dividing(&shape, shape.cores) {
+    // The vendor's jobs keep layers with a table on one core.
+    let alone = layer.mode == Mode::Flying || matches!(layer.stage, Stage::Table(_));
+    if alone || !worth_dividing(&shape, shape.cores) {
         shape.cores = 1;
     }
     layer.cores = shape.cores;

@@ -11,6 +11,7 @@ mod max_pool;
 mod pointwise;
 mod rescale;
 mod split_padding;
+mod table;
 pub mod tiles;
 
 use super::context::Context;
@@ -38,6 +39,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
             subtract,
         } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
         Work::Concat(operands) => concat::concat(ctx, item, operands),
+        Work::Table(input) => table::table(ctx, item, *input),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
         Work::Pad { .. } | Work::View(_) | Work::Host(_) => Err(Unsupported::new(format!(
             "no lowering of {} to the RK3588",

@@ -49,7 +49,7 @@ impl Plan {
     /// Name of the lowering, given that of the operator.
     pub fn name(&self, base: &'static str) -> Cow<'static, str> {
         match self.stage {
-            Stage::Narrow { .. } => base.into(),
+            Stage::Narrow { .. } | Stage::Table(_) => base.into(),
             Stage::PerChannel { .. } => format!("{base}, scaled per channel on chip").into(),
             Stage::Raw => format!("{base} to int32, scaled per channel on the host").into(),
         }
