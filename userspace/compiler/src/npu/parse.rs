@@ -80,6 +80,12 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let before = size(line)?;
             Work::Pad { input, before }
         }
+        "channels" => {
+            let input = line.tensor()?;
+            line.expect("from")?;
+            let first = line.value("the first channel")?;
+            Work::Channels { input, first }
+        }
         "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
         "view" => Work::View(line.tensor()?),

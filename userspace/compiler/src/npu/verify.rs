@@ -68,12 +68,37 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
     match &item.work {
         Work::Conv(conv) => check_conv(index, item, conv),
         Work::Pool(pool) => check_pool(index, item, pool),
-        Work::Add { operands, .. } | Work::Elementwise { operands, .. } => {
-            operands.iter().try_for_each(|&operand| {
-                map(index, operand, None)?;
-                same_shape(index, item, operand)
-            })
+        Work::Elementwise { operands, .. } => {
+            let [a, b] = *operands;
+            map(index, a, None)?;
+            map(index, b, None)?;
+            let shapes = [a, b].map(|operand| map_shape(index.tensor(operand)));
+            let [Some([.., channels]), Some(b)] = shapes else {
+                return Err("a function of nothing".to_owned());
+            };
+            same_shape(index, item, a)?;
+            ensure!(
+                shapes[0] == shapes[1] || b == [1, 1, channels],
+                "a second operand of {b:?}"
+            );
+            Ok(())
         }
+        Work::Channels { input, first } => {
+            let shape = |tensor| map_shape(index.tensor(tensor));
+            let (from, to) = (shape(*input), shape(index.result(item.op)));
+            let (Some([h, w, all]), Some([rows, columns, some])) = (from, to) else {
+                return Err("channels of nothing".to_owned());
+            };
+            ensure!(
+                [h, w] == [rows, columns] && first + some <= all,
+                "{some} channels of {rows}x{columns} from {first} on of {h}x{w}x{all}"
+            );
+            map(index, *input, None)
+        }
+        Work::Add { operands, .. } => operands.iter().try_for_each(|&operand| {
+            map(index, operand, None)?;
+            same_shape(index, item, operand)
+        }),
         Work::AddConstant {
             input, constant, ..
         } => {

@@ -217,12 +217,19 @@ pub enum Work {
         /// Whether the second is subtracted.
         subtract: bool,
     },
-    /// A function of two maps of one shape.
+    /// A function of two maps of one shape; the second may have one pixel, for all of the first's.
     Elementwise {
         /// The function.
         function: Elementwise,
         /// The maps.
         operands: [TensorId; 2],
+    },
+    /// Some neighbouring channels of a map.
+    Channels {
+        /// The map.
+        input: TensorId,
+        /// The first of them.
+        first: usize,
     },
     /// The map's bytes, each replaced by what the operators between it and the result make of it.
     Table(TensorId),
@@ -278,6 +285,7 @@ impl Item {
             | Work::Pad { input, .. }
             | Work::Rescale(input)
             | Work::Table(input)
+            | Work::Channels { input, .. }
             | Work::View(input) => [*input].into_iter().collect(),
             Work::Host(_) => Operands::new(),
         }

@@ -5,8 +5,8 @@ use ferrite_ir::{OpId, TensorId};
 
 use super::selected::Selected;
 use crate::error::Unsupported;
-use crate::index::Index;
-use crate::npu::{Elementwise, Work};
+use crate::index::{Index, map_shape};
+use crate::npu::{Conv, ConvKind, Elementwise, Grouping, Window, Work};
 
 /// A sum or difference of two maps, or of a map and a constant.
 pub fn add(index: &Index, op: OpId, subtract: bool, activation: Activation) -> Selected {
@@ -56,12 +56,32 @@ pub fn pair(index: &Index, op: OpId, function: Elementwise, activation: Activati
         [false, false] => {}
         [false, true] if b.elements() == 1 => return table(index, op, operands[0]),
         [true, false] if a.elements() == 1 => return table(index, op, operands[1]),
+        [false, true] if function == Elementwise::Multiply => {
+            return Ok((factors(index, op, operands[0], operands[1])?, activation));
+        }
+        [true, false] if function == Elementwise::Multiply => {
+            return Ok((factors(index, op, operands[1], operands[0])?, activation));
+        }
         _ => {
             return Err(Unsupported::new(format!(
                 "{name} of {:?} and {:?}, of which one is constant",
                 a.shape, b.shape
             )));
         }
+    }
+    let shapes = [a, b].map(map_shape);
+    if let [Some([.., channels]), Some(one)] = shapes
+        && one == [1, 1, channels]
+        && a.shape == index.tensor(index.result(op)).shape
+    {
+        return Ok((Work::Elementwise { function, operands }, activation));
+    }
+    if let [Some(one), Some([.., channels])] = shapes
+        && one == [1, 1, channels]
+        && b.shape == index.tensor(index.result(op)).shape
+    {
+        let operands = [operands[1], operands[0]];
+        return Ok((Work::Elementwise { function, operands }, activation));
     }
     if a.shape != b.shape {
         return Err(Unsupported::new(format!(
@@ -70,6 +90,43 @@ pub fn pair(index: &Index, op: OpId, function: Elementwise, activation: Activati
         )));
     }
     Ok((Work::Elementwise { function, operands }, activation))
+}
+
+/// A product with a constant for each channel: a depthwise convolution of one tap, which TFLite rounds in
+/// the same way.
+fn factors(
+    index: &Index,
+    op: OpId,
+    input: TensorId,
+    constant: TensorId,
+) -> Result<Work, Unsupported> {
+    let (map, values) = (index.tensor(input), index.tensor(constant));
+    let result = index.tensor(index.result(op));
+    let shape = map_shape(map).filter(|&[.., channels]| {
+        let by_channel = values.shape.last() == Some(&channels);
+        by_channel && values.elements() == channels && map.shape == result.shape
+    });
+    let shape = shape.ok_or_else(|| {
+        Unsupported::new(format!(
+            "a constant of shape {:?} is not one value for each channel",
+            values.shape
+        ))
+    })?;
+    Ok(Work::Conv(Conv {
+        kind: ConvKind::Depthwise,
+        input,
+        images: 1,
+        input_shape: shape,
+        output_shape: shape,
+        window: Window::unit(),
+        grouping: Grouping::Groups {
+            inputs: 1,
+            outputs: 1,
+            channel_last: true,
+        },
+        filter: constant,
+        bias: None,
+    }))
 }
 
 /// A function of each byte of a map alone, with the operator's own activation.

@@ -11,6 +11,7 @@ mod pad;
 mod pool;
 mod reference;
 mod selected;
+mod slice;
 
 use ferrite_ir::OpId;
 use ferrite_ir::op::{Activation, Binary, OpKind, Reduce};
@@ -75,6 +76,7 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             }
             None => unknown(index, rules, op),
         },
+        OpKind::StridedSlice { .. } | OpKind::Slice => slice::channels(index, rules, op),
         OpKind::LeakyRelu { .. } => elementwise::table(index, op, index.operand(op, 0)?),
         OpKind::Prelu => elementwise::prelu(index, op),
         OpKind::Concatenation { axis, activation } => concat::concat(index, op, *axis, *activation),

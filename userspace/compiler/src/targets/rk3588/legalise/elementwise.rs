@@ -1,10 +1,14 @@
-//! Functions of two maps, element by element: the stages behind the MAC array without a convolution.
+//! Functions of two maps, element by element: the stages behind the MAC array without a convolution. A
+//! second operand of one pixel becomes a map first.
+
+use std::borrow::Cow;
 
 use ferrite_ir::op::Hw;
 use ferrite_ir::{OpId, TensorId};
 
 use super::finish::finish;
 use super::pointwise::cascade;
+use super::spread::spread;
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
 use crate::npu::{Elementwise, Item};
@@ -29,7 +33,11 @@ pub fn elementwise(
     let (op, output) = (item.op, ctx.result(item.op));
     let [first, second] = operands;
     let (a, b, to) = (ctx.stored(first)?, ctx.stored(second)?, ctx.stored(output)?);
-    let (source, other, target) = (ctx.side(first)?, ctx.side(second)?, ctx.side(output)?);
+    let (source, mut other, target) = (ctx.side(first)?, ctx.side(second)?, ctx.side(output)?);
+    let mut layers = Vec::new();
+    if other.grid != source.grid {
+        other = spread(ctx, op, other, source.grid, &mut layers)?;
+    }
     let mut layer = flying(op, function.name(), source, target);
     let shifts = match function {
         Elementwise::Multiply => {
@@ -71,9 +79,13 @@ pub fn elementwise(
         }
     };
     finish(ctx, &mut layer)?;
-    let mut layers = vec![layer];
+    layers.push(layer);
     cascade(ctx, &mut layers, op, output, &shifts)?;
-    Ok(Lowered::new(function.name(), PROVEN, layers))
+    let name: Cow<'static, str> = match layers.len() > 1 + shifts.len() {
+        true => format!("{} by a pixel that is spread over a map", function.name()).into(),
+        false => function.name().into(),
+    };
+    Ok(Lowered::new(name, PROVEN, layers))
 }
 
 /// The output converter alone.

@@ -3,6 +3,7 @@
 mod add;
 mod add_constant;
 mod average;
+mod channels;
 mod concat;
 mod conv;
 mod elementwise;
@@ -11,6 +12,7 @@ mod max_pool;
 mod pointwise;
 mod rescale;
 mod split_padding;
+mod spread;
 mod table;
 pub mod tiles;
 
@@ -39,6 +41,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
             subtract,
         } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
         Work::Concat(operands) => concat::concat(ctx, item, operands),
+        Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
         Work::Pad { .. } | Work::View(_) | Work::Host(_) => Err(Unsupported::new(format!(

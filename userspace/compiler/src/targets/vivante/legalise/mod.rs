@@ -30,12 +30,14 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Pad { input, before } => per_channel::pad(ctx, item, *input, *before),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
-        Work::Elementwise { .. } | Work::Table(_) | Work::View(_) | Work::Host(_) => {
-            Err(Unsupported::new(format!(
-                "no lowering of {} to the A311D",
-                ctx.graph.op_name(item.op)
-            )))
-        }
+        Work::Elementwise { .. }
+        | Work::Channels { .. }
+        | Work::Table(_)
+        | Work::View(_)
+        | Work::Host(_) => Err(Unsupported::new(format!(
+            "no lowering of {} to the A311D",
+            ctx.graph.op_name(item.op)
+        ))),
     }?;
     let weakest = lowered.layers.iter().map(|layer| layer.evidence).max();
     lowered.evidence = weakest.unwrap_or(Evidence::Silicon);

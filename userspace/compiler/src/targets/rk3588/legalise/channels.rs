@@ -1,0 +1,53 @@
+//! Some channels of a map: whole atoms are where they are, others are selected by a 1x1 convolution.
+
+use ferrite_ir::{DType, TensorId};
+
+use super::finish::finish;
+use super::pointwise::pointwise;
+use crate::error::Unsupported;
+use crate::lowered::Lowered;
+use crate::npu::Item;
+use crate::targets::rk3588::context::Context;
+use crate::targets::rk3588::numbers::quant::Scaling;
+use crate::targets::rk3588::program::{Layer, Mode, PROVEN, Side, Stage, Weights};
+
+/// Channels of an int8 atom.
+const ATOM: usize = 16;
+
+/// Layers for channels from `first` on.
+pub fn channels(
+    ctx: &mut Context,
+    item: &Item,
+    input: TensorId,
+    first: usize,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let (op, output) = (item.op, ctx.result(item.op));
+    let source = ctx.side(input)?;
+    let target = ctx.side(output)?;
+    // What lies in the same atoms as the last channel would be taken for padding.
+    if first % ATOM == 0 && target.channels % ATOM == 0 {
+        let part = &mut ctx.program_mut().cubes[target.cube];
+        debug_assert!(part.dtype == DType::I8 && part.part_of.is_none());
+        part.part_of = Some((source.cube, source.surface + first / ATOM));
+        return Ok(Lowered::new("channels in their place", PROVEN, Vec::new()));
+    }
+    let whole = first / ATOM * ATOM;
+    let source = Side {
+        surface: source.surface + whole / ATOM,
+        channels: first + target.channels - whole,
+        ..source
+    };
+    let from = (first - whole..).map(|channel| channel as u32);
+    let mut layer = pointwise(op, source, target, "select channels");
+    layer.mode = Mode::Direct;
+    layer.weights = Weights::Select {
+        from: from.take(target.channels).collect(),
+    };
+    layer.stage = Stage::narrow(Scaling::ONE, 0);
+    finish(ctx, &mut layer)?;
+    Ok(Lowered::new(
+        "channels by a selecting convolution",
+        PROVEN,
+        vec![layer],
+    ))
+}
