@@ -86,6 +86,10 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let first = line.value("the first channel")?;
             Work::Channels { input, first }
         }
+        "prelu" => Work::Prelu {
+            input: line.tensor()?,
+            slopes: line.tensor()?,
+        },
         "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
         "view" => Work::View(line.tensor()?),

@@ -107,6 +107,17 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             ensure!(constant.is_constant(), "the second operand is no constant");
             same_shape(index, item, *input)
         }
+        Work::Prelu { input, slopes } => {
+            let slopes = index.tensor(*slopes);
+            let channels = index.tensor(*input).shape.last();
+            ensure!(
+                slopes.is_constant() && Some(&slopes.elements()) == channels,
+                "slopes of {:?}",
+                slopes.shape
+            );
+            map(index, *input, None)?;
+            same_shape(index, item, *input)
+        }
         Work::Rescale(input) | Work::Table(input) => {
             map(index, *input, None)?;
             same_shape(index, item, *input)

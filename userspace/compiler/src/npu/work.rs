@@ -224,6 +224,13 @@ pub enum Work {
         /// The maps.
         operands: [TensorId; 2],
     },
+    /// A map whose values below zero are multiplied by a factor of their channel.
+    Prelu {
+        /// The map.
+        input: TensorId,
+        /// One factor for each channel.
+        slopes: TensorId,
+    },
     /// Some neighbouring channels of a map.
     Channels {
         /// The map.
@@ -285,6 +292,7 @@ impl Item {
             | Work::Pad { input, .. }
             | Work::Rescale(input)
             | Work::Table(input)
+            | Work::Prelu { input, .. }
             | Work::Channels { input, .. }
             | Work::View(input) => [*input].into_iter().collect(),
             Work::Host(_) => Operands::new(),

@@ -94,7 +94,7 @@ pub fn pair(index: &Index, op: OpId, function: Elementwise, activation: Activati
 
 /// A product with a constant for each channel: a depthwise convolution of one tap, which TFLite rounds in
 /// the same way.
-fn factors(
+pub fn factors(
     index: &Index,
     op: OpId,
     input: TensorId,
@@ -141,14 +141,18 @@ pub fn table(index: &Index, op: OpId, input: TensorId) -> Selected {
     Ok((Work::Table(input), Activation::None))
 }
 
-/// PRELU: one slope for all channels makes it a function of each byte.
+/// PRELU; with one slope for all channels a function of each byte.
 pub fn prelu(index: &Index, op: OpId) -> Selected {
     let (input, slopes) = (index.operand(op, 0)?, index.operand(op, 1)?);
     let constant = index.tensor(slopes);
-    match constant.is_constant() && constant.elements() == 1 {
-        true => table(index, op, input),
-        false => Err(Unsupported::new(format!(
-            "slopes of shape {:?} in place of one",
+    let channels = index.tensor(input).shape.last();
+    let by_channel = constant.shape.last() == channels && Some(&constant.elements()) == channels;
+    match constant.elements() {
+        _ if !constant.is_constant() => Err(Unsupported::new("slopes that are computed")),
+        1 => table(index, op, input),
+        _ if by_channel => Ok((Work::Prelu { input, slopes }, Activation::None)),
+        _ => Err(Unsupported::new(format!(
+            "slopes of shape {:?} in place of one, or one for each channel",
             constant.shape
         ))),
     }

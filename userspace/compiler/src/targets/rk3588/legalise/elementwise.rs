@@ -69,12 +69,7 @@ pub fn elementwise(
                     ctx.graph.op_name(op)
                 )));
             }
-            layer.addend = Some(Addend {
-                side: other,
-                offset: 0,
-                multiplier: Multiplier { scale: 1, shift: 0 },
-                combine: Combine::Elementwise(function),
-            });
+            layer.addend = Some(compared(function, other));
             Vec::new()
         }
     };
@@ -86,6 +81,23 @@ pub fn elementwise(
         false => function.name().into(),
     };
     Ok(Lowered::new(name, PROVEN, layers))
+}
+
+/// The larger of the stored values of two maps.
+pub fn larger(op: OpId, [first, second]: [Side; 2], output: Side) -> Layer {
+    let mut layer = flying(op, "larger", first, output);
+    layer.addend = Some(compared(Elementwise::Maximum, second));
+    layer
+}
+
+/// An operand as it is.
+fn compared(function: Elementwise, side: Side) -> Addend {
+    Addend {
+        side,
+        offset: 0,
+        multiplier: Multiplier { scale: 1, shift: 0 },
+        combine: Combine::Elementwise(function),
+    }
 }
 
 /// The output converter alone.

@@ -10,6 +10,7 @@ mod elementwise;
 mod finish;
 mod max_pool;
 mod pointwise;
+mod prelu;
 mod rescale;
 mod split_padding;
 mod spread;
@@ -41,6 +42,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
             subtract,
         } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
         Work::Concat(operands) => concat::concat(ctx, item, operands),
+        Work::Prelu { input, slopes } => prelu::prelu(ctx, item, *input, *slopes),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
