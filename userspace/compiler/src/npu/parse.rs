@@ -90,6 +90,12 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             input: line.tensor()?,
             slopes: line.tensor()?,
         },
+        "pad-channels" => {
+            let input = line.tensor()?;
+            line.expect("before")?;
+            let before = line.value("a number of channels")?;
+            Work::PadChannels { input, before }
+        }
         "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
         "view" => Work::View(line.tensor()?),

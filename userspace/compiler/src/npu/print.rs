@@ -58,6 +58,9 @@ impl Display for Line<'_> {
             Work::Pad { input, before } => write!(f, "pad {input} before {}", Size(*before))?,
             Work::Channels { input, first } => write!(f, "channels {input} from {first}")?,
             Work::Prelu { input, slopes } => write!(f, "prelu {input} {slopes}")?,
+            Work::PadChannels { input, before } => {
+                write!(f, "pad-channels {input} before {before}")?;
+            }
             Work::Table(input) => write!(f, "table {input}")?,
             Work::Rescale(input) => write!(f, "rescale {input}")?,
             Work::View(source) => write!(f, "view {source}")?,

@@ -118,6 +118,18 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             map(index, *input, None)?;
             same_shape(index, item, *input)
         }
+        Work::PadChannels { input, before } => {
+            let shape = |tensor| map_shape(index.tensor(tensor));
+            let (from, to) = (shape(*input), shape(index.result(item.op)));
+            let (Some([h, w, some]), Some([rows, columns, all])) = (from, to) else {
+                return Err("channels around nothing".to_owned());
+            };
+            ensure!(
+                [h, w] == [rows, columns] && before + some <= all,
+                "{some} channels of {h}x{w} behind {before} of {rows}x{columns}x{all}"
+            );
+            map(index, *input, None)
+        }
         Work::Rescale(input) | Work::Table(input) => {
             map(index, *input, None)?;
             same_shape(index, item, *input)

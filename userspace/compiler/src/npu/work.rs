@@ -231,6 +231,13 @@ pub enum Work {
         /// One factor for each channel.
         slopes: TensorId,
     },
+    /// A map with channels of its zero point around its own.
+    PadChannels {
+        /// The map.
+        input: TensorId,
+        /// Channels before the first.
+        before: usize,
+    },
     /// Some neighbouring channels of a map.
     Channels {
         /// The map.
@@ -292,6 +299,7 @@ impl Item {
             | Work::Pad { input, .. }
             | Work::Rescale(input)
             | Work::Table(input)
+            | Work::PadChannels { input, .. }
             | Work::Prelu { input, .. }
             | Work::Channels { input, .. }
             | Work::View(input) => [*input].into_iter().collect(),

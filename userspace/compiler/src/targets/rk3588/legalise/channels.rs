@@ -1,4 +1,4 @@
-//! Some channels of a map: whole atoms are where they are, others are selected by a 1x1 convolution.
+//! Some channels of a map, or more than it has: whole atoms are where they are, others are selected by a 1x1 convolution.
 
 use ferrite_ir::{DType, TensorId};
 
@@ -44,6 +44,39 @@ pub fn channels(
         from: from.take(target.channels).collect(),
     };
     layer.stage = Stage::narrow(Scaling::ONE, 0);
+    finish(ctx, &mut layer)?;
+    Ok(Lowered::new(
+        "channels by a selecting convolution",
+        PROVEN,
+        vec![layer],
+    ))
+}
+
+/// What stands for no channel of a map.
+const NONE: u32 = u32::MAX;
+
+/// Layers for a map with channels of its zero point around its own: a 1x1 convolution in which these have
+/// no weights.
+pub fn pad(
+    ctx: &mut Context,
+    item: &Item,
+    input: TensorId,
+    before: usize,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let (op, output) = (item.op, ctx.result(item.op));
+    let zero = ctx.stored(output)?.zero;
+    let (source, target) = (ctx.side(input)?, ctx.side(output)?);
+    let from = |channel: usize| match channel.checked_sub(before) {
+        Some(own) if own < source.channels => own as u32,
+        _ => NONE,
+    };
+    let from: Vec<u32> = (0..target.channels).map(from).collect();
+    let mut layer = pointwise(op, source, target, "pad channels");
+    layer.mode = Mode::Direct;
+    let bias = |&from: &u32| if from == NONE { 0 } else { -zero };
+    layer.bias = from.iter().map(bias).collect();
+    layer.weights = Weights::Select { from };
+    layer.stage = Stage::narrow(Scaling::ONE, zero);
     finish(ctx, &mut layer)?;
     Ok(Lowered::new(
         "channels by a selecting convolution",

@@ -43,6 +43,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Prelu { input, slopes } => prelu::prelu(ctx, item, *input, *slopes),
+        Work::PadChannels { input, before } => channels::pad(ctx, item, *input, *before),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),

@@ -30,7 +30,8 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Pad { input, before } => per_channel::pad(ctx, item, *input, *before),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
-        Work::Prelu { .. }
+        Work::PadChannels { .. }
+        | Work::Prelu { .. }
         | Work::Elementwise { .. }
         | Work::Channels { .. }
         | Work::Table(_)
