@@ -249,8 +249,11 @@ fn int32_cubes_add_with_saturation() {
     assert_eq!(outcome.counters.operand_bytes, 384);
 }
 
+/// What is made of two elements.
+type Function = fn(i32, i32) -> i32;
+
 /// Words of EW_CFG by which 8-bit cubes were combined on silicon, and what came out.
-const COMBINED: [(u32, fn(i32, i32) -> i32); 5] = [
+const COMBINED: [(u32, Function); 5] = [
     (0x1042_02c0, |a, b| a + b),
     (0x1044_02c0, |a, b| a - b),
     (0x1060_02c0, |a, b| a.max(b)),

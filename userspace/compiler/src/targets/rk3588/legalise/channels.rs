@@ -25,7 +25,7 @@ pub fn channels(
     let source = ctx.side(input)?;
     let target = ctx.side(output)?;
     // What lies in the same atoms as the last channel would be taken for padding.
-    if first % ATOM == 0 && target.channels % ATOM == 0 {
+    if first.is_multiple_of(ATOM) && target.channels.is_multiple_of(ATOM) {
         let part = &mut ctx.program_mut().cubes[target.cube];
         debug_assert!(part.dtype == DType::I8 && part.part_of.is_none());
         part.part_of = Some((source.cube, source.surface + first / ATOM));
