@@ -18,7 +18,7 @@ def refused(setup, **options):
 
 def test_unknown_options_are_refused(setup):
     text = refused(setup, devise='sim:rk3588')
-    for known in ('devise', 'device', 'cache_dir', 'log', 'evidence', 'on_error'):
+    for known in ('devise', 'device', 'cache_dir', 'log', 'evidence', 'on_error', 'exact'):
         expect(known in text, text)
     expect('sim:rk3588' in refused(setup, device='npu'), 'the devices are not listed')
     expect('silicon, sibling, inferred' in refused(setup, evidence='rumour'), 'no choices')

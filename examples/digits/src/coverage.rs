@@ -30,7 +30,7 @@ impl Coverage {
             let macs = executable.macs[op];
             coverage.macs += macs;
             match placement {
-                Placement::Npu { .. } => {
+                Placement::Npu { .. } | Placement::Approximate { .. } => {
                     coverage.npu_ops += 1;
                     coverage.npu_macs += macs;
                 }

@@ -108,6 +108,9 @@ pub struct ModelArgs {
     /// the device, else silicon)
     #[arg(long, value_enum, value_name = "GRADE")]
     pub evidence: Option<Evidence>,
+    /// Leave to the CPU what the NPU can only do approximately, with other weights than the model's
+    #[arg(long)]
+    pub exact: bool,
 }
 
 /// Where to run.

@@ -1,6 +1,6 @@
 //! Models: read, compiled, put on a device.
 
-use crate::args::{DeviceArgs, Evidence, ModelArgs};
+use crate::args::{DeviceArgs, ModelArgs};
 use crate::error::CliError;
 use ferrite_compiler::executable::{self, Executable, Placement, Step, Target};
 use ferrite_ir::{Graph, text};
@@ -42,10 +42,12 @@ pub fn compile(
     graph: &Graph,
     target: Target,
     evidence: executable::Evidence,
+    exact: bool,
     cores: usize,
 ) -> Result<Executable, CliError> {
     let options = ferrite_compiler::Options {
         evidence,
+        exact,
         cores,
         ..ferrite_compiler::Options::new(target)
     };
@@ -76,14 +78,13 @@ pub fn prepare_several(
     count: usize,
 ) -> Result<Prepared, CliError> {
     let graph = Arc::new(read(&args.model)?);
-    prepare_graph(&args.model, graph, args.evidence, spec, count)
+    prepare_graph(args, graph, spec, count)
 }
 
-/// Compiles a graph that was read from `path`, and loads it `count` times, which is at least one.
+/// Compiles a graph of the model that `args` name, and loads it `count` times, which is at least one.
 pub fn prepare_graph(
-    path: &Path,
+    args: &ModelArgs,
     graph: Arc<Graph>,
-    evidence: Option<Evidence>,
     spec: &DeviceArgs,
     count: usize,
 ) -> Result<Prepared, CliError> {
@@ -91,14 +92,21 @@ pub fn prepare_graph(
     let start = Instant::now();
     let executable = match &device {
         Some(device) => {
-            let evidence = match evidence {
+            let evidence = match args.evidence {
                 Some(evidence) => evidence.into(),
                 None => proven::evidence(&**device),
             };
             log::info!("compiling with lowerings of evidence {evidence:?} or better");
             // Those that run at the same time have the cores among them.
             let cores = (device.cores() / count).max(1);
-            compile(path, &graph, device.target(), evidence, cores)?
+            compile(
+                &args.model,
+                &graph,
+                device.target(),
+                evidence,
+                args.exact,
+                cores,
+            )?
         }
         None => cpu_only(&graph),
     };
@@ -142,6 +150,8 @@ fn another(device: &dyn Device, args: &DeviceArgs) -> Result<Option<Box<dyn Devi
 pub struct Coverage {
     /// Operators on the NPU.
     pub npu_ops: usize,
+    /// Operators of these with other weights than the model's.
+    pub approximate_ops: usize,
     /// Operators on the CPU.
     pub cpu_ops: usize,
     /// Multiply-accumulates on the NPU.
@@ -170,7 +180,8 @@ impl Coverage {
         for (placement, &macs) in executable.placements.values().zip(executable.macs.values()) {
             coverage.macs += macs;
             match placement {
-                Placement::Npu { evidence, .. } => {
+                Placement::Npu { evidence, .. } | Placement::Approximate { evidence, .. } => {
+                    coverage.approximate_ops += usize::from(placement.error().is_some());
                     coverage.evidence = coverage.evidence.max(Some(*evidence));
                     coverage.npu_ops += 1;
                     coverage.npu_macs += macs;

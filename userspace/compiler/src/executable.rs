@@ -198,6 +198,37 @@ pub enum Placement {
     },
     /// No work at run time: folded into its neighbours, or a view.
     Folded,
+    /// On the NPU, with other weights than the model's: results differ by more than rounding.
+    Approximate {
+        /// Short name of the lowering.
+        lowering: Cow<'static, str>,
+        /// Weakest evidence it rests on.
+        evidence: Evidence,
+        /// What the results gain as error, estimated from the weights: the root of its mean square, in
+        /// steps of the result.
+        error: f32,
+    },
+}
+
+impl Placement {
+    /// Name of the lowering to the NPU, and the weakest evidence it rests on.
+    pub fn on_npu(&self) -> Option<(&str, Evidence)> {
+        match self {
+            Placement::Npu { lowering, evidence }
+            | Placement::Approximate {
+                lowering, evidence, ..
+            } => Some((lowering, *evidence)),
+            Placement::Cpu { .. } | Placement::Folded => None,
+        }
+    }
+
+    /// Error of an operator with other weights than the model's: [`Placement::Approximate`].
+    pub fn error(&self) -> Option<f32> {
+        match self {
+            Placement::Approximate { error, .. } => Some(*error),
+            _ => None,
+        }
+    }
 }
 
 /// A compiled model.

@@ -34,6 +34,9 @@ pub struct Lowered<L> {
     pub evidence: Evidence,
     /// The layers, in order.
     pub layers: Vec<L>,
+    /// What the results gain as error where the weights are not the model's: see
+    /// [`Placement::Approximate`](crate::Placement::Approximate).
+    pub error: Option<f32>,
     /// What the host does with the accumulators that the layers leave in a map, if they do.
     pub requantise: Option<(MapId, HostRequant)>,
 }
@@ -49,6 +52,7 @@ impl<L> Lowered<L> {
             name: name.into(),
             evidence,
             layers,
+            error: None,
             requantise: None,
         }
     }
@@ -76,6 +80,8 @@ pub enum LegalWork<L> {
         evidence: Evidence,
         /// The layers.
         layers: Vec<L>,
+        /// Error of the results where the weights are not the model's.
+        error: Option<f32>,
         /// Whether they leave accumulators for the step behind this one, in place of the result.
         accumulates: bool,
     },

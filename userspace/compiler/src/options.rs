@@ -11,6 +11,8 @@ pub struct Options {
     pub evidence: Evidence,
     /// Cores to spread independent work over.
     pub cores: usize,
+    /// Whether to leave to the host what an NPU can only do with other weights than the model's.
+    pub exact: bool,
 }
 
 impl Options {
@@ -20,6 +22,7 @@ impl Options {
             target,
             evidence: Evidence::Silicon,
             cores: 1,
+            exact: false,
         }
     }
 }

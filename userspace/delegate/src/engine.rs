@@ -80,6 +80,7 @@ impl Engine {
             npu: Some(Npu {
                 options: ferrite_compiler::Options {
                     evidence,
+                    exact: options.exact,
                     cores: device.cores(),
                     ..ferrite_compiler::Options::new(device.target())
                 },

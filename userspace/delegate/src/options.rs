@@ -32,6 +32,8 @@ pub struct Options {
     pub on_error: OnError,
     /// How jobs stand to those of others.
     pub priority: Priority,
+    /// Whether to leave to the host what the NPU can only do approximately.
+    pub exact: bool,
 }
 
 impl Default for Options {
@@ -43,18 +45,20 @@ impl Default for Options {
             evidence: None,
             on_error: OnError::Fail,
             priority: Priority::Normal,
+            exact: false,
         }
     }
 }
 
 /// The names of all options, and of their variables.
-pub const KNOWN: [(&str, &str); 6] = [
+pub const KNOWN: [(&str, &str); 7] = [
     ("device", "FERRITE_DEVICE"),
     ("cache_dir", "FERRITE_CACHE_DIR"),
     ("log", "FERRITE_LOG"),
     ("evidence", "FERRITE_EVIDENCE"),
     ("on_error", "FERRITE_ON_ERROR"),
     ("priority", "FERRITE_PRIORITY"),
+    ("exact", "FERRITE_EXACT"),
 ];
 
 /// An option that cannot be used.
@@ -137,6 +141,13 @@ impl Options {
                     _ => return Err(wrong("on_error", "fail, cpu")),
                 };
             }
+            "exact" => {
+                self.exact = match value {
+                    "0" => false,
+                    "1" => true,
+                    _ => return Err(wrong("exact", "0, 1")),
+                };
+            }
             _ => {
                 let key = key.to_owned();
                 return Err(OptionError::Unknown { key });
@@ -187,6 +198,15 @@ mod tests {
         assert!(error("on_error", "panic").contains("fail, cpu"));
         assert!(error("log", "loud").contains("trace"));
         assert!(error("priority", "urgent").contains("low, normal, high"));
+        assert!(error("exact", "yes").contains("0, 1"));
+    }
+
+    #[test]
+    fn exactness_is_asked_for() {
+        let read = |value| Options::read(&given(&[("exact", value)]), |_| None);
+        assert!(!Options::default().exact);
+        assert!(read("1").is_ok_and(|options| options.exact));
+        assert!(read("0").is_ok_and(|options| !options.exact));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn choose(graph: &Graph, uses: &Uses, placements: &PrimaryMap<OpId, Placemen
     chosen.resize(graph.op_bound());
     let mut open: Vec<OpId> = graph
         .op_ids()
-        .filter(|&op| matches!(at(op), Placement::Npu { .. }))
+        .filter(|&op| at(op).on_npu().is_some())
         .collect();
     while let Some(op) = open.pop() {
         if std::mem::replace(&mut chosen[op], true) {

@@ -15,6 +15,7 @@ pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
     let graph = model::read(&args.model.model)?;
     let options = Options {
         evidence: args.model.evidence.unwrap_or_default().into(),
+        exact: args.model.exact,
         cores: CORES,
         ..Options::new(args.target.into())
     };

@@ -14,6 +14,7 @@ pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
         &graph,
         args.target.into(),
         args.model.evidence.unwrap_or_default().into(),
+        args.model.exact,
         CORES,
     )?;
     let coverage = Coverage::of(&executable);

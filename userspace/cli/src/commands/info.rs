@@ -19,6 +19,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         &graph,
         target,
         args.model.evidence.unwrap_or_default().into(),
+        args.model.exact,
         CORES,
     )?;
     let coverage = Coverage::of(&executable);
@@ -46,8 +47,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         "segments": coverage.segments,
         "host_steps": coverage.host_steps,
         "evidence": coverage.evidence.map(|grade| grade.name()),
-        // No lowering is approximate beyond its rounding.
-        "approximate_ops": 0,
+        "approximate_ops": coverage.approximate_ops,
     });
     Ok(Report::new(text(&graph, &executable, &coverage), json))
 }
@@ -103,10 +103,25 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
                 evidence.name()
             )),
     );
+    if let Some((largest, mean)) = errors(executable) {
+        let _ = writeln!(
+            text,
+            "{} approximate: weights with a scale per channel in other steps, for an error of {mean:.3} steps rms an operator, {largest:.3} at most (--exact leaves them to the CPU)",
+            coverage.approximate_ops
+        );
+    }
     for (reason, count) in reasons(executable) {
         let _ = writeln!(text, "{count} on the CPU: {reason}");
     }
     text
+}
+
+/// The largest of the errors of approximate operators, and their mean.
+fn errors(executable: &Executable) -> Option<(f32, f32)> {
+    let errors = executable.placements.values().filter_map(Placement::error);
+    let errors: Vec<f32> = errors.collect();
+    let largest = errors.iter().copied().reduce(f32::max)?;
+    Some((largest, errors.iter().sum::<f32>() / errors.len() as f32))
 }
 
 /// Why operators stay on the CPU, and how many for each reason.
@@ -139,6 +154,14 @@ fn placement_words(placement: &Placement) -> String {
         Placement::Npu { lowering, evidence } => {
             format!("NPU: {lowering} ({})", evidence.name())
         }
+        Placement::Approximate {
+            lowering,
+            evidence,
+            error,
+        } => format!(
+            "NPU: {lowering} ({}), approximate: {error:.3} steps rms",
+            evidence.name()
+        ),
         Placement::Cpu { reason, .. } => format!("CPU: {reason}"),
         Placement::Folded => "folded".to_owned(),
     }
@@ -174,6 +197,14 @@ fn op_json(graph: &Graph, executable: &Executable, op: OpId) -> Value {
     let placement = match &executable.placements[op] {
         Placement::Npu { lowering, evidence } => json!({
             "placement": "npu", "lowering": lowering, "evidence": evidence.name(),
+        }),
+        Placement::Approximate {
+            lowering,
+            evidence,
+            error,
+        } => json!({
+            "placement": "npu", "lowering": lowering, "evidence": evidence.name(),
+            "approximate": true, "error_steps": error,
         }),
         Placement::Cpu { reason, remedy } => json!({
             "placement": "cpu", "reason": reason, "remedy": remedy,

@@ -100,8 +100,7 @@ impl Layers {
 
         let spec = &args.device;
         let graph_of_op = Arc::new(alone.graph);
-        let mut prepared =
-            model::prepare_graph(&args.model.model, graph_of_op, args.model.evidence, spec, 1)?;
+        let mut prepared = model::prepare_graph(&args.model, graph_of_op, spec, 1)?;
         let outputs = prepared.session.run(&inputs)?;
         let executable = prepared.session.executable();
         let coverage = Coverage::of(executable);
@@ -110,7 +109,7 @@ impl Layers {
         self.total.macs += coverage.macs;
         self.total.npu_macs += coverage.npu_macs;
         let placement = match executable.placements.values().next() {
-            Some(Placement::Npu { .. }) => "npu",
+            Some(Placement::Npu { .. } | Placement::Approximate { .. }) => "npu",
             Some(Placement::Cpu { .. }) | None => "cpu",
             Some(Placement::Folded) => "folded",
         };

@@ -217,6 +217,9 @@ impl Painter<'_> {
                 let placement = placements.get(op);
                 let (class, why) = match placement {
                     Some(Placement::Npu { lowering, .. }) => ("npu", format!("NPU: {lowering}")),
+                    Some(Placement::Approximate {
+                        lowering, error, ..
+                    }) => ("npu", format!("NPU: {lowering}, error {error:.2} steps")),
                     Some(Placement::Cpu { reason, .. }) => ("cpu", format!("CPU: {reason}")),
                     Some(Placement::Folded) | None => ("folded", "folded".to_owned()),
                 };

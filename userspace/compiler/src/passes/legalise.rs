@@ -32,6 +32,7 @@ fn split<L>(item: &Item, lowered: Lowered<L>, mut add: impl FnMut(LegalWork<L>))
         name: lowered.name,
         evidence: lowered.evidence,
         layers: lowered.layers,
+        error: lowered.error,
         accumulates: lowered.requantise.is_some(),
     });
     if let Some((map, requantise)) = lowered.requantise {

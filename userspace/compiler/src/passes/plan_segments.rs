@@ -59,9 +59,24 @@ impl Schedule {
             placements.push(match &step.work {
                 LegalWork::Requantise(..) => continue,
                 _ if !required => Placement::Folded,
-                LegalWork::Npu { name, evidence, .. } => Placement::Npu {
+                LegalWork::Npu {
+                    name,
+                    evidence,
+                    error: None,
+                    ..
+                } => Placement::Npu {
                     lowering: name.clone(),
                     evidence: *evidence,
+                },
+                LegalWork::Npu {
+                    name,
+                    evidence,
+                    error: Some(error),
+                    ..
+                } => Placement::Approximate {
+                    lowering: name.clone(),
+                    evidence: *evidence,
+                    error: *error,
                 },
                 LegalWork::View(_) if !on_host.contains(step.op) => Placement::Folded,
                 LegalWork::View(_) => Placement::Cpu {

@@ -170,7 +170,7 @@ impl Header {
     }
 }
 
-/// `rk3588 evidence=sibling cores=3`.
+/// `rk3588 evidence=sibling cores=3`, `a311d exact=1`.
 fn options(text: &str) -> Result<Options, String> {
     let mut words = text.split_whitespace();
     let mut options = Options::new(match words.next() {
@@ -183,6 +183,7 @@ fn options(text: &str) -> Result<Options, String> {
             Some(("evidence", "silicon")) => options.evidence = Evidence::Silicon,
             Some(("evidence", "sibling")) => options.evidence = Evidence::Sibling,
             Some(("evidence", "inferred")) => options.evidence = Evidence::Inferred,
+            Some(("exact", "1")) => options.exact = true,
             Some(("cores", cores)) => {
                 options.cores = cores.parse().map_err(|_| format!("`{word}`: no number"))?;
             }

@@ -125,6 +125,9 @@ fn info(graph: &Graph, placements: &PrimaryMap<OpId, Placement>) -> String {
                 };
                 writeln!(text, "NPU, {lowering} ({evidence})")
             }
+            Placement::Approximate {
+                lowering, error, ..
+            } => writeln!(text, "NPU, {lowering}, approximate: {error:.3} steps"),
             Placement::Cpu { reason, remedy } => {
                 let remedy = remedy.iter().map(|r| format!(" ({r})"));
                 writeln!(text, "CPU, {reason}{}", remedy.collect::<String>())

@@ -53,7 +53,7 @@ fn operators(executable: &Executable) -> String {
     let [mut npu, mut cpu, mut folded] = [0; 3];
     for placement in executable.placements.values() {
         *match placement {
-            Placement::Npu { .. } => &mut npu,
+            Placement::Npu { .. } | Placement::Approximate { .. } => &mut npu,
             Placement::Cpu { .. } => &mut cpu,
             Placement::Folded => &mut folded,
         } += 1;

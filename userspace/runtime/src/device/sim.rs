@@ -1,7 +1,7 @@
 //! What the simulators have in common: an executable's buffers in simulated memory.
 
 use super::{DeviceError, images};
-use ferrite_compiler::executable::{BufferId, Executable, Placement, Region};
+use ferrite_compiler::executable::{BufferId, Executable, Region};
 use ferrite_hw::Grade;
 use ferrite_ir::PrimaryMap;
 use ferrite_sim::flat::{Buffer, FlatMemory};
@@ -70,10 +70,7 @@ pub fn evidence(executable: &Executable) -> Grade {
     executable
         .placements
         .values()
-        .filter_map(|placement| match placement {
-            Placement::Npu { evidence, .. } => Some(*evidence),
-            Placement::Cpu { .. } | Placement::Folded => None,
-        })
+        .filter_map(|placement| Some(placement.on_npu()?.1))
         .max()
         .unwrap_or_default()
 }

@@ -89,6 +89,8 @@ impl Case {
                 let options = Options {
                     evidence,
                     cores: device.cores(),
+                    // What is approximate proves nothing of the device.
+                    exact: true,
                     ..Options::new(device.target())
                 };
                 ferrite_compiler::compile(&self.graph, &options)?
@@ -136,8 +138,9 @@ impl Compiled<'_> {
             mean_diff: 0.0,
         };
         match self.executable.placements.as_values_slice() {
-            [Placement::Npu { lowering, evidence }, ..] => {
-                outcome.lowering = Some((lowering.to_string(), *evidence));
+            [placement, ..] if placement.on_npu().is_some() => {
+                let lowering = placement.on_npu();
+                outcome.lowering = lowering.map(|(name, grade)| (name.to_owned(), grade));
             }
             [Placement::Cpu { reason, .. }, ..] if device.is_some() => {
                 outcome.reason = Some(reason.clone());
