@@ -120,6 +120,27 @@ fn info_places_every_operator() {
 }
 
 #[test]
+fn info_tells_what_is_approximate() {
+    let model = digits("digits-per-axis.tflite");
+    let info = |more: &[&str]| {
+        let args = ["info", path(&model), "--target", "a311d", "--json"];
+        json(&ferrite(&[&args, more].concat()))
+    };
+    let report = info(&[]);
+    let ops = report["ops"].as_array().expect("a list");
+    let approximate = ops.iter().filter(|op| op["approximate"] == true);
+    assert_eq!(report["approximate_ops"], approximate.clone().count());
+    assert!(approximate.clone().count() > 0);
+    for op in approximate {
+        let error = op["error_steps"].as_f64().expect("an estimate");
+        assert!(0.0 < error && error <= 0.5, "{op}");
+    }
+    let exact = info(&["--exact"]);
+    assert_eq!(exact["approximate_ops"], 0);
+    assert!(exact["npu_macs"].as_u64() < report["npu_macs"].as_u64());
+}
+
+#[test]
 fn selftest_checks_devices_and_reports() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("report.json");

@@ -1,6 +1,5 @@
 //! Public operator cases and models on the A311D model against TFLite's reference results.
 
-use ferrite_compiler::executable::Placement;
 use ferrite_compiler::{Evidence, Options, Target, compile};
 use ferrite_ir::{DType, Graph, tflite};
 use ferrite_runtime::Session;
@@ -62,7 +61,7 @@ fn check_cases(evidence: Evidence) {
                 .executable()
                 .placements
                 .values()
-                .filter(|p| matches!(p, Placement::Npu { .. }))
+                .filter(|placement| placement.on_npu().is_some())
                 .count();
             let (inputs, expected) = case.arrays();
             let (worst, _) = compare(&mut session, &inputs, &expected);
@@ -101,7 +100,7 @@ fn check_model(name: &str, steps: i32) {
     let executable = session.executable();
     let total: u64 = executable.macs.values().sum();
     let on_npu = executable.macs.values().zip(executable.placements.values());
-    let on_npu = on_npu.filter(|(_, placement)| matches!(placement, Placement::Npu { .. }));
+    let on_npu = on_npu.filter(|(_, placement)| placement.on_npu().is_some());
     let share = on_npu.map(|(macs, _)| macs).sum::<u64>() as f64 / total as f64;
     assert!(share >= 0.99, "{name}: {share} of MACs on the NPU");
     for case in &model.cases {

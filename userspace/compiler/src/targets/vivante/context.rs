@@ -18,6 +18,8 @@ use crate::options::Options;
 pub struct TensorMaps {
     /// All maps, those between the layers of an item too.
     pub all: PrimaryMap<MapId, Map>,
+    /// Of maps that jobs read in so many parts: where these lie.
+    pub parts: HashMap<(MapId, usize), MapId>,
     of_tensor: HashMap<TensorId, MapId>,
 }
 

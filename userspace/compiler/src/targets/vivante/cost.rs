@@ -10,9 +10,7 @@ use super::program::Layer;
 pub fn seconds(layer: &Layer) -> f64 {
     let kernel = &layer.kernel;
     let taps = kernel.size * kernel.size;
-    let [inputs, outputs] = kernel.block();
-    let blocks = kernel.inputs / inputs.max(1);
-    let weights = blocks * inputs * outputs * taps;
+    let weights = kernel.pairs() * taps;
     // Pairs of channels that do not meet take a symbol for each run of zeros.
     let zeros = (kernel.inputs * kernel.outputs * taps).saturating_sub(weights);
     let symbols = weights + (zeros >> MAX_RUN_BITS);
@@ -22,4 +20,31 @@ pub fn seconds(layer: &Layer) -> f64 {
     let moved = layer.input.x * layer.input.y * layer.input.z + pixels * layer.output.z + symbols;
     let compute = cycles.max(symbols) as f64 / A311D.clock_hz;
     A311D.task + compute.max(moved as f64 / A311D.core_bandwidth)
+}
+
+/// How many groups of so many channels a job of a layer takes that reads its input in two parts, each
+/// job's behind each other: many make kernels of mostly zeros, few make many jobs, and maps that are
+/// copied.
+pub fn groups_of_parts(layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
+    let kernel = &layer.kernel;
+    let groups = kernel.outputs / outputs.max(1);
+    // Cores work evenly then, and write no plane that is another job's.
+    let step = (1..=CORES).find(|n| (n * outputs).is_multiple_of(CORES));
+    let step = step.unwrap_or(1);
+    let map = (layer.input.x * layer.input.y * layer.input.z) as f64 / A311D.core_bandwidth;
+    let seconds = |each: usize| {
+        let jobs = groups.div_ceil(each) as f64;
+        let pairs = 2 * each * inputs * each * outputs;
+        let symbols = (pairs * kernel.size * kernel.size) >> MAX_RUN_BITS;
+        let (copies, maps) = if each < groups {
+            (2.0, 4.0)
+        } else {
+            (0.0, 2.0)
+        };
+        jobs * ((1.0 + copies) * A311D.task + symbols as f64 / A311D.clock_hz) + maps * map
+    };
+    let parts = (1..=groups.div_ceil(step)).map(|parts| groups.div_ceil(parts));
+    let sizes = parts.map(|each| each.next_multiple_of(step).min(groups));
+    let best = sizes.min_by(|&a, &b| seconds(a).total_cmp(&seconds(b)));
+    best.unwrap_or(groups)
 }

@@ -28,6 +28,16 @@ pub enum Order {
     },
     /// One weight for each input plane, at the first tap.
     Planes,
+    /// `[output][y][x][part][input]`: the inputs are maps of as many channels, one behind the other, and
+    /// an output reads the channels of its group in each of them.
+    Parts {
+        /// The maps.
+        parts: usize,
+        /// Input channels of a group, in each of the maps.
+        group_inputs: usize,
+        /// Output channels of a group.
+        group_outputs: usize,
+    },
 }
 
 /// Weights and biases of a layer. The hardware's kernel is square; taps that the model's filter
@@ -76,6 +86,52 @@ impl Kernel {
                 output * self.inputs + input % pixels * channels + input / pixels
             }
             Order::Planes => input,
+            Order::Parts {
+                parts,
+                group_inputs,
+                ..
+            } => {
+                let part = self.inputs / parts;
+                let first = ((output * rows + y) * columns + x) * parts + input / part;
+                first * group_inputs + input % part % group_inputs
+            }
+        }
+    }
+
+    /// A weight of a pair of channels that meet, less the zero point.
+    pub fn signed(&self, output: usize, input: usize, y: usize, x: usize) -> i32 {
+        let byte = self.data[self.index(output, input, y, x)] ^ self.flip;
+        i32::from(byte) - i32::from(self.zero)
+    }
+
+    /// The largest distance of each output's weights from the zero point.
+    pub fn largest(&self) -> Vec<i32> {
+        let mut largest = vec![0; self.outputs];
+        let distance = |byte: &u8| i32::from((byte ^ self.flip).abs_diff(self.zero));
+        if matches!(self.order, Order::Depthwise { .. }) {
+            for row in self.data.chunks_exact(self.outputs.max(1)) {
+                for (largest, byte) in largest.iter_mut().zip(row) {
+                    *largest = distance(byte).max(*largest);
+                }
+            }
+        } else {
+            let rows = self.data.chunks_exact(self.weights_each().max(1));
+            for (largest, row) in largest.iter_mut().zip(rows) {
+                *largest = row.iter().map(distance).max().unwrap_or(0);
+            }
+        }
+        largest
+    }
+
+    /// Pairs of channels that meet.
+    pub fn pairs(&self) -> usize {
+        match self.order {
+            Order::Parts {
+                parts,
+                group_inputs,
+                ..
+            } => parts * group_inputs * self.outputs,
+            _ => self.block()[0] * self.outputs,
         }
     }
 
@@ -87,7 +143,10 @@ impl Kernel {
                 group_outputs,
             } => [group_inputs, group_outputs],
             Order::Depthwise { multiplier } => [1, multiplier],
-            Order::Flattened { .. } | Order::Planes => [self.inputs, self.outputs],
+            // The channels of a block in parts do not follow each other.
+            Order::Flattened { .. } | Order::Planes | Order::Parts { .. } => {
+                [self.inputs, self.outputs]
+            }
         }
     }
 
@@ -121,7 +180,7 @@ impl Kernel {
         };
         match self.order {
             Order::Depthwise { .. } => reading.columns(&self.data, self.outputs.max(1)),
-            Order::Dense { .. } | Order::Flattened { .. } | Order::Planes => {
+            Order::Dense { .. } | Order::Flattened { .. } | Order::Planes | Order::Parts { .. } => {
                 reading.rows(&self.data, self.weights_each().max(1))
             }
         }
@@ -169,6 +228,14 @@ impl Kernels for Placed<'_> {
                 group_outputs,
             } => (input / group_inputs, group_outputs),
             Order::Depthwise { multiplier } => (input, multiplier),
+            Order::Parts {
+                parts,
+                group_inputs,
+                group_outputs,
+            } => {
+                let input = input % (self.kernel.inputs / parts);
+                (input / group_inputs, group_outputs)
+            }
             Order::Flattened { .. } | Order::Planes => (0, self.kernel.outputs),
         };
         group * outputs..(group + 1) * outputs
@@ -183,6 +250,22 @@ impl Kernels for Placed<'_> {
                 group_outputs,
             } => (output / group_outputs * group_inputs, group_inputs),
             Order::Depthwise { multiplier } => (output / multiplier, 1),
+            Order::Parts { group_outputs, .. } if group_outputs == kernel.outputs => {
+                (0, kernel.inputs)
+            }
+            Order::Parts {
+                parts,
+                group_inputs,
+                group_outputs,
+            } => {
+                let first = output / group_outputs * group_inputs;
+                for part in (0..kernel.inputs).step_by(kernel.inputs / parts) {
+                    for input in (part + first..).take(group_inputs) {
+                        row[input] = self.weight(output, input, 0, 0).unwrap_or(row[input]);
+                    }
+                }
+                return;
+            }
             Order::Flattened { .. } | Order::Planes => {
                 for (input, weight) in row.iter_mut().enumerate() {
                     *weight = self.weight(output, input, 0, 0).unwrap_or(*weight);
@@ -207,5 +290,59 @@ impl Kernels for Placed<'_> {
 
     fn plane(&self) -> usize {
         self.plane
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two groups of two inputs and three outputs, in two parts.
+    #[test]
+    fn parts_meet_the_outputs_of_their_group() {
+        for filter in [[1, 1], [2, 3]] {
+            let taps = filter[0] * filter[1];
+            let kernel = Kernel {
+                data: (0..6 * taps * 2 * 2).map(|i| i as u8).collect(),
+                flip: 0,
+                zero: 200,
+                order: Order::Parts {
+                    parts: 2,
+                    group_inputs: 2,
+                    group_outputs: 3,
+                },
+                filter,
+                dilation: [1, 1],
+                size: filter[1],
+                inputs: 8,
+                outputs: 6,
+                first: [0, 0],
+                bias: vec![0; 6],
+            };
+            let placed = Placed {
+                kernel: &kernel,
+                plane: 1,
+            };
+            let mut next = 0;
+            for output in 0..6 {
+                for tap in 0..taps {
+                    let (y, x) = (tap / filter[1], tap % filter[1]);
+                    let mut row = vec![200; 8];
+                    placed.row(output, &mut row);
+                    for (input, &found) in row.iter().enumerate() {
+                        let met = input % 4 / 2 == output / 3;
+                        let expected = met.then_some(next as u8);
+                        next += usize::from(met);
+                        assert_eq!(placed.weight(output, input, y, x), expected);
+                        assert_eq!(placed.meeting(input).contains(&output), met);
+                        if taps == 1 {
+                            assert_eq!(found, expected.unwrap_or(200));
+                        }
+                    }
+                }
+            }
+            assert_eq!(next, kernel.data.len());
+            assert_eq!(kernel.pairs() * taps, next);
+        }
     }
 }

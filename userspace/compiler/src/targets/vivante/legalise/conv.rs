@@ -7,6 +7,7 @@
 
 use ferrite_ir::{Bytes, DType, TensorId};
 
+use super::common_scale::{self, Numbers};
 use super::elementwise::{Clamp, multiplier};
 use super::per_channel::subsample;
 use super::rounding::{self, Rounding};
@@ -123,7 +124,9 @@ impl Conv<'_> {
         let mut kernel = self.kernel(ctx)?;
         let (in_zero, in_scale) = ctx.quantisation(self.input)?;
         let (_, out_scale) = ctx.quantisation(self.output)?;
-        let factor = in_scale * self.filter_scale(ctx)? / out_scale;
+        let scales = self.filter_scales(ctx)?;
+        let scale = scales.iter().copied().fold(0.0, f64::max);
+        let factor = in_scale * scale / out_scale;
         let multiplier = multiplier(factor)?;
         let evidence = self.evidence(ctx, &kernel, multiplier)?;
         let [h, w, channels] = self.input_shape;
@@ -147,7 +150,10 @@ impl Conv<'_> {
             }
         }
         let clamp = Clamp::of(ctx.stored(self.output)?, self.item.range);
-        let (multiplier, added) = rounding::fit(self.rounding, factor, multiplier, clamp.steps);
+        let (mut multiplier, mut added) = (multiplier, 0);
+        if let [_] = scales[..] {
+            (multiplier, added) = rounding::fit(self.rounding, factor, multiplier, clamp.steps);
+        }
         kernel.bias.iter_mut().for_each(|bias| *bias += added);
         let input = ctx.side(self.input, self.input_shape)?;
         let output = ctx.side(self.output, self.output_shape)?;
@@ -169,7 +175,24 @@ impl Conv<'_> {
         let convolution = layers.remove(0);
         let mut all = self.subsampled(ctx, convolution, halvings)?;
         all.append(&mut layers);
-        Ok(Lowered::new(self.name, Evidence::Silicon, all))
+        let mut error = None;
+        if scales.len() > 1 {
+            let numbers = Numbers {
+                scales: &scales,
+                biases: &self.biases(ctx)?,
+                ratio: in_scale / out_scale,
+                zero: in_zero,
+                rounding: self.rounding,
+                steps: clamp.steps,
+            };
+            let (jobs, found) = common_scale::jobs(ctx, &all[0], &numbers)?;
+            all.splice(..1, jobs);
+            error = Some(found as f32);
+        }
+        Ok(Lowered {
+            error,
+            ..Lowered::new(self.name, Evidence::Silicon, all)
+        })
     }
 
     /// What the layer rests on, if that is admitted.
@@ -250,8 +273,8 @@ impl Conv<'_> {
         Ok(layers)
     }
 
-    /// The scale of the filter: the hardware has one for all channels.
-    fn filter_scale(&self, ctx: &Context) -> Result<f64, Unsupported> {
+    /// The scale of the filter, or those of its output channels: the hardware has one for all.
+    fn filter_scales(&self, ctx: &Context) -> Result<Vec<f64>, Unsupported> {
         let unquantised = || {
             Unsupported::new("the filter has no quantisation")
                 .with_remedy("quantise the model to 8 bits")
@@ -262,18 +285,34 @@ impl Conv<'_> {
             .as_ref()
             .ok_or_else(unquantised)?;
         let first = *quant.scales.first().ok_or_else(unquantised)?;
-        if quant.scales.iter().any(|&scale| scale != first)
-            || quant
-                .zero_points
-                .iter()
-                .any(|z| Some(z) != quant.zero_points.first())
-        {
+        let zeros = &quant.zero_points;
+        let one_scale = quant.scales.iter().all(|&scale| scale == first);
+        let one_zero = zeros.iter().all(|zero| Some(zero) == zeros.first());
+        if one_scale && one_zero {
+            return Ok(vec![f64::from(first)]);
+        }
+        let [_, _, outputs] = self.output_shape;
+        if ctx.options.exact || !one_zero || quant.scales.len() != outputs {
             return Err(Unsupported::new(
                 "a filter with a scale for each channel: the hardware has one multiplier for a layer",
             )
             .with_remedy("quantise weights per tensor"));
         }
-        Ok(f64::from(first))
+        Ok(quant.scales.iter().map(|&scale| f64::from(scale)).collect())
+    }
+
+    /// Biases in steps of the accumulators that the model's own weights have.
+    fn biases(&self, ctx: &Context) -> Result<Vec<i64>, Unsupported> {
+        let [_, _, outputs] = self.output_shape;
+        match self.bias {
+            None => Ok(vec![0; outputs]),
+            Some(bias) => ctx
+                .ints(bias)
+                .filter(|b| b.len() == outputs)
+                .ok_or_else(|| {
+                    Unsupported::new("the bias is not a constant of one integer per channel")
+                }),
+        }
     }
 
     /// Weights and biases.
@@ -322,15 +361,7 @@ impl Conv<'_> {
             first: [0, 0],
             bias: Vec::new(),
         };
-        let bias = match self.bias {
-            None => vec![0; outputs],
-            Some(bias) => ctx
-                .ints(bias)
-                .filter(|b| b.len() == outputs)
-                .ok_or_else(|| {
-                    Unsupported::new("the bias is not a constant of one integer per channel")
-                })?,
-        };
+        let bias = self.biases(ctx)?;
         let in_zero = i64::from(ctx.quantisation(self.input)?.0);
         sums::check_length(kernel.weights_each())?;
         for (bias, sums) in bias.into_iter().zip(kernel.sums()) {

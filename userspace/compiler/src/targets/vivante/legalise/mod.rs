@@ -1,6 +1,7 @@
 //! Items of the NPU form as layers of the VIPNano-QI.
 
 mod add;
+mod common_scale;
 mod concat;
 mod conv;
 mod elementwise;

@@ -73,6 +73,16 @@ pub fn fit(
     (best.1, best.2)
 }
 
+/// What TFLite's second rounding is worth where no results are below the zero point: one rounding of
+/// sums that are larger by this has the same results.
+pub fn added(rounding: Rounding, factor: f64) -> f64 {
+    if rounding == Rounding::Once || !(SMALLEST..UNSHIFTED).contains(&factor) {
+        return 0.0;
+    }
+    let mantissa = factor * f64::powi(0.5, factor.log2().floor() as i32 + 1);
+    0.5 / mantissa
+}
+
 /// Half of `2^shift`, if that is an integer.
 fn half(shift: u32) -> i64 {
     (1 << shift) >> 1
