@@ -48,3 +48,63 @@ pub fn groups_of_parts(layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
     let best = sizes.min_by(|&a, &b| seconds(a).total_cmp(&seconds(b)));
     best.unwrap_or(groups)
 }
+
+#[cfg(test)]
+mod tests {
+    use ferrite_ir::OpId;
+
+    use super::*;
+    use crate::executable::Evidence;
+    use crate::npu::MapId;
+    use crate::targets::vivante::kernels::{Kernel, Order};
+    use crate::targets::vivante::program::{Multiplier, Side};
+
+    fn depthwise(channels: usize, pixels: usize) -> Layer {
+        let side = |map| Side {
+            map: MapId::from_u32(map),
+            offset: 0,
+            x: pixels,
+            y: pixels,
+            z: channels,
+        };
+        Layer {
+            op: OpId::from_u32(0),
+            lowering: "depthwise",
+            evidence: Evidence::Silicon,
+            input: side(0),
+            output: side(1),
+            pad: [1, 1],
+            border: 0,
+            pooled: false,
+            kernel: Kernel {
+                data: vec![0; 9 * channels].into(),
+                flip: 0,
+                zero: 0,
+                order: Order::Depthwise { multiplier: 1 },
+                filter: [3, 3],
+                dilation: [1, 1],
+                size: 3,
+                inputs: channels,
+                outputs: channels,
+                first: [0, 0],
+                bias: vec![0; channels],
+            },
+            multiplier: Multiplier {
+                mantissa: 0,
+                shift: 20,
+            },
+            out_zero: 0,
+            relu: false,
+        }
+    }
+
+    #[test]
+    fn only_many_channels_of_small_maps_are_divided() {
+        assert_eq!(groups_of_parts(&depthwise(32, 112), [1, 1]), 32);
+        assert_eq!(groups_of_parts(&depthwise(144, 56), [1, 1]), 144);
+        for channels in [960, 1152, 1001] {
+            let each = groups_of_parts(&depthwise(channels, 7), [1, 1]);
+            assert!(each < channels && each.is_multiple_of(CORES), "{each}");
+        }
+    }
+}

@@ -298,7 +298,16 @@ impl Conv<'_> {
             )
             .with_remedy("quantise weights per tensor"));
         }
-        Ok(quant.scales.iter().map(|&scale| f64::from(scale)).collect())
+        let scales: Vec<f64> = quant.scales.iter().map(|&scale| f64::from(scale)).collect();
+        let wrong = scales
+            .iter()
+            .find(|scale| !(scale.is_finite() && **scale >= 0.0));
+        match wrong {
+            Some(scale) => Err(Unsupported::new(format!(
+                "a filter with a scale of {scale}"
+            ))),
+            None => Ok(scales),
+        }
     }
 
     /// Biases in steps of the accumulators that the model's own weights have.

@@ -203,6 +203,27 @@ mod tests {
         );
     }
 
+    /// What is added to sums above zero makes one rounding of two, but where it ends in a fraction.
+    #[test]
+    fn one_rounding_of_larger_sums_is_two() {
+        assert_eq!(added(Rounding::Once, 0.01), 0.0);
+        assert_eq!(added(Rounding::Twice, 0.7), 0.0);
+        let (mut plain, mut with, mut all) = (0, 0, 0);
+        for step in 0..40 {
+            let factor = 0.4 * f64::powf(0.87, f64::from(step));
+            let added = added(Rounding::Twice, factor);
+            assert!((0.5..=1.0).contains(&added), "{factor}: {added}");
+            for sum in 0..(200.0 / factor) as i64 {
+                let expected = rounded_twice(sum, factor);
+                let once = |sum: f64| (sum * factor).round() as i64;
+                plain += i64::from(once(sum as f64) != expected);
+                with += i64::from(once(sum as f64 + added) != expected);
+                all += 1;
+            }
+        }
+        assert!(100 * with < plain && plain < all, "{with} {plain} {all}");
+    }
+
     #[test]
     fn factors_that_are_not_shifted_are_left_alone() {
         for factor in [0.5, 0.7, 0.999, 1.0, 1.7] {
