@@ -3,6 +3,7 @@
 pub mod constants;
 mod executable;
 mod flying;
+mod load_table;
 mod pack_weights;
 mod packing;
 mod plan_jobs;

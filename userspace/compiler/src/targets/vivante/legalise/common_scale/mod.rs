@@ -8,34 +8,17 @@
 
 mod groups;
 mod maker;
+mod numbers;
 mod parts;
 mod split;
 
-use super::rounding::Rounding;
 use crate::error::Unsupported;
 use crate::targets::vivante::context::Context;
 use crate::targets::vivante::kernels::Kernel;
 use crate::targets::vivante::program::Layer;
 use maker::Maker;
 
-/// Largest error that a layer's results may gain: the root of its mean square, in steps of the result.
-pub const MOST: f64 = 0.5;
-
-/// What the model says of a layer's numbers.
-pub struct Numbers<'a> {
-    /// Scale of each output channel's weights.
-    pub scales: &'a [f64],
-    /// Bias of each output channel, in steps of its scale.
-    pub biases: &'a [i64],
-    /// Scale of the input divided by that of the result.
-    pub ratio: f64,
-    /// Zero point of the input.
-    pub zero: u8,
-    /// How TFLite rounds results.
-    pub rounding: Rounding,
-    /// How far results reach below and above the zero point.
-    pub steps: [i32; 2],
-}
+pub use numbers::{MOST, Numbers};
 
 /// The jobs in place of `layer`, which has the model's own weights, and what their results gain as
 /// error.
