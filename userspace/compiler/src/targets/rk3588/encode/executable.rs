@@ -255,9 +255,14 @@ impl Commands {
         registers.write(&mut self.words, relocate);
         self.words.extend(values.into_iter().flat_map(table::loads));
         let words = self.words.len() - start + TAIL_WORDS;
-        let link = next.map(|list| Link {
+        let link = next.map(|next| Link {
             address: 0,
-            words: self.count(list),
+            // Lists of one kind are of one length.
+            words: if next == list {
+                words
+            } else {
+                self.count(next)
+            },
         });
         if link.is_some() {
             let behind = (start + words).next_multiple_of(align);
