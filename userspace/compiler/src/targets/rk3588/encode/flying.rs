@@ -4,13 +4,11 @@ use ferrite_hw::rk3588::codes::elementwise;
 use ferrite_hw::rk3588::table::FieldOverflow;
 use ferrite_hw::rk3588::{dpu, dpu_rdma};
 
+use super::bypass::{self, ON};
 use super::registers::Registers;
 use super::task::{Emitter, written};
 use crate::npu::Elementwise;
 use crate::targets::rk3588::program::{Addend, Combine, Layer, Side, Stage, Tile};
-
-/// 1 for a set flag.
-const ON: i64 = 1;
 
 impl Emitter<'_> {
     /// Sets the registers for one tile of a layer.
@@ -40,27 +38,10 @@ impl Emitter<'_> {
             ],
         )?;
         regs.word(BS_ALU_CFG, offset as u32);
-        regs.set(
-            BN_CFG,
-            [
-                (bn_cfg::BN_RELU_BYPASS, ON),
-                (bn_cfg::BN_MUL_BYPASS, ON),
-                (bn_cfg::BN_ALU_BYPASS, ON),
-                (bn_cfg::BN_BYPASS, ON),
-            ],
-        )?;
+        regs.set(BN_CFG, bypass::CHANNELS)?;
         match &layer.addend {
             Some(operand) => set_operand(regs, operand)?,
-            None => regs.set(
-                EW_CFG,
-                [
-                    (ew_cfg::EW_RELU_BYPASS, ON),
-                    (ew_cfg::EW_OP_CVT_BYPASS, ON),
-                    (ew_cfg::EW_LUT_BYPASS, ON),
-                    (ew_cfg::EW_OP_BYPASS, ON),
-                    (ew_cfg::EW_BYPASS, ON),
-                ],
-            )?,
+            None => regs.set(EW_CFG, bypass::EW)?,
         }
         let (scale, shift, offset) = match &layer.stage {
             Stage::Narrow {

@@ -3,13 +3,11 @@
 use ferrite_hw::rk3588::table::FieldOverflow;
 use ferrite_hw::rk3588::{dpu, dpu_rdma};
 
+use super::bypass::{self, ON};
 use super::constants::Operands;
 use super::registers::Registers;
 use super::task::Emitter;
 use crate::targets::rk3588::program::{Layer, Tile};
-
-/// 1 for a set flag.
-const ON: i64 = 1;
 
 impl Emitter<'_> {
     /// Sets the registers of the task that loads the table of a layer: it moves one atom of constants to
@@ -47,25 +45,9 @@ impl Emitter<'_> {
         )?;
         regs.set(WDMA_SIZE_0, [(wdma_size_0::CHANNEL_WDMA, 16)])?;
         regs.set(BS_OW_CFG, [(bs_ow_cfg::OD_BYPASS, ON)])?;
-        let bypass = [
-            (bs_cfg::BS_RELU_BYPASS, ON),
-            (bs_cfg::BS_MUL_BYPASS, ON),
-            (bs_cfg::BS_ALU_BYPASS, ON),
-            (bs_cfg::BS_BYPASS, ON),
-        ];
-        // Both stages have one layout.
-        regs.set(BS_CFG, bypass)?;
-        regs.set(BN_CFG, bypass)?;
-        regs.set(
-            EW_CFG,
-            [
-                (ew_cfg::EW_RELU_BYPASS, ON),
-                (ew_cfg::EW_OP_CVT_BYPASS, ON),
-                (ew_cfg::EW_LUT_BYPASS, ON),
-                (ew_cfg::EW_OP_BYPASS, ON),
-                (ew_cfg::EW_BYPASS, ON),
-            ],
-        )?;
+        regs.set(BS_CFG, bypass::CHANNELS)?;
+        regs.set(BN_CFG, bypass::CHANNELS)?;
+        regs.set(EW_CFG, bypass::EW)?;
         regs.set(OUT_CVT_SCALE, [(out_cvt_scale::OUT_CVT_SCALE, 1)])?;
         regs.set(
             dpu_rdma::DATA_CUBE_CHANNEL,

@@ -1,5 +1,6 @@
 //! Layers as command lists, constants and jobs.
 
+mod bypass;
 pub mod constants;
 mod executable;
 mod flying;

@@ -4,6 +4,7 @@ use ferrite_hw::rk3588::codes::{LUT_ENTRIES, S_POINTER_ALONE, lut};
 use ferrite_hw::rk3588::table::{FieldOverflow, Register};
 use ferrite_hw::rk3588::{dpu, dpu_rdma};
 
+use super::bypass::ON;
 use super::registers::Registers;
 
 /// Index units from one byte to the next: four entries.
@@ -11,9 +12,6 @@ pub const UNITS: i16 = 4 << lut::STEP_LOG2;
 
 /// Commands that load both tables.
 pub const LOADS: usize = 2 * (1 + LUT_ENTRIES);
-
-/// 1 for a set flag.
-const ON: i64 = 1;
 
 /// Sets a task up to look its results up in the tables.
 pub fn look_up(regs: &mut Registers) -> Result<(), FieldOverflow> {

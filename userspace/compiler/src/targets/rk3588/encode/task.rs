@@ -3,6 +3,7 @@
 use ferrite_hw::rk3588::table::FieldOverflow;
 use ferrite_hw::rk3588::{Precision, cna, core, dpu, dpu_rdma};
 
+use super::bypass::{self, ON};
 use super::constants::Operands;
 use super::registers::Registers;
 use super::table::{UNITS, look_up};
@@ -23,9 +24,6 @@ pub struct Emitter<'a> {
     /// Buffer of weights and biases.
     pub constants: BufferId,
 }
-
-/// 1 for a set flag.
-const ON: i64 = 1;
 
 impl Emitter<'_> {
     /// Sets the registers for one tile of a layer.
@@ -337,15 +335,7 @@ impl Emitter<'_> {
             Stage::Table(_) | Stage::Raw => false,
         };
         if layer.stage == Stage::Raw {
-            regs.set(
-                BS_CFG,
-                [
-                    (bs_cfg::BS_RELU_BYPASS, ON),
-                    (bs_cfg::BS_MUL_BYPASS, ON),
-                    (bs_cfg::BS_ALU_BYPASS, ON),
-                    (bs_cfg::BS_BYPASS, ON),
-                ],
-            )?;
+            regs.set(BS_CFG, bypass::CHANNELS)?;
         } else {
             regs.set(
                 BS_CFG,
@@ -361,16 +351,7 @@ impl Emitter<'_> {
         match &layer.addend {
             None if matches!(layer.stage, Stage::Table(_)) => look_up(regs)?,
             None => {
-                regs.set(
-                    EW_CFG,
-                    [
-                        (ew_cfg::EW_RELU_BYPASS, ON),
-                        (ew_cfg::EW_OP_CVT_BYPASS, ON),
-                        (ew_cfg::EW_LUT_BYPASS, ON),
-                        (ew_cfg::EW_OP_BYPASS, ON),
-                        (ew_cfg::EW_BYPASS, ON),
-                    ],
-                )?;
+                regs.set(EW_CFG, bypass::EW)?;
                 regs.set(
                     EW_CVT_SCALE_VALUE,
                     [(ew_cvt_scale_value::EW_OP_CVT_SCALE, 1)],
