@@ -6,6 +6,7 @@
 //! that graph: see [`Content`].
 
 use std::borrow::Cow;
+use std::fmt;
 
 use ferrite_ir::entity::entity_impl;
 use ferrite_ir::{DType, OpId, PrimaryMap, TensorId};
@@ -97,6 +98,46 @@ pub enum Layout {
     Planar,
 }
 
+/// How the pixels of a map come from a host tensor: each is a window (im2col), the channels of its
+/// first tap first. Pairs are rows and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patches {
+    /// Images in the tensor.
+    pub images: usize,
+    /// Rows, columns and channels of an image.
+    pub image: [usize; 3],
+    /// Taps.
+    pub kernel: [usize; 2],
+    /// From window to window.
+    pub stride: [usize; 2],
+    /// From tap to tap.
+    pub dilation: [usize; 2],
+    /// By which the first window reaches beyond the image.
+    pub pad: [usize; 2],
+}
+
+impl fmt::Display for Patches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pair = |[rows, columns]: [usize; 2]| format!("{rows}x{columns}");
+        write!(f, "windows of {}", pair(self.kernel))?;
+        for (what, size, usual) in [
+            ("stride", self.stride, 1),
+            ("dilation", self.dilation, 1),
+            ("pad", self.pad, 0),
+        ] {
+            if size != [usual; 2] {
+                write!(f, " {what} {}", pair(size))?;
+            }
+        }
+        let [h, w, c] = self.image;
+        write!(f, " on {h}x{w}x{c}")?;
+        if self.images != 1 {
+            write!(f, ", {} images", self.images)?;
+        }
+        Ok(())
+    }
+}
+
 /// A tensor's place on the device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
@@ -108,13 +149,16 @@ pub struct Port {
     pub layout: Layout,
     /// Feature map size: height, width, channels (batch folded into height, or more ports).
     pub shape: [usize; 3],
+    /// What the map is made of on entry, where that is not the tensor as it is.
+    pub patches: Option<Patches>,
     /// Element type on the device (I8, or I32 for raw accumulators).
     pub dtype: DType,
     /// Added (wrapping, in 8 bits) to host values on entry and subtracted on exit: 128 turns uint8
     /// into centred int8 and back; 0 for int8.
     pub bias: u8,
     /// Value on entry of every byte of the region that holds no element: channels up to the end of
-    /// the last surface, further surfaces, gaps between surfaces.
+    /// the last surface, further surfaces, gaps between surfaces. Also that of what windows see beyond
+    /// the edge of an image.
     pub pad_value: u8,
 }
 

@@ -12,6 +12,7 @@ use crate::passes::{
     fold_clamp::fold_clamp,
     fold_pad::fold_pad,
     fold_tables::fold_tables,
+    im2col::im2col,
     legalise::legalise,
     plan_segments::{self, Schedule},
     select::select,
@@ -34,6 +35,7 @@ pub fn form(index: &Index, rules: &Rules) -> Form {
         fold_clamp();
         fold_tables();
         find_views(rules);
+        im2col(rules);
     }
     form
 }

@@ -10,7 +10,7 @@ use crate::error::{CompileError, Unsupported};
 use crate::executable::{Executable, Placement};
 use crate::index::Index;
 use crate::lowered::{Event, Layer, Lowered, Maps};
-use crate::npu::Item;
+use crate::npu::{Conv, Item};
 use crate::options::Options;
 
 /// How feature maps lie in a family's memory, as far as passes over the NPU form ask.
@@ -20,6 +20,8 @@ pub struct Rules {
     pub chip: &'static str,
     /// Whether maps are planes, one channel after the other, in place of atoms of some channels.
     pub planes: bool,
+    /// Whether a convolution of a map from the host is better done with the map's windows as pixels.
+    pub im2col: fn(&Conv) -> bool,
 }
 
 impl Rules {

@@ -177,13 +177,6 @@ fn cores_do_not_change_results() {
             ..Options::new(Target::Rk3588)
         };
         let executable = compile(&graph, &options).expect("compiles");
-        let jobs = executable.steps.iter().map(|step| match step {
-            ferrite_compiler::executable::Step::Submit(jobs) => jobs.len(),
-            _ => 0,
-        });
-        let jobs: usize = jobs.sum();
-        println!("{cores} cores: {jobs} jobs");
-        assert_eq!(jobs > 10, cores > 1);
         let inputs = std::slice::from_ref(&input);
         let values = support::run(&graph, &executable, Grade::Silicon, inputs).expect("no fault");
         outputs.push(values[&graph.outputs[0]].bytes().to_vec());

@@ -5,6 +5,8 @@
 use ferrite_compiler::executable::{Layout, Port};
 use ferrite_process::parallel;
 
+use crate::patches::{self, Rows};
+
 /// Bytes of an atom: one pixel of one channel group.
 const ATOM: usize = 16;
 
@@ -37,6 +39,16 @@ pub enum LayoutError {
         size: usize,
         /// Name of the layout.
         layout: &'static str,
+    },
+    /// Windows that do not make the map.
+    #[error("windows of a host tensor that do not make a map of {rows} x {columns} x {channels}")]
+    Patches {
+        /// Rows of the map.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+        /// Its channels.
+        channels: usize,
     },
 }
 
@@ -98,6 +110,10 @@ pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutEr
     check_host(port, host.len())?;
     check_region(port, device.len())?;
     let bias = port.bias;
+    if let Some(windows) = &port.patches {
+        let rows = Rows::of(port, windows, host)?;
+        return enter_rows(port, &rows, &mut device[..port.region.len]);
+    }
     match port.layout {
         Layout::Cube {
             line_pitch,
@@ -130,6 +146,14 @@ pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutEr
 
 /// Reads `device`, the bytes of `port.region`, back into host tensor `host`.
 pub fn leave(port: &Port, device: &[u8], host: &mut [u8]) -> Result<(), LayoutError> {
+    if port.patches.is_some() {
+        let [rows, columns, channels] = port.shape;
+        return Err(LayoutError::Patches {
+            rows,
+            columns,
+            channels,
+        });
+    }
     check_host(port, host.len())?;
     check_region(port, device.len())?;
     let bias = port.bias.wrapping_neg();
@@ -159,7 +183,11 @@ pub fn leave(port: &Port, device: &[u8], host: &mut [u8]) -> Result<(), LayoutEr
 }
 
 fn check_host(port: &Port, available: usize) -> Result<(), LayoutError> {
-    let needed = port.shape.iter().product::<usize>() * port.dtype.size();
+    let elements = match &port.patches {
+        None => port.shape.iter().product(),
+        Some(patches) => patches::elements(patches),
+    };
+    let needed = elements.saturating_mul(port.dtype.size());
     if needed == available {
         Ok(())
     } else {
@@ -204,6 +232,57 @@ fn add(bias: u8, from: &[u8], to: &mut [u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = from.wrapping_add(bias);
     }
+}
+
+/// Fills a map row by row.
+fn enter_rows(port: &Port, rows: &Rows, device: &mut [u8]) -> Result<(), LayoutError> {
+    let [height, width, channels] = port.shape;
+    // Made when the region is known to hold all rows.
+    let row = || vec![0; width * channels];
+    match port.layout {
+        Layout::Cube {
+            line_pitch,
+            surface_pitch,
+        } => {
+            let cube = Cube::of(port, line_pitch, surface_pitch)?;
+            let surfaces = channels.div_ceil(ATOM);
+            let gaps = (cube.line, cube.surface) != (width, height * width);
+            if gaps || device.len() > ATOM * cube.surface * surfaces {
+                device.fill(port.pad_value);
+            }
+            let mut row = row();
+            for y in 0..height {
+                rows.write(y, &mut row);
+                for s in 0..surfaces {
+                    let first = ATOM * (s * cube.surface + y * cube.line);
+                    let line = &mut device[first..first + ATOM * width];
+                    enter_line(&cube, &row, line, [s, 0], port.bias, port.pad_value);
+                }
+            }
+        }
+        Layout::Planar => {
+            let (plane, _) = check_planar(port)?;
+            let mut row = row();
+            for y in 0..height {
+                rows.write(y, &mut row);
+                for (x, pixel) in row.chunks_exact(channels).enumerate() {
+                    let planes = device[y * width + x..].iter_mut().step_by(plane);
+                    for (value, channel) in planes.zip(pixel) {
+                        *value = channel.wrapping_add(port.bias);
+                    }
+                }
+            }
+        }
+        Layout::Linear => {
+            check_linear(port, height * width * channels)?;
+            let mut row = row();
+            for (y, to) in device.chunks_exact_mut(row.len()).take(height).enumerate() {
+                rows.write(y, &mut row);
+                add(port.bias, &row, to);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn enter_cube(cube: &Cube, host: &[u8], device: &mut [u8], bias: u8, pad: u8) {
@@ -270,6 +349,8 @@ fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], [s, y]: [usize; 2], bia
             3 => fill_atoms::<3>(atoms, pixels, bias, pad),
             4 => fill_atoms::<4>(atoms, pixels, bias, pad),
             8 => fill_atoms::<8>(atoms, pixels, bias, pad),
+            // Windows of 3 x 3 x 3.
+            11 => fill_atoms::<11>(atoms, pixels, bias, pad),
             _ => {
                 for (atom, channels) in atoms.iter_mut().zip(pixels) {
                     let mut values = [pad; ATOM];
@@ -337,7 +418,7 @@ fn leave_cube(cube: &Cube, device: &[u8], host: &mut [u8], bias: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferrite_compiler::executable::{BufferId, Region};
+    use ferrite_compiler::executable::{BufferId, Patches, Region};
     use ferrite_ir::{DType, TensorId};
     use proptest::prelude::*;
 
@@ -351,10 +432,56 @@ mod tests {
             },
             layout,
             shape,
+            patches: None,
             dtype,
             bias,
             pad_value: 0x55,
         }
+    }
+
+    /// The windows of a host tensor one after the other, tap by tap.
+    fn windows(patches: &Patches, [rows, columns]: [usize; 2], border: u8, host: &[u8]) -> Vec<u8> {
+        let [h, w, c] = patches.image;
+        let mut all = Vec::new();
+        for n in 0..patches.images * rows * columns * patches.kernel[0] * patches.kernel[1] * c {
+            let (rest, channel) = (n / c, n % c);
+            let (rest, kx) = (rest / patches.kernel[1], rest % patches.kernel[1]);
+            let (rest, ky) = (rest / patches.kernel[0], rest % patches.kernel[0]);
+            let (rest, x) = (rest / columns, rest % columns);
+            let (image, y) = (rest / rows, rest % rows);
+            let at = |output: usize, tap: usize, axis: usize| {
+                (output * patches.stride[axis] + tap * patches.dilation[axis]) as isize
+                    - patches.pad[axis] as isize
+            };
+            let (y, x) = (at(y, ky, 0), at(x, kx, 1));
+            let inside = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
+            all.push(match inside {
+                true => host[((image * h + y as usize) * w + x as usize) * c + channel],
+                false => border,
+            });
+        }
+        all
+    }
+
+    fn patches() -> impl Strategy<Value = Patches> {
+        let pair = |sizes: std::ops::Range<usize>| [sizes.clone(), sizes];
+        let image = [1usize..7, 1..7, 1..5];
+        (
+            1usize..3,
+            image,
+            pair(1..4),
+            pair(1..4),
+            pair(1..3),
+            pair(0..3),
+        )
+            .prop_map(|(images, image, kernel, stride, dilation, pad)| Patches {
+                images,
+                image,
+                kernel,
+                stride,
+                dilation,
+                pad,
+            })
     }
 
     /// The address formula of the documentation, element by element.
@@ -365,6 +492,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn windows_enter_as_pixels(
+            patches in patches(), rows in 1usize..5, columns in 1usize..5, form in 0..3, seed: u64,
+        ) {
+            let [kh, kw] = patches.kernel;
+            let shape = [patches.images * rows, columns, kh * kw * patches.image[2]];
+            let [h, w, c] = shape;
+            let (layout, len) = match form {
+                0 => {
+                    let surface = h * w + 1;
+                    let layout = Layout::Cube { line_pitch: w as u32, surface_pitch: surface as u32 };
+                    (layout, 16 * surface * c.div_ceil(16))
+                }
+                1 => (Layout::Planar, h * w * c),
+                _ => (Layout::Linear, h * w * c),
+            };
+            let plain = port(shape, layout, len, 0x80, DType::I8);
+            let host: Vec<u8> = (0..crate::patches::elements(&patches))
+                .map(|i| (seed.wrapping_mul(i as u64 * 2 + 1) >> 32) as u8)
+                .collect();
+            let border = plain.pad_value.wrapping_sub(plain.bias);
+            let pixels = windows(&patches, [rows, columns], border, &host);
+            let mut expected = vec![0xee; len];
+            enter(&plain, &pixels, &mut expected).unwrap();
+            let port = Port { patches: Some(patches), ..plain };
+            let mut device = vec![0xee; len];
+            enter(&port, &host, &mut device).unwrap();
+            prop_assert_eq!(device, expected);
+        }
+
         #[test]
         fn cube_matches_the_address_formula(
             h in 1usize..6, w in 1usize..6, c in 1usize..70,

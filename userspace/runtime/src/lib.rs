@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod layout;
+mod patches;
 pub mod requant;
 pub mod selftest;
 pub mod session;

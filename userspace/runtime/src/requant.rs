@@ -161,6 +161,7 @@ mod tests {
             dtype: DType::I32,
             bias: 128,
             pad_value: 0,
+            patches: None,
         };
         let mut device = Vec::new();
         for value in [

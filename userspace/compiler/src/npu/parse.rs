@@ -5,8 +5,8 @@ use ferrite_ir::text::{Cursor, ParseError};
 use ferrite_ir::{OpId, TensorId};
 
 use super::work::{
-    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Pool, PoolKind, Range, Window,
-    Work,
+    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range,
+    Window, Work,
 };
 use crate::error::Unsupported;
 
@@ -150,19 +150,30 @@ fn images(line: &mut Cursor) -> Result<usize, ParseError> {
     Ok(images.unwrap_or(1))
 }
 
+fn window(line: &mut Cursor) -> Result<Window, ParseError> {
+    line.expect("kernel")?;
+    let (kernel, one) = (size(line)?, Hw { h: 1, w: 1 });
+    Ok(Window {
+        kernel,
+        stride: after(line, "stride ", size)?.unwrap_or(one),
+        dilation: after(line, "dilation ", size)?.unwrap_or(one),
+        pad: after(line, "pad ", size)?.unwrap_or(Hw { h: 0, w: 0 }),
+    })
+}
+
+fn patches(line: &mut Cursor) -> Result<Patches, ParseError> {
+    Ok(Patches {
+        image: numbers(line)?,
+        window: window(line)?,
+    })
+}
+
 fn conv(line: &mut Cursor, kind: ConvKind) -> Result<Conv, ParseError> {
     let input = line.tensor()?;
     line.expect("weights")?;
     let filter = line.tensor()?;
     let bias: Option<TensorId> = after(line, "bias ", |line| line.tensor())?;
-    line.expect("kernel")?;
-    let (kernel, one) = (size(line)?, Hw { h: 1, w: 1 });
-    let window = Window {
-        kernel,
-        stride: after(line, "stride ", size)?.unwrap_or(one),
-        dilation: after(line, "dilation ", size)?.unwrap_or(one),
-        pad: after(line, "pad ", size)?.unwrap_or(Hw { h: 0, w: 0 }),
-    };
+    let window = window(line)?;
     let channel_last = line.is_next("groups-last");
     let grouping = match line.eat("groups-last ") || line.eat("groups ") {
         true => {
@@ -179,13 +190,15 @@ fn conv(line: &mut Cursor, kind: ConvKind) -> Result<Conv, ParseError> {
     line.expect("from")?;
     let input_shape = numbers(line)?;
     line.expect("to")?;
+    let output_shape = numbers(line)?;
     Ok(Conv {
         kind,
         input,
         images,
         input_shape,
-        output_shape: numbers(line)?,
+        output_shape,
         window,
+        patches: after(line, "patches of ", patches)?,
         grouping,
         filter,
         bias,

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use ferrite_ir::op::Hw;
 
-use super::work::{Conv, Form, Grouping, Item, Pool, Range, Window, Work};
+use super::work::{Conv, Form, Grouping, Item, Patches, Pool, Range, Window, Work};
 use crate::index::Index;
 
 /// One item a line, in the order of the graph's operators.
@@ -99,7 +99,12 @@ impl Display for Conv {
             write!(f, " images {}", self.images)?;
         }
         let [[h, w, c], [oh, ow, oc]] = [self.input_shape, self.output_shape];
-        write!(f, " from {h}x{w}x{c} to {oh}x{ow}x{oc}")
+        write!(f, " from {h}x{w}x{c} to {oh}x{ow}x{oc}")?;
+        if let Some(Patches { image, window }) = self.patches {
+            let [h, w, c] = image;
+            write!(f, " patches of {h}x{w}x{c}{window}")?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,9 @@ use ferrite_ir::op::Hw;
 use ferrite_ir::{OpId, TensorId};
 
 use super::stored::Stored;
-use super::work::{Conv, Form, Grouping, Item, Pool, PoolKind, Range, Work, sees_input};
+use super::work::{
+    Conv, Form, Grouping, Item, Patches, Pool, PoolKind, Range, Window, Work, sees_input,
+};
 use crate::index::{Index, map_shape};
 
 /// What is wrong with a form.
@@ -191,21 +193,44 @@ fn check_axis(
     Ok(())
 }
 
+/// Checks a window on a map of these rows and columns.
+fn check_window(
+    window: &Window,
+    [h, w, _]: [usize; 3],
+    [oh, ow]: [usize; 2],
+) -> Result<(), String> {
+    let Hw { h: kh, w: kw } = window.kernel;
+    ensure!(kh > 0 && kw > 0, "a kernel without taps");
+    let span = window.span();
+    check_axis(h, oh, span.h, window.stride.h, window.pad.h)?;
+    check_axis(w, ow, span.w, window.stride.w, window.pad.w)
+}
+
 fn check_conv(index: &Index, item: &Item, conv: &Conv) -> Result<(), String> {
     let [h, w, c] = conv.input_shape;
     let [oh, ow, oc] = conv.output_shape;
-    map(index, conv.input, Some(conv.images * h * w * c))?;
     let result = index.result(item.op);
     map(index, result, Some(conv.images * oh * ow * oc))?;
-    let window = &conv.window;
-    let Hw { h: kh, w: kw } = window.kernel;
-    ensure!(kh > 0 && kw > 0, "a kernel without taps");
-    let [rows, columns] = [
-        (kh - 1) * window.dilation.h + 1,
-        (kw - 1) * window.dilation.w + 1,
-    ];
-    check_axis(h, oh, rows, window.stride.h, window.pad.h)?;
-    check_axis(w, ow, columns, window.stride.w, window.pad.w)?;
+    let image = match conv.patches {
+        None => conv.input_shape,
+        Some(Patches { image, window }) => {
+            let Hw { h: kh, w: kw } = window.kernel;
+            ensure!(
+                [h, w, c] == [oh, ow, kh * kw * image[2]],
+                "patches of {kh}x{kw}x{} as {h}x{w}x{c}",
+                image[2]
+            );
+            check_window(&window, image, [oh, ow])?;
+            image
+        }
+    };
+    map(
+        index,
+        conv.input,
+        Some(conv.images * image.iter().product::<usize>()),
+    )?;
+    check_window(&conv.window, conv.input_shape, [oh, ow])?;
+    let Hw { h: kh, w: kw } = conv.window.kernel;
     let (inputs, outputs) = match conv.grouping {
         Grouping::Dense => (c, oc),
         Grouping::Groups {

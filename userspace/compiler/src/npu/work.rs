@@ -50,6 +50,14 @@ pub struct Window {
 }
 
 impl Window {
+    /// Rows and columns from the first tap to the last, both counted.
+    pub fn span(&self) -> Hw {
+        Hw {
+            h: (self.kernel.h - 1) * self.dilation.h + 1,
+            w: (self.kernel.w - 1) * self.dilation.w + 1,
+        }
+    }
+
     /// One tap, no padding.
     pub fn unit() -> Self {
         let one = Hw { h: 1, w: 1 };
@@ -66,6 +74,31 @@ impl Window {
 /// first `pad` before the input, see any of `input` elements.
 pub fn sees_input(input: usize, output: usize, span: usize, stride: usize, pad: usize) -> bool {
     pad < span && (output - 1) * stride < input + pad
+}
+
+/// Windows of a map, each laid out as the channels of one pixel (im2col). The host does this where it
+/// brings the map to the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patches {
+    /// Rows, columns and channels of one image of the host's map.
+    pub image: [usize; 3],
+    /// The windows.
+    pub window: Window,
+}
+
+impl Patches {
+    /// As an executable has it.
+    pub fn of(&self, images: usize) -> crate::executable::Patches {
+        let pair = |size: Hw| [size.h, size.w];
+        crate::executable::Patches {
+            images,
+            image: self.image,
+            kernel: pair(self.window.kernel),
+            stride: pair(self.window.stride),
+            dilation: pair(self.window.dilation),
+            pad: pair(self.window.pad),
+        }
+    }
 }
 
 /// How input channels meet output channels.
@@ -121,6 +154,8 @@ pub struct Conv {
     pub output_shape: [usize; 3],
     /// Window.
     pub window: Window,
+    /// What the host makes the map of, where that is not the tensor as it is.
+    pub patches: Option<Patches>,
     /// Channel structure.
     pub grouping: Grouping,
     /// Filter tensor.

@@ -7,6 +7,7 @@ pub mod find_views;
 pub mod fold_clamp;
 pub mod fold_pad;
 pub mod fold_tables;
+pub mod im2col;
 pub mod last_access;
 pub mod legalise;
 pub mod makespan;

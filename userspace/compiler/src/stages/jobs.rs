@@ -64,6 +64,9 @@ fn layout(port: &Port) -> String {
         Layout::Planar => "planes".to_owned(),
     };
     let mut text = format!("{h}x{w}x{c} {} in {layout}", port.dtype);
+    if let Some(patches) = &port.patches {
+        text += &format!(", {patches}");
+    }
     if port.bias != 0 {
         text += &format!(", {} added", port.bias);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ferrite_compiler::executable::{
-    BufferId, Executable, HostRequant, Job, Layout, Port, RelocationKind, Step,
+    BufferId, Executable, HostRequant, Job, Layout, Patches, Port, RelocationKind, Step,
 };
 use ferrite_hw::Grade;
 use ferrite_ir::{DType, Graph, PrimaryMap, TensorId};
@@ -138,8 +138,31 @@ fn elements(port: &Port) -> impl Iterator<Item = (usize, usize)> {
 fn enter(port: &Port, host: &[u8], device: &mut [u8]) {
     device.fill(port.pad_value);
     for (i, at) in elements(port) {
-        device[at] = host[i].wrapping_add(port.bias);
+        let from = match &port.patches {
+            None => Some(i),
+            Some(patches) => tap(port, patches, i),
+        };
+        if let Some(from) = from {
+            device[at] = host[from].wrapping_add(port.bias);
+        }
     }
+}
+
+/// The element of the host tensor that an element of a window is; None beyond the edge.
+fn tap(port: &Port, patches: &Patches, element: usize) -> Option<usize> {
+    let [rows, columns, channels] = port.shape;
+    let [h, w, c] = patches.image;
+    let (pixel, tap) = (element / channels, element % channels / c);
+    let (row, x) = (pixel / columns, pixel % columns);
+    let height = rows / patches.images;
+    let (image, y) = (row / height, row % height);
+    let along = |axis: usize, output: usize, tap: usize, size: usize| {
+        let at = output * patches.stride[axis] + tap * patches.dilation[axis];
+        at.checked_sub(patches.pad[axis]).filter(|&at| at < size)
+    };
+    let y = along(0, y, tap / patches.kernel[1], h)?;
+    let x = along(1, x, tap % patches.kernel[1], w)?;
+    Some(((image * h + y) * w + x) * c + element % channels % c)
 }
 
 fn leave(port: &Port, device: &[u8]) -> Vec<u8> {

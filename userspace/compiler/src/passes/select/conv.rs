@@ -55,6 +55,7 @@ pub fn conv(index: &Index, op: OpId, params: &ConvParams, depthwise: Option<usiz
                 w: windows.w.before,
             },
         },
+        patches: None,
         grouping,
         filter,
         bias: index.optional(op, 2),

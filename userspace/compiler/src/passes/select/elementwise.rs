@@ -119,6 +119,7 @@ pub fn factors(
         input_shape: shape,
         output_shape: shape,
         window: Window::unit(),
+        patches: None,
         grouping: Grouping::Groups {
             inputs: 1,
             outputs: 1,

@@ -47,6 +47,7 @@ pub fn fully_connected(index: &Index, rules: &Rules, op: OpId, activation: Activ
         input_shape: [h, w, inputs],
         output_shape: [h, w, outputs],
         window: Window::unit(),
+        patches: None,
         grouping: Grouping::Dense,
         filter,
         bias: index.optional(op, 2),

@@ -7,7 +7,7 @@ use ferrite_ir::{DType, SecondaryMap, TensorId};
 
 use super::program::{CubeId, Program, Rect, Side};
 use crate::error::Unsupported;
-use crate::executable::Evidence;
+use crate::executable::{Evidence, Patches};
 use crate::index::{Index, map_shape};
 use crate::options::Options;
 
@@ -94,6 +94,26 @@ impl<'g> Context<'g> {
     /// The cube of a tensor if it was made already.
     pub fn known_cube(&self, tensor: TensorId) -> Option<CubeId> {
         self.cubes.of_tensor[tensor]
+    }
+
+    /// A cube of this shape for a tensor that the host lays out in windows.
+    pub fn patches(&mut self, tensor: TensorId, patches: Patches, shape: [usize; 3]) -> Side {
+        let program = &mut self.cubes.program;
+        let cube = program.add_cube(shape, DType::I8, Some(tensor));
+        program.cubes[cube].patches = Some(patches);
+        let [h, w, channels] = shape;
+        Side {
+            cube,
+            surface: 0,
+            channels,
+            grid: Hw { h, w },
+            rect: Rect { y: 0, x: 0, h, w },
+        }
+    }
+
+    /// Has a tensor enter the device in this cube.
+    pub fn enter_in(&mut self, tensor: TensorId, cube: CubeId) {
+        self.cubes.of_tensor[tensor] = Some(cube);
     }
 
     /// The whole of a tensor as one side of a layer.

@@ -34,6 +34,7 @@ impl Family for Rk3588 {
     const RULES: Rules = Rules {
         chip: "the RK3588",
         planes: false,
+        im2col: cost::im2col_pays,
     };
     const TIMING: Timing = timing::RK3588;
     type Layer = Layer;
@@ -95,11 +96,15 @@ impl<'g> Builder<'g, Rk3588> for Context<'g> {
     fn print_maps(&self, text: &mut String) {
         for (id, cube) in &self.program().cubes {
             let [h, w, c] = cube.shape;
+            let patches = cube.patches.map(|patches| format!(", {patches}"));
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{id}: {h}x{w}x{c} {:?}, {} surfaces of {} atoms",
-                cube.dtype, cube.surfaces, cube.surface_pitch
+                "{id}: {h}x{w}x{c} {:?}, {} surfaces of {} atoms{}",
+                cube.dtype,
+                cube.surfaces,
+                cube.surface_pitch,
+                patches.unwrap_or_default()
             );
         }
     }

@@ -13,7 +13,7 @@ use ferrite_ir::{DType, OpId, PrimaryMap, TensorId};
 use smallvec::SmallVec;
 
 use super::numbers::quant::{Multiplier, Scaling};
-use crate::executable::Evidence;
+use crate::executable::{Evidence, Patches};
 use crate::lowered;
 use crate::npu::Elementwise;
 
@@ -35,6 +35,8 @@ pub struct Cube {
     pub part_of: Option<(CubeId, usize)>,
     /// A graph tensor with these values, for names.
     pub tensor: Option<TensorId>,
+    /// What the host makes it of, where that is not the tensor as it is.
+    pub patches: Option<Patches>,
 }
 
 impl Cube {
@@ -356,6 +358,7 @@ impl Program {
             surfaces: shape[2].div_ceil(per_atom),
             part_of: None,
             tensor,
+            patches: None,
         })
     }
 }

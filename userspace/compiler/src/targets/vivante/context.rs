@@ -8,7 +8,7 @@ use ferrite_ir::{DType, PrimaryMap, TensorId};
 use super::encode::coefficients::planes_written;
 use super::program::{Map, Side};
 use crate::error::Unsupported;
-use crate::executable::Evidence;
+use crate::executable::{Evidence, Patches};
 use crate::index::{Index, map_shape};
 use crate::npu::MapId;
 use crate::options::Options;
@@ -54,6 +54,7 @@ impl<'g> Context<'g> {
             bytes: shape[0] * shape[1] * planes_written(shape[2]),
             part_of: None,
             tensor,
+            patches: None,
         })
     }
 
@@ -101,6 +102,25 @@ impl<'g> Context<'g> {
         let map = self.add_map(shape, Some(tensor));
         self.maps.of_tensor.insert(tensor, map);
         Ok(map)
+    }
+
+    /// A map of this shape for a tensor that the host lays out in windows.
+    pub fn patches(&mut self, tensor: TensorId, patches: Patches, shape: [usize; 3]) -> Side {
+        let map = self.add_map(shape, Some(tensor));
+        self.maps.all[map].patches = Some(patches);
+        let [y, x, z] = shape;
+        Side {
+            map,
+            offset: 0,
+            x,
+            y,
+            z,
+        }
+    }
+
+    /// Has a tensor enter the device in this map.
+    pub fn enter_in(&mut self, tensor: TensorId, map: MapId) {
+        self.maps.of_tensor.insert(tensor, map);
     }
 
     /// A tensor as an image of these rows, columns and planes, which it must fill.

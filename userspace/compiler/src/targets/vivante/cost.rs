@@ -2,8 +2,9 @@
 
 use ferrite_hw::timing::A311D;
 
-use super::chip::{CORES, MAX_RUN_BITS};
+use super::chip::{CORES, MAX_INPUTS, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use super::program::Layer;
+use crate::npu::Conv;
 
 /// Seconds of a job: the longest of its multiply-accumulates, the symbols that its coefficients have,
 /// and the bytes that it moves.
@@ -47,6 +48,22 @@ pub fn groups_of_parts(layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
     let sizes = parts.map(|each| each.next_multiple_of(step).min(groups));
     let best = sizes.min_by(|&a, &b| seconds(a).total_cmp(&seconds(b)));
     best.unwrap_or(groups)
+}
+
+/// Whether a convolution that the chip cannot do, or has not been seen to do, is worth that the host
+/// lays out its input's windows as pixels.
+pub fn im2col_pays(conv: &Conv) -> bool {
+    let ([.., c], [oh, ow, oc]) = (conv.input_shape, conv.output_shape);
+    let (window, span) = (&conv.window, conv.window.span());
+    let stride = window.stride.h;
+    let proven = span.h.max(span.w) <= PROVEN_KERNEL
+        && window.pad.h.max(window.pad.w) <= PROVEN_PAD
+        && stride == window.stride.w
+        && stride.is_power_of_two();
+    let channels = window.kernel.h * window.kernel.w * c;
+    let bytes = (conv.images * oh * ow * channels) as f64;
+    let on_host = bytes * oc as f64 / A311D.host_macs;
+    !proven && channels <= MAX_INPUTS && bytes / A311D.host_bytes < on_host
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ impl Family for Vivante {
     const RULES: Rules = Rules {
         chip: "the A311D",
         planes: true,
+        im2col: cost::im2col_pays,
     };
     const TIMING: Timing = timing::A311D;
     type Layer = Layer;
@@ -98,7 +99,8 @@ impl<'g> Builder<'g, Vivante> for Context<'g> {
             if let Some((root, offset)) = map.part_of {
                 let _ = write!(text, " in {root} at {offset}");
             }
-            let _ = writeln!(text);
+            let patches = map.patches.map(|patches| format!(", {patches}"));
+            let _ = writeln!(text, "{}", patches.unwrap_or_default());
         }
     }
 }

@@ -6,7 +6,7 @@ use ferrite_ir::{OpId, TensorId};
 
 use super::encode::coefficients::Relu;
 use super::kernels::Kernel;
-use crate::executable::Evidence;
+use crate::executable::{Evidence, Patches};
 use crate::lowered;
 use crate::npu::MapId;
 
@@ -21,6 +21,8 @@ pub struct Map {
     pub part_of: Option<(MapId, usize)>,
     /// The tensor it holds.
     pub tensor: Option<TensorId>,
+    /// What the host makes it of, where that is not the tensor as it is.
+    pub patches: Option<Patches>,
 }
 
 impl Map {

@@ -315,6 +315,7 @@ fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port 
             surface_pitch: root_cube.surface_pitch as u32,
         },
         shape,
+        patches: ctx.program().cube(cube).patches,
         dtype,
         bias: if raw {
             0

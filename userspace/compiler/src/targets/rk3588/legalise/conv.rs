@@ -93,7 +93,14 @@ impl Conv<'_> {
             ctx.options.evidence,
         )?;
         let mut bias = std::mem::take(&mut plan.bias);
-        let input = ctx.side(conv.input)?;
+        let input = match &conv.patches {
+            None => ctx.side(conv.input)?,
+            Some(patches) => {
+                let [h, w, c] = conv.input_shape;
+                let (images, shape) = (conv.images, [conv.images * h, w, c]);
+                ctx.patches(conv.input, patches.of(images), shape)
+            }
+        };
         let output = match plan.raw {
             None => ctx.side(result)?,
             Some(_) => raw_side(ctx, result)?,
@@ -112,6 +119,9 @@ impl Conv<'_> {
             )?;
         }
         cascade(ctx, &mut layers, self.item.op, result, &plan.shifts)?;
+        if conv.patches.is_some() {
+            ctx.enter_in(conv.input, input.cube);
+        }
         let name = plan.name(conv.kind.name());
         Ok(Lowered {
             requantise: plan.raw.map(|requant| (output.cube, requant)),

@@ -40,6 +40,7 @@ pub fn prelu(
         input_shape: [source.grid.h, source.grid.w, source.channels],
         output_shape: [target.grid.h, target.grid.w, target.channels],
         window: Window::unit(),
+        patches: None,
         grouping: Grouping::Groups {
             inputs: 1,
             outputs: 1,

@@ -204,7 +204,11 @@ impl Output<'_, '_> {
 
     fn port(&self, map: MapId, tensor: TensorId) -> Port {
         let t = self.ctx.tensor(tensor);
-        let shape = map_shape(t).unwrap_or(self.ctx.at(map).shape);
+        let patches = self.ctx.at(map).patches;
+        let shape = match patches {
+            Some(_) => self.ctx.at(map).shape,
+            None => map_shape(t).unwrap_or(self.ctx.at(map).shape),
+        };
         Port {
             tensor,
             region: Region {
@@ -214,10 +218,15 @@ impl Output<'_, '_> {
             },
             layout: Layout::Planar,
             shape,
+            patches,
             dtype: DType::I8,
             // Bytes on the device are unsigned.
             bias: if t.dtype == DType::I8 { 128 } else { 0 },
-            pad_value: 0,
+            pad_value: match (patches, self.ctx.quantisation(tensor)) {
+                (Some(_), Ok((zero, _))) => zero,
+                // Every byte is an element.
+                _ => 0,
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use super::elementwise::{Clamp, multiplier};
 use super::per_channel::subsample;
 use super::rounding::{self, Rounding};
 use crate::error::Unsupported;
-use crate::executable::Evidence;
+use crate::executable::{Evidence, Patches};
 use crate::lowered::Lowered;
 use crate::npu::{self, ConvKind, Grouping, Item, Window};
 use crate::sums;
@@ -29,6 +29,8 @@ struct Conv<'a> {
     name: &'static str,
     /// Input tensor, and its rows, columns and channels.
     input: TensorId,
+    /// What the host makes it of, where that is not the tensor as it is.
+    patches: Option<Patches>,
     input_shape: [usize; 3],
     output: TensorId,
     output_shape: [usize; 3],
@@ -99,6 +101,7 @@ pub fn conv(
         item,
         name: kind.name(),
         input: conv.input,
+        patches: conv.patches.as_ref().map(|patches| patches.of(images)),
         input_shape,
         output: ctx.result(item.op),
         output_shape: [images * oh, ow, outputs],
@@ -155,7 +158,10 @@ impl Conv<'_> {
             (multiplier, added) = rounding::fit(self.rounding, factor, multiplier, clamp.steps);
         }
         kernel.bias.iter_mut().for_each(|bias| *bias += added);
-        let input = ctx.side(self.input, self.input_shape)?;
+        let input = match self.patches {
+            None => ctx.side(self.input, self.input_shape)?,
+            Some(patches) => ctx.patches(self.input, patches, self.input_shape),
+        };
         let output = ctx.side(self.output, self.output_shape)?;
         let layer = Layer {
             op: self.item.op,
@@ -188,6 +194,9 @@ impl Conv<'_> {
             let (jobs, found) = common_scale::jobs(ctx, &all[0], &numbers)?;
             all.splice(..1, jobs);
             error = Some(found as f32);
+        }
+        if self.patches.is_some() {
+            ctx.enter_in(self.input, input.map);
         }
         Ok(Lowered {
             error,
