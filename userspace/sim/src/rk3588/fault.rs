@@ -1,6 +1,6 @@
 //! Everything a strict model refuses to do, with the values that made it refuse.
 
-use crate::memory::MemoryFault;
+use crate::memory::{MemoryFault, Refusal};
 use ferrite_hw::Grade;
 
 /// The engine that issued a memory access.
@@ -138,6 +138,14 @@ pub enum FaultKind {
 pub(crate) type Check<T = ()> = Result<T, FaultKind>;
 
 impl FaultKind {
+    /// Whether it is the read of memory that nothing has written.
+    pub(crate) fn is_never_written(&self) -> bool {
+        let FaultKind::Memory { fault, .. } = self else {
+            return false;
+        };
+        fault.why == Refusal::NeverWritten
+    }
+
     pub(crate) fn memory(unit: DmaUnit) -> impl Fn(MemoryFault) -> FaultKind {
         move |fault| FaultKind::Memory { unit, fault }
     }
