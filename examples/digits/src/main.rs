@@ -143,7 +143,7 @@ struct Run {
 impl Run {
     fn of(network: &Network, images: &Images) -> Result<Run, Box<dyn Error>> {
         let graph = Arc::new(ferrite_ir::tflite::read(network.file)?);
-        let device = device::open(&DeviceSpec::Sim(Target::Rk3588))?
+        let device = device::open(&DeviceSpec::Sim(Target::Rk3588, None))?
             .ok_or("the simulator is not a device")?;
         let options = Options {
             cores: device.cores(),

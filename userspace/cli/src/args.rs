@@ -117,7 +117,7 @@ pub struct ModelArgs {
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
     /// auto, cpu, sim:rk3588, sim:a311d, /dev/accel/accelN or /dev/dri/renderDN (auto: hardware,
-    /// else sim:rk3588)
+    /// else sim:rk3588). sim:rk3588@200 has a clock of 200 MHz in place of the cost model's 1000.
     #[arg(short, long, default_value = "auto", value_name = "DEVICE")]
     pub device: DeviceSpec,
     /// low, normal or high (which needs CAP_SYS_NICE): how jobs stand to those of others

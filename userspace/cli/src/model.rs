@@ -2,7 +2,8 @@
 
 use crate::args::{DeviceArgs, ModelArgs};
 use crate::error::CliError;
-use ferrite_compiler::executable::{self, Executable, Placement, Step, Target};
+use ferrite_compiler::Options;
+use ferrite_compiler::executable::{Executable, Placement, Step, Target};
 use ferrite_ir::{Graph, text};
 use ferrite_runtime::cpu::Value;
 use ferrite_runtime::device::{Device, DeviceSpec};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Cores to compile for when there is no device to ask: those of the RK3588.
-pub const CORES: usize = 3;
+const CORES: usize = 3;
 
 /// Reads a TFLite model, or a graph as text.
 pub fn read(path: &Path) -> Result<Graph, CliError> {
@@ -36,22 +37,19 @@ pub fn read(path: &Path) -> Result<Graph, CliError> {
     }
 }
 
-/// Compiles a graph that was read from `path`, for devices of `cores` cores.
-pub fn compile(
-    path: &Path,
-    graph: &Graph,
-    target: Target,
-    evidence: executable::Evidence,
-    exact: bool,
-    cores: usize,
-) -> Result<Executable, CliError> {
-    let options = ferrite_compiler::Options {
-        evidence,
-        exact,
-        cores,
-        ..ferrite_compiler::Options::new(target)
-    };
-    ferrite_compiler::compile(graph, &options).map_err(CliError::compile(path))
+/// What to compile a model for before any device is asked.
+pub fn options(args: &ModelArgs, target: Target) -> Options {
+    Options {
+        evidence: args.evidence.unwrap_or_default().into(),
+        exact: args.exact,
+        cores: CORES,
+        ..Options::new(target)
+    }
+}
+
+/// Compiles a graph that was read from `path`.
+pub fn compile(path: &Path, graph: &Graph, options: &Options) -> Result<Executable, CliError> {
+    ferrite_compiler::compile(graph, options).map_err(CliError::compile(path))
 }
 
 /// A model on a device, and how long it took to get there.
@@ -98,15 +96,14 @@ pub fn prepare_graph(
             };
             log::info!("compiling with lowerings of evidence {evidence:?} or better");
             // Those that run at the same time have the cores among them.
-            let cores = (device.cores() / count).max(1);
-            compile(
-                &args.model,
-                &graph,
-                device.target(),
+            let options = Options {
                 evidence,
-                args.exact,
-                cores,
-            )?
+                exact: args.exact,
+                cores: (device.cores() / count).max(1),
+                clock_mhz: device.clock_mhz(),
+                ..Options::new(device.target())
+            };
+            compile(&args.model, &graph, &options)?
         }
         None => cpu_only(&graph),
     };
@@ -163,7 +160,7 @@ pub struct Coverage {
     /// Steps of the host: operators, and sums of the NPU that it requantises.
     pub host_steps: usize,
     /// Weakest evidence that anything on the NPU rests on, if there is anything.
-    pub evidence: Option<executable::Evidence>,
+    pub evidence: Option<ferrite_compiler::Evidence>,
 }
 
 impl Coverage {

@@ -51,7 +51,7 @@ impl<F: Family> Clone for Lowering<F> {
 impl<F: Family> Lowering<F> {
     /// Lowers a graph.
     pub fn boxed(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, CompileError> {
-        let form = pipeline::form(index, &F::RULES);
+        let form = pipeline::form(index, &F::RULES, &F::TIMING.at(options.clock_mhz));
         let mut builder = F::Builder::new(index.clone(), options, F::Maps::default());
         let (steps, schedule) = pipeline::layers::<F>(&form, &mut builder)?;
         Ok(Box::new(Lowering::<F> {
@@ -67,13 +67,13 @@ impl<F: Family> Lowering<F> {
         index: &Index<'g>,
         options: &'g Options,
     ) -> Result<Ordered<'g, F>, CompileError> {
-        let builder = F::Builder::new(index.clone(), options, self.maps);
+        let mut builder = F::Builder::new(index.clone(), options, self.maps);
         let schedule = match self.schedule {
             Some(schedule) => schedule,
             None => pipeline::schedule::<F>(&builder, &self.steps)?,
         };
         let placements = schedule.placements(index, &self.steps);
-        let events = pipeline::events::<F>(&builder, schedule, &mut self.steps);
+        let events = pipeline::events::<F>(&mut builder, schedule, &mut self.steps);
         Ok(Ordered {
             builder,
             events,

@@ -1,5 +1,7 @@
 //! What to compile for.
 
+use std::num::NonZeroU32;
+
 use crate::executable::{Evidence, Target};
 
 /// What to compile for.
@@ -13,6 +15,8 @@ pub struct Options {
     pub cores: usize,
     /// Whether to leave to the host what an NPU can only do with other weights than the model's.
     pub exact: bool,
+    /// The NPU's clock in MHz, if that is not the cost model's.
+    pub clock_mhz: Option<NonZeroU32>,
 }
 
 impl Options {
@@ -23,6 +27,7 @@ impl Options {
             evidence: Evidence::Silicon,
             cores: 1,
             exact: false,
+            clock_mhz: None,
         }
     }
 }

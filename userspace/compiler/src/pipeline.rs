@@ -1,5 +1,7 @@
 //! The passes, in order.
 
+use ferrite_hw::Timing;
+
 use crate::debug::Debug;
 use crate::error::CompileError;
 use crate::index::Index;
@@ -20,7 +22,7 @@ use crate::passes::{
 use crate::target::{Builder, Family, Rules};
 
 /// From a graph to the NPU form that a target gets.
-pub fn form(index: &Index, rules: &Rules) -> Form {
+pub fn form(index: &Index, rules: &Rules, timing: &Timing) -> Form {
     let mut debug = Debug::from_environment();
     let mut form = select(index, rules);
     debug.after("select", index, &form);
@@ -35,7 +37,7 @@ pub fn form(index: &Index, rules: &Rules) -> Form {
         fold_clamp();
         fold_tables();
         find_views(rules);
-        im2col(rules);
+        im2col(rules, timing);
     }
     form
 }
@@ -53,7 +55,7 @@ pub fn layers<F: Family>(
         drop_idle(builder, &mut steps);
         let schedule = schedule::<F>(builder, &steps)?;
         let seconds = |layer: &F::Layer| builder.seconds(layer);
-        if !drop_worthless(builder, &F::TIMING, &schedule, &mut steps, seconds) {
+        if !drop_worthless(builder, &builder.timing(), &schedule, &mut steps, seconds) {
             return Ok((steps, schedule));
         }
     }
@@ -69,7 +71,7 @@ pub fn schedule<F: Family>(
 
 /// Layers in their order, divided where that pays.
 pub fn events<F: Family>(
-    builder: &F::Builder<'_>,
+    builder: &mut F::Builder<'_>,
     schedule: Schedule,
     steps: &mut [Legal<F::Layer>],
 ) -> Vec<Event<F::Layer>> {

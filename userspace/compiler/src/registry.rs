@@ -19,10 +19,10 @@ pub fn lower(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, Com
 }
 
 /// The NPU form of a graph for a target.
-pub fn form(index: &Index, target: Target) -> Form {
-    let rules = match target {
-        Target::Rk3588 => Rk3588::RULES,
-        Target::A311d => Vivante::RULES,
+pub fn form(index: &Index, options: &Options) -> Form {
+    let (rules, timing) = match options.target {
+        Target::Rk3588 => (Rk3588::RULES, Rk3588::TIMING),
+        Target::A311d => (Vivante::RULES, Vivante::TIMING),
     };
-    pipeline::form(index, &rules)
+    pipeline::form(index, &rules, &timing.at(options.clock_mhz))
 }

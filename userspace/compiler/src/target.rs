@@ -21,7 +21,7 @@ pub struct Rules {
     /// Whether maps are planes, one channel after the other, in place of atoms of some channels.
     pub planes: bool,
     /// Whether a convolution of a map from the host is better done with the map's windows as pixels.
-    pub im2col: fn(&Conv) -> bool,
+    pub im2col: fn(&Conv, &Timing) -> bool,
 }
 
 impl Rules {
@@ -45,7 +45,7 @@ impl Rules {
 pub trait Family: fmt::Debug + Sized + 'static {
     /// What passes over the NPU form ask.
     const RULES: Rules;
-    /// Prices of the work.
+    /// Prices of the work, with the clock that most boards have.
     const TIMING: Timing;
     /// A task or job.
     type Layer: Layer;
@@ -65,10 +65,12 @@ pub trait Builder<'g, F: Family>: Deref<Target = Index<'g>> + Maps {
     fn alias(&mut self, alias: TensorId, tensor: TensorId);
     /// Layers for an item of work.
     fn legalise(&mut self, item: &Item) -> Result<Lowered<F::Layer>, Unsupported>;
+    /// Prices of the work, with the clock that is compiled for.
+    fn timing(&self) -> Timing;
     /// Estimated seconds of a layer, beside what its submission costs.
     fn seconds(&self, layer: &F::Layer) -> f64;
     /// Divides layers, when their order is known.
-    fn divide(&self, _events: &mut [Event<F::Layer>]) {}
+    fn divide(&mut self, _events: &mut [Event<F::Layer>]) {}
     /// Checks layers in their order, and what is wrong with them.
     fn verify(&self, _events: &[Event<F::Layer>]) -> Result<(), String> {
         Ok(())

@@ -82,6 +82,7 @@ impl Engine {
                     evidence,
                     exact: options.exact,
                     cores: device.cores(),
+                    clock_mhz: device.clock_mhz(),
                     ..ferrite_compiler::Options::new(device.target())
                 },
                 device: Mutex::new(device),

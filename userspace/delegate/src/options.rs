@@ -177,7 +177,7 @@ mod tests {
         };
         let options = given(&[("device", "sim:rk3588"), ("on_error", "cpu")]);
         let options = Options::read(&options, variable).unwrap();
-        assert_eq!(options.device, DeviceSpec::Sim(Target::Rk3588));
+        assert_eq!(options.device, DeviceSpec::Sim(Target::Rk3588, None));
         assert_eq!(options.log, LevelFilter::Debug);
         assert_eq!(options.on_error, OnError::Cpu);
         assert_eq!(options.cache_dir, None);

@@ -13,7 +13,7 @@ use ferrite_testing::fork::in_child;
 /// A delegate of the simulator.
 fn simulated(on_error: OnError) -> Delegate {
     let options = Options {
-        device: DeviceSpec::Sim(Target::Rk3588),
+        device: DeviceSpec::Sim(Target::Rk3588, None),
         on_error,
         // Not what a selftest of this user has proven.
         evidence: Some(Evidence::Silicon),

@@ -13,7 +13,7 @@ use ferrite_runtime::device::DeviceSpec;
 /// A delegate of the simulator.
 fn simulated() -> Delegate {
     let options = Options {
-        device: DeviceSpec::Sim(Target::Rk3588),
+        device: DeviceSpec::Sim(Target::Rk3588, None),
         evidence: Some(Evidence::Silicon),
         ..Options::default()
     };

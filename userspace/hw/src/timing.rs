@@ -4,6 +4,8 @@
 //! None of them was measured by this project. Each has its source; where a source gives a bound, the
 //! bound is taken.
 
+use std::num::NonZeroU32;
+
 /// Prices of one chip and of the processor beside it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
@@ -22,6 +24,15 @@ pub struct Timing {
     /// Bytes per second that the host's element-wise kernels read and write, and that it converts
     /// between its layout and the device's.
     pub host_bytes: f64,
+}
+
+impl Timing {
+    /// The same chip with another clock, in MHz. That of its memory does not change with it.
+    #[must_use]
+    pub fn at(self, clock_mhz: Option<NonZeroU32>) -> Timing {
+        let clock_hz = clock_mhz.map_or(self.clock_hz, |mhz| f64::from(mhz.get()) * 1e6);
+        Timing { clock_hz, ..self }
+    }
 }
 
 /// RK3588. One set of constants gives 2.23 ms for the vendor's MobileNetV2 (published: 2.2), 10.0 ms

@@ -2,7 +2,7 @@
 
 use crate::args::CompileArgs;
 use crate::error::CliError;
-use crate::model::{self, CORES, Coverage};
+use crate::model::{self, Coverage};
 use crate::report::Report;
 use ferrite_compiler::executable::{Executable, Step};
 use ferrite_compiler::{Options, file};
@@ -13,12 +13,7 @@ use std::time::Instant;
 
 pub fn run(args: &CompileArgs) -> Result<Report, CliError> {
     let graph = model::read(&args.model.model)?;
-    let options = Options {
-        evidence: args.model.evidence.unwrap_or_default().into(),
-        exact: args.model.exact,
-        cores: CORES,
-        ..Options::new(args.target.into())
-    };
+    let options = model::options(&args.model, args.target.into());
     let (mut text, mut json) = match &args.output {
         Some(output) => write(args, &graph, &options, output)?,
         None => (String::new(), json!({})),
@@ -41,8 +36,7 @@ fn write(
     output: &Path,
 ) -> Result<(String, Value), CliError> {
     let start = Instant::now();
-    let executable =
-        ferrite_compiler::compile(graph, options).map_err(CliError::compile(&args.model.model))?;
+    let executable = model::compile(&args.model.model, graph, options)?;
     let took = start.elapsed().as_secs_f64() * 1e3;
     let bytes = file::to_bytes(&executable).map_err(CliError::file(output))?;
     std::fs::write(output, &bytes).map_err(CliError::io(output))?;

@@ -3,7 +3,7 @@
 use crate::args::GraphArgs;
 use crate::error::CliError;
 use crate::graph_svg;
-use crate::model::{self, CORES, Coverage};
+use crate::model::{self, Coverage};
 use crate::report::Report;
 use serde_json::json;
 
@@ -12,10 +12,7 @@ pub fn run(args: &GraphArgs) -> Result<Report, CliError> {
     let executable = model::compile(
         &args.model.model,
         &graph,
-        args.target.into(),
-        args.model.evidence.unwrap_or_default().into(),
-        args.model.exact,
-        CORES,
+        &model::options(&args.model, args.target.into()),
     )?;
     let coverage = Coverage::of(&executable);
     let name = args.model.model.file_stem().map(|n| n.to_string_lossy());

@@ -2,7 +2,7 @@
 
 use crate::args::InfoArgs;
 use crate::error::CliError;
-use crate::model::{self, CORES, Coverage};
+use crate::model::{self, Coverage};
 use crate::report::Report;
 use crate::table::{shape, table};
 use ferrite_compiler::executable::{Executable, Placement};
@@ -17,10 +17,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
     let executable = model::compile(
         &args.model.model,
         &graph,
-        target,
-        args.model.evidence.unwrap_or_default().into(),
-        args.model.exact,
-        CORES,
+        &model::options(&args.model, target),
     )?;
     let coverage = Coverage::of(&executable);
     let ops: Vec<Value> = graph

@@ -4,6 +4,7 @@
 //! which has to change the map's layout anyway, then lays out each window as the channels of one pixel
 //! (im2col), and the convolution has one tap.
 
+use ferrite_hw::Timing;
 use ferrite_ir::TensorId;
 
 use crate::index::Index;
@@ -11,14 +12,14 @@ use crate::npu::{Conv, Form, Grouping, Item, Patches, Window, Work};
 use crate::target::Rules;
 
 /// Has the host lay out windows for the convolutions where the target asks for it.
-pub fn im2col(form: &mut Form, index: &Index, rules: &Rules) {
+pub fn im2col(form: &mut Form, index: &Index, rules: &Rules, timing: &Timing) {
     for at in 0..form.items.len() {
         let Work::Conv(conv) = &form.items[at].work else {
             continue;
         };
         let asked = conv.grouping == Grouping::Dense
             && conv.window.kernel != Window::unit().kernel
-            && (rules.im2col)(conv);
+            && (rules.im2col)(conv, timing);
         let result = index.result(form.items[at].op);
         if asked && is_used(form, index, result) && is_from_host(form, index, conv.input) {
             let conv = of_patches(conv);

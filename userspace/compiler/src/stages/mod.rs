@@ -40,7 +40,7 @@ pub fn emit(graph: &Graph, options: &Options, stage: Stage) -> Result<String, Co
         Stage::Graph => Ok(text::print(graph, Constants::Hashed)),
         Stage::Npu => {
             let index = Index::new(graph, Arc::new(graph.uses()));
-            let form = registry::form(&index, options.target);
+            let form = registry::form(&index, options);
             Ok(npu::print(&index, &form))
         }
         Stage::Layers => Plan::new(graph, options)?.print(),

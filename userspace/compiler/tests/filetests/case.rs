@@ -184,6 +184,10 @@ fn options(text: &str) -> Result<Options, String> {
             Some(("evidence", "sibling")) => options.evidence = Evidence::Sibling,
             Some(("evidence", "inferred")) => options.evidence = Evidence::Inferred,
             Some(("exact", "1")) => options.exact = true,
+            Some(("clock", clock)) => {
+                let clock = clock.parse().map_err(|_| format!("`{word}`: no number"))?;
+                options.clock_mhz = Some(clock);
+            }
             Some(("cores", cores)) => {
                 options.cores = cores.parse().map_err(|_| format!("`{word}`: no number"))?;
             }

@@ -20,6 +20,7 @@ use ferrite_compiler::executable::{BufferId, Executable, Job, Region, Relocation
 use ferrite_ir::PrimaryMap;
 use ferrite_process::{Process, opened_before_fork};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ pub trait Device: Send {
     }
     /// Cores that the jobs of one submission are spread over.
     fn cores(&self) -> usize;
+    /// The NPU's clock in MHz, if it is known to be another than the cost model's.
+    fn clock_mhz(&self) -> Option<NonZeroU32> {
+        None
+    }
     /// How the jobs of programs that are loaded from now on stand to those of others.
     ///
     /// # Errors

@@ -1,25 +1,38 @@
 //! The A311D simulator in this process, given command streams as etnaviv's user space submits them.
 
 use super::sim::{Loaded, evidence};
-use super::{Counters, Device, DeviceError, JobError, Program, check};
+use super::{Counters, Device, DeviceError, DeviceSpec, JobError, Program, check};
 use ferrite_compiler::executable::{Executable, Job, Region, Target};
+use ferrite_hw::timing;
 use ferrite_sim::vivante::{self, Config, Npu};
+use std::num::NonZeroU32;
 
 /// The simulator. It is strict: a model may use only what the lowerings of its executable say that
 /// they rest on.
 #[derive(Debug, Default)]
-pub struct SimA311d;
+pub struct SimA311d {
+    clock_mhz: Option<NonZeroU32>,
+}
 
 impl SimA311d {
     /// A simulator of the chip's one NPU.
     pub fn new() -> SimA311d {
-        SimA311d
+        SimA311d::default()
+    }
+
+    /// The same with another clock.
+    pub fn at(clock_mhz: Option<NonZeroU32>) -> SimA311d {
+        SimA311d { clock_mhz }
     }
 }
 
 impl Device for SimA311d {
     fn name(&self) -> String {
-        "sim:a311d".to_owned()
+        DeviceSpec::Sim(Target::A311d, self.clock_mhz).to_string()
+    }
+
+    fn clock_mhz(&self) -> Option<NonZeroU32> {
+        self.clock_mhz
     }
 
     fn target(&self) -> Target {
@@ -35,6 +48,7 @@ impl Device for SimA311d {
         check(executable, Target::A311d)?;
         let config = Config {
             evidence: evidence(executable),
+            timing: timing::A311D.at(self.clock_mhz),
             ..Config::default()
         };
         Ok(Box::new(SimProgram {

@@ -2,11 +2,12 @@
 //! chain, which one start runs on one core.
 
 use super::sim::{Loaded, evidence};
-use super::{Counters, Device, DeviceError, JobError, Program, check, schedule};
+use super::{Counters, Device, DeviceError, DeviceSpec, JobError, Program, check, schedule};
 use ferrite_compiler::executable::{Executable, Job, Region, Target};
 use ferrite_compiler::passes::makespan::makespan;
 use ferrite_hw::timing;
 use ferrite_sim::rk3588::{self, Config, Core, Start};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -20,6 +21,7 @@ const CORES: usize = 3;
 /// they rest on.
 #[derive(Debug, Default)]
 pub struct SimRk3588 {
+    clock_mhz: Option<NonZeroU32>,
     programs: Arc<Programs>,
 }
 
@@ -27,6 +29,14 @@ impl SimRk3588 {
     /// A simulator of three cores.
     pub fn new() -> SimRk3588 {
         SimRk3588::default()
+    }
+
+    /// The same with another clock.
+    pub fn at(clock_mhz: Option<NonZeroU32>) -> SimRk3588 {
+        SimRk3588 {
+            clock_mhz,
+            ..SimRk3588::default()
+        }
     }
 }
 
@@ -41,7 +51,11 @@ struct Programs {
 
 impl Device for SimRk3588 {
     fn name(&self) -> String {
-        "sim:rk3588".to_owned()
+        DeviceSpec::Sim(Target::Rk3588, self.clock_mhz).to_string()
+    }
+
+    fn clock_mhz(&self) -> Option<NonZeroU32> {
+        self.clock_mhz
     }
 
     fn target(&self) -> Target {
@@ -56,6 +70,7 @@ impl Device for SimRk3588 {
         check(executable, Target::Rk3588)?;
         let config = Config {
             evidence: evidence(executable),
+            timing: timing::RK3588.at(self.clock_mhz),
             ..Config::default()
         };
         let loaded = Loaded::new(executable)?;

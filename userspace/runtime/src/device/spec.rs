@@ -2,6 +2,7 @@
 
 use ferrite_compiler::executable::Target;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,8 +14,8 @@ pub enum DeviceSpec {
     Auto,
     /// The CPU kernels for every operator.
     Cpu,
-    /// The simulator of an NPU.
-    Sim(Target),
+    /// The simulator of an NPU, and its clock in MHz if that is not the cost model's.
+    Sim(Target, Option<NonZeroU32>),
     /// A DRM accel node: `/dev/accel/accelN`.
     Accel(PathBuf),
     /// A DRM render node: `/dev/dri/renderDN`, or a link to one that tells its device,
@@ -25,7 +26,7 @@ pub enum DeviceSpec {
 /// A name that is none of the known ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown device `{0}`; known are: auto, cpu, sim:rk3588, sim:a311d, /dev/accel/accelN, /dev/dri/renderDN"
+    "unknown device `{0}`; known are: auto, cpu, sim:rk3588, sim:a311d (with another clock: sim:rk3588@MHZ), /dev/accel/accelN, /dev/dri/renderDN"
 )]
 pub struct UnknownDevice(pub String);
 
@@ -46,12 +47,19 @@ impl FromStr for DeviceSpec {
             "cpu" => Ok(DeviceSpec::Cpu),
             _ if numbered("/dev/accel/accel") => Ok(DeviceSpec::Accel(name.into())),
             _ if numbered("/dev/dri/renderD") || by_path => Ok(DeviceSpec::Render(name.into())),
-            _ => match name.strip_prefix("sim:").map(str::parse) {
-                Some(Ok(target)) => Ok(DeviceSpec::Sim(target)),
-                _ => Err(UnknownDevice(name.to_owned())),
-            },
+            _ => simulator(name).ok_or_else(|| UnknownDevice(name.to_owned())),
         }
     }
+}
+
+/// A simulator by its name.
+fn simulator(name: &str) -> Option<DeviceSpec> {
+    let name = name.strip_prefix("sim:")?;
+    let (target, clock) = match name.split_once('@') {
+        None => (name, None),
+        Some((target, clock)) => (target, Some(clock.parse().ok()?)),
+    };
+    Some(DeviceSpec::Sim(target.parse().ok()?, clock))
 }
 
 impl fmt::Display for DeviceSpec {
@@ -59,7 +67,8 @@ impl fmt::Display for DeviceSpec {
         match self {
             DeviceSpec::Auto => f.write_str("auto"),
             DeviceSpec::Cpu => f.write_str("cpu"),
-            DeviceSpec::Sim(target) => write!(f, "sim:{target}"),
+            DeviceSpec::Sim(target, None) => write!(f, "sim:{target}"),
+            DeviceSpec::Sim(target, Some(clock)) => write!(f, "sim:{target}@{clock}"),
             DeviceSpec::Accel(path) | DeviceSpec::Render(path) => path.display().fmt(f),
         }
     }
@@ -76,6 +85,7 @@ mod tests {
             "cpu",
             "sim:rk3588",
             "sim:a311d",
+            "sim:rk3588@200",
             "/dev/accel/accel0",
             "/dev/dri/renderD128",
             "/dev/dri/by-path/platform-etnaviv-render",
@@ -86,6 +96,9 @@ mod tests {
             "",
             "npu",
             "sim:",
+            "sim:rk3588@",
+            "sim:rk3588@0",
+            "sim:rk3588@fast",
             "/dev/accel/accel",
             "/dev/dri/card0",
             "/dev/dri/by-path/platform-etnaviv-card",

@@ -28,8 +28,8 @@ pub struct Candidate {
 pub fn open(spec: &DeviceSpec) -> Result<Option<Box<dyn Device>>, DeviceError> {
     Ok(Some(match spec {
         DeviceSpec::Cpu => return Ok(None),
-        DeviceSpec::Sim(Target::Rk3588) => Box::new(SimRk3588::new()),
-        DeviceSpec::Sim(Target::A311d) => Box::new(SimA311d::new()),
+        &DeviceSpec::Sim(Target::Rk3588, clock) => Box::new(SimRk3588::at(clock)),
+        &DeviceSpec::Sim(Target::A311d, clock) => Box::new(SimA311d::at(clock)),
         DeviceSpec::Accel(path) => Box::new(Rocket::open(path)?),
         DeviceSpec::Render(path) => Box::new(Etnaviv::open(path)?),
         DeviceSpec::Auto => auto(),

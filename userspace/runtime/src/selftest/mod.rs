@@ -89,6 +89,7 @@ impl Case {
                 let options = Options {
                     evidence,
                     cores: device.cores(),
+                    clock_mhz: device.clock_mhz(),
                     // What is approximate proves nothing of the device.
                     exact: true,
                     ..Options::new(device.target())

@@ -144,6 +144,7 @@ fn case(
         addend: None,
         tiles: Tiles::new(),
         cores: 1,
+        band: None,
     };
     Case { program, layer }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use ferrite_hw::{Timing, timing};
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, SecondaryMap, TensorId};
 
@@ -61,6 +62,11 @@ impl<'g> Context<'g> {
     /// All cubes.
     pub fn program_mut(&mut self) -> &mut Program {
         &mut self.cubes.program
+    }
+
+    /// Prices of the work.
+    pub fn timing(&self) -> Timing {
+        timing::RK3588.at(self.options.clock_mhz)
     }
 
     /// Whether `evidence` is admitted.

@@ -1,26 +1,36 @@
 //! What layers take, by the cost model.
 
-use ferrite_hw::timing::RK3588;
+use ferrite_hw::Timing;
 
 use super::legalise::tiles::Shape;
 use super::program::{Layer, Mode, Stage};
 use crate::npu::{Conv, Window};
 
+/// What of the time a plan with more jobs has to leave at most: each is a kick and an interrupt more, and
+/// takes a core that others may want.
+pub const WORTH: f64 = 0.8;
+
 /// Seconds of a layer's tasks.
-pub fn seconds(layer: &Layer) -> f64 {
+pub fn seconds(timing: &Timing, layer: &Layer) -> f64 {
+    part_seconds(timing, layer, 1.0)
+}
+
+/// Seconds of the tasks that make a part of a layer's rows.
+pub fn part_seconds(timing: &Timing, layer: &Layer, part: f64) -> f64 {
+    let tasks = (layer.tiles.len() as f64 * part).ceil().max(1.0);
     // A table is loaded by a task of its own.
-    let loading = f64::from(u8::from(matches!(layer.stage, Stage::Table(_)))) * RK3588.task;
-    task_seconds(layer) * layer.tiles.len() as f64 + loading
+    let loading = f64::from(u8::from(matches!(layer.stage, Stage::Table(_))));
+    (tasks + loading) * timing.task + part * work_seconds(timing, &Shape::of(layer, 1))
 }
 
 /// Seconds of one of a layer's tasks in a chain, on an average.
-pub fn task_seconds(layer: &Layer) -> f64 {
-    RK3588.task + work_seconds(&Shape::of(layer, 1)) / layer.tiles.len().max(1) as f64
+pub fn task_seconds(timing: &Timing, layer: &Layer) -> f64 {
+    timing.task + work_seconds(timing, &Shape::of(layer, 1)) / layer.tiles.len().max(1) as f64
 }
 
 /// Seconds of a job with these tasks.
-pub fn job_seconds(tasks: impl Iterator<Item = f64>) -> f64 {
-    RK3588.kick - RK3588.task + tasks.sum::<f64>()
+pub fn job_seconds(timing: &Timing, tasks: impl Iterator<Item = f64>) -> f64 {
+    timing.kick - timing.task + tasks.sum::<f64>()
 }
 
 /// Bytes that a layer moves.
@@ -29,31 +39,31 @@ pub fn bytes(layer: &Layer) -> usize {
 }
 
 /// Seconds of the work itself on one core: of the MAC array, or of memory.
-fn work_seconds(shape: &Shape) -> f64 {
-    let compute = shape.steps() as f64 / RK3588.clock_hz;
-    compute.max(shape.bytes() as f64 / RK3588.core_bandwidth)
+fn work_seconds(timing: &Timing, shape: &Shape) -> f64 {
+    let compute = shape.steps() as f64 / timing.clock_hz;
+    compute.max(shape.bytes() as f64 / timing.core_bandwidth)
 }
 
 /// Whether a layer is done sooner in parts on several cores. Each part is a job, and so is what follows
 /// them: two kicks more than when everything is one job.
-pub fn worth_dividing(shape: &Shape, cores: usize) -> bool {
+pub fn worth_dividing(timing: &Timing, shape: &Shape, cores: usize) -> bool {
     let cores = cores as f64;
-    let whole = work_seconds(shape);
-    let compute = shape.steps() as f64 / RK3588.clock_hz / cores;
-    let bandwidth = RK3588.shared_bandwidth.min(cores * RK3588.core_bandwidth);
+    let whole = work_seconds(timing, shape);
+    let compute = shape.steps() as f64 / timing.clock_hz / cores;
+    let bandwidth = timing.shared_bandwidth.min(cores * timing.core_bandwidth);
     let divided = compute.max(shape.bytes() as f64 / bandwidth);
-    divided + 2.0 * RK3588.kick < whole
+    divided + 2.0 * timing.kick < whole
 }
 
 /// Whether a convolution is done sooner with its input's windows as pixels, which the host lays out in
 /// place of the input.
-pub fn im2col_pays(conv: &Conv) -> bool {
+pub fn im2col_pays(conv: &Conv, timing: &Timing) -> bool {
     let ([.., c], [oh, ow, _]) = (conv.input_shape, conv.output_shape);
     let taps = conv.window.kernel.h * conv.window.kernel.w;
     let patches = shape([oh, ow, taps * c], &Window::unit(), conv.output_shape);
     let seconds = |shape: &Shape| {
         let atoms = shape.input[0] * shape.input[1] * shape.inputs.div_ceil(16);
-        work_seconds(shape) + (16 * atoms) as f64 / RK3588.host_bytes
+        work_seconds(timing, shape) + (16 * atoms) as f64 / timing.host_bytes
     };
     seconds(&patches) < seconds(&shape(conv.input_shape, &conv.window, conv.output_shape))
 }

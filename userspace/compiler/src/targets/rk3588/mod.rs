@@ -1,5 +1,6 @@
 //! The Rockchip RK3588's NPU: three cores that convolve feature cubes.
 
+mod bands;
 #[cfg(test)]
 mod captures;
 pub mod cbuf;
@@ -69,8 +70,16 @@ impl<'g> Builder<'g, Rk3588> for Context<'g> {
         legalise::legalise(self, item)
     }
 
+    fn timing(&self) -> Timing {
+        Context::timing(self)
+    }
+
     fn seconds(&self, layer: &Layer) -> f64 {
-        cost::seconds(layer)
+        cost::seconds(&self.timing(), layer)
+    }
+
+    fn divide(&mut self, events: &mut [Event<Layer>]) {
+        bands::divide(self, events);
     }
 
     fn encode(

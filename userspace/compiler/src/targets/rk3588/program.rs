@@ -252,6 +252,15 @@ pub struct Tile {
     pub reuse_weights: bool,
 }
 
+/// Where a layer belongs that makes one band of its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Band {
+    /// Number of the sequence of layers that are done in bands, in a submission.
+    pub run: usize,
+    /// Number of the band.
+    pub index: usize,
+}
+
 /// The tasks of a layer: one, of most layers.
 pub type Tiles = SmallVec<[Tile; 1]>;
 
@@ -299,6 +308,8 @@ pub struct Layer {
     pub tiles: Tiles,
     /// Cores that the tiles are meant for.
     pub cores: usize,
+    /// Of a map that is made in bands of rows: which one.
+    pub band: Option<Band>,
 }
 
 impl Layer {

@@ -15,7 +15,7 @@ pub fn verify(program: &Program, layers: &[Layer]) -> Vec<String> {
         side(program, &layer.output, written, &mut wrong);
         if let Some(addend) = &layer.addend {
             side(program, &addend.side, written, &mut wrong);
-            if addend.side.rect != layer.output.rect {
+            if size(&addend.side) != size(&layer.output) {
                 wrong("the operand differs in size from the output".into());
             }
         }
@@ -26,7 +26,7 @@ pub fn verify(program: &Program, layers: &[Layer]) -> Vec<String> {
             Mode::Flying => 1,
             _ => layer.output.channels,
         };
-        if layer.mode == Mode::Flying && layer.input.rect != layer.output.rect {
+        if layer.mode == Mode::Flying && size(&layer.input) != size(&layer.output) {
             wrong("the input differs in size from the output".into());
         }
         if layer.stage != Stage::Raw && layer.bias.len() != biases {
@@ -45,6 +45,10 @@ pub fn verify(program: &Program, layers: &[Layer]) -> Vec<String> {
         tiles(layer, &mut wrong);
     }
     found
+}
+
+fn size(side: &Side) -> [usize; 2] {
+    [side.rect.h, side.rect.w]
 }
 
 fn side(program: &Program, side: &Side, channels: usize, wrong: &mut impl FnMut(String)) {

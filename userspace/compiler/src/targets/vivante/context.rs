@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
+use ferrite_hw::{Timing, timing};
 use ferrite_ir::{DType, PrimaryMap, TensorId};
 
 use super::encode::coefficients::planes_written;
@@ -42,6 +43,11 @@ impl<'g> Deref for Context<'g> {
 }
 
 impl<'g> Context<'g> {
+    /// Prices of the work.
+    pub fn timing(&self) -> Timing {
+        timing::A311D.at(self.options.clock_mhz)
+    }
+
     /// Whether `evidence` is admitted.
     pub fn admits(&self, evidence: Evidence) -> bool {
         evidence <= self.options.evidence

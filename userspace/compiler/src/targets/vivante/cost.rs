@@ -1,6 +1,6 @@
 //! What a job takes, by the cost model.
 
-use ferrite_hw::timing::A311D;
+use ferrite_hw::Timing;
 
 use super::chip::{CORES, MAX_INPUTS, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use super::program::Layer;
@@ -8,7 +8,7 @@ use crate::npu::Conv;
 
 /// Seconds of a job: the longest of its multiply-accumulates, the symbols that its coefficients have,
 /// and the bytes that it moves.
-pub fn seconds(layer: &Layer) -> f64 {
+pub fn seconds(timing: &Timing, layer: &Layer) -> f64 {
     let kernel = &layer.kernel;
     let taps = kernel.size * kernel.size;
     let weights = kernel.pairs() * taps;
@@ -19,20 +19,20 @@ pub fn seconds(layer: &Layer) -> f64 {
     // A core takes a pixel of 64, a kernel and three taps in a cycle.
     let cycles = (pixels.div_ceil(64) * weights).div_ceil(3 * CORES);
     let moved = layer.input.x * layer.input.y * layer.input.z + pixels * layer.output.z + symbols;
-    let compute = cycles.max(symbols) as f64 / A311D.clock_hz;
-    A311D.task + compute.max(moved as f64 / A311D.core_bandwidth)
+    let compute = cycles.max(symbols) as f64 / timing.clock_hz;
+    timing.task + compute.max(moved as f64 / timing.core_bandwidth)
 }
 
 /// How many groups of so many channels a job of a layer takes that reads its input in two parts, each
 /// job's behind each other: many make kernels of mostly zeros, few make many jobs, and maps that are
 /// copied.
-pub fn groups_of_parts(layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
+pub fn groups_of_parts(timing: &Timing, layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
     let kernel = &layer.kernel;
     let groups = kernel.outputs / outputs.max(1);
     // Cores work evenly then, and write no plane that is another job's.
     let step = (1..=CORES).find(|n| (n * outputs).is_multiple_of(CORES));
     let step = step.unwrap_or(1);
-    let map = (layer.input.x * layer.input.y * layer.input.z) as f64 / A311D.core_bandwidth;
+    let map = (layer.input.x * layer.input.y * layer.input.z) as f64 / timing.core_bandwidth;
     let seconds = |each: usize| {
         let jobs = groups.div_ceil(each) as f64;
         let pairs = 2 * each * inputs * each * outputs;
@@ -42,7 +42,7 @@ pub fn groups_of_parts(layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
         } else {
             (0.0, 2.0)
         };
-        jobs * ((1.0 + copies) * A311D.task + symbols as f64 / A311D.clock_hz) + maps * map
+        jobs * ((1.0 + copies) * timing.task + symbols as f64 / timing.clock_hz) + maps * map
     };
     let parts = (1..=groups.div_ceil(step)).map(|parts| groups.div_ceil(parts));
     let sizes = parts.map(|each| each.next_multiple_of(step).min(groups));
@@ -52,7 +52,7 @@ pub fn groups_of_parts(layer: &Layer, [inputs, outputs]: [usize; 2]) -> usize {
 
 /// Whether a convolution that the chip cannot do, or has not been seen to do, is worth that the host
 /// lays out its input's windows as pixels.
-pub fn im2col_pays(conv: &Conv) -> bool {
+pub fn im2col_pays(conv: &Conv, timing: &Timing) -> bool {
     let ([.., c], [oh, ow, oc]) = (conv.input_shape, conv.output_shape);
     let (window, span) = (&conv.window, conv.window.span());
     let stride = window.stride.h;
@@ -62,8 +62,8 @@ pub fn im2col_pays(conv: &Conv) -> bool {
         && stride.is_power_of_two();
     let channels = window.kernel.h * window.kernel.w * c;
     let bytes = (conv.images * oh * ow * channels) as f64;
-    let on_host = bytes * oc as f64 / A311D.host_macs;
-    !proven && channels <= MAX_INPUTS && bytes / A311D.host_bytes < on_host
+    let on_host = bytes * oc as f64 / timing.host_macs;
+    !proven && channels <= MAX_INPUTS && bytes / timing.host_bytes < on_host
 }
 
 #[cfg(test)]
@@ -75,6 +75,7 @@ mod tests {
     use crate::npu::MapId;
     use crate::targets::vivante::kernels::{Kernel, Order};
     use crate::targets::vivante::program::{Multiplier, Side};
+    use ferrite_hw::timing::A311D;
 
     fn depthwise(channels: usize, pixels: usize) -> Layer {
         let side = |map| Side {
@@ -117,10 +118,10 @@ mod tests {
 
     #[test]
     fn only_many_channels_of_small_maps_are_divided() {
-        assert_eq!(groups_of_parts(&depthwise(32, 112), [1, 1]), 32);
-        assert_eq!(groups_of_parts(&depthwise(144, 56), [1, 1]), 144);
+        assert_eq!(groups_of_parts(&A311D, &depthwise(32, 112), [1, 1]), 32);
+        assert_eq!(groups_of_parts(&A311D, &depthwise(144, 56), [1, 1]), 144);
         for channels in [960, 1152, 1001] {
-            let each = groups_of_parts(&depthwise(channels, 7), [1, 1]);
+            let each = groups_of_parts(&A311D, &depthwise(channels, 7), [1, 1]);
             assert!(each < channels && each.is_multiple_of(CORES), "{each}");
         }
     }

@@ -75,11 +75,15 @@ impl<'g> Builder<'g, Vivante> for Context<'g> {
         legalise::legalise(self, item)
     }
 
-    fn seconds(&self, layer: &Layer) -> f64 {
-        cost::seconds(layer)
+    fn timing(&self) -> Timing {
+        Context::timing(self)
     }
 
-    fn divide(&self, events: &mut [Event<Layer>]) {
+    fn seconds(&self, layer: &Layer) -> f64 {
+        cost::seconds(&self.timing(), layer)
+    }
+
+    fn divide(&mut self, events: &mut [Event<Layer>]) {
         split_channels::split(events);
     }
 

@@ -133,7 +133,13 @@ pub fn encode(
                     let added = constants.add(ctx, layer);
                     operands.push(added.map_err(|why| CompileError::Constants(why.to_string()))?);
                 }
-                let jobs = plan_jobs::plan(ctx.program(), &memory, layers, ctx.options.cores);
+                let jobs = plan_jobs::plan(
+                    ctx.program(),
+                    &memory,
+                    layers,
+                    ctx.options.cores,
+                    &ctx.timing(),
+                );
                 let mut out = Vec::with_capacity(jobs.len());
                 for job in jobs {
                     out.push(commands.job(&emitter, layers, &operands, job)?);
@@ -341,7 +347,7 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
             first: step,
             last: step,
         });
-        life.last = step;
+        life.last = life.last.max(step);
     };
     let mut step = 0;
     for event in events {
@@ -351,11 +357,20 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
                 touch(*cube, step);
             }
             Event::Submit(layers) => {
-                for layer in layers {
-                    touch(layer.input.cube, step);
-                    touch(layer.output.cube, step);
-                    if let Some(addend) = &layer.addend {
-                        touch(addend.side.cube, step);
+                for (index, layer) in layers.iter().enumerate() {
+                    let mut touch = |step| {
+                        touch(layer.input.cube, step);
+                        touch(layer.output.cube, step);
+                        if let Some(addend) = &layer.addend {
+                            touch(addend.side.cube, step);
+                        }
+                    };
+                    touch(step);
+                    // No band may write where another still reads.
+                    if let Some(band) = layer.band {
+                        let same = |other: &Layer| other.band.is_some_and(|b| b.run == band.run);
+                        let last = layers.iter().rposition(same).unwrap_or(index);
+                        touch(step + last - index);
                     }
                     step += 1;
                 }

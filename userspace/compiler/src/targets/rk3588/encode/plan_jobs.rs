@@ -1,20 +1,20 @@
 //! Groups tasks into jobs, which cores take up independently.
 //!
-//! With one core, everything is one job: one kick where the hardware can chain. With more, layers
-//! that are worth it are divided into shares. A share waits for those before it that touch the same
-//! memory, if one of the two writes; where all it waits for is one job, it continues that job. If the
-//! cost model says that one chain ends sooner than all these jobs with their kicks, it is one chain.
+//! With one core, everything is one job: one kick where the hardware can chain. With more, bands of rows
+//! are jobs of their own, and so is what can run side by side, each if the cost model says that it is
+//! worth its kicks. A share of the work waits for those before it that touch the same memory, if one of
+//! the two writes; where all it waits for is one job, it continues that job.
 
 use std::ops::Range;
 
-use ferrite_hw::timing::RK3588;
+use ferrite_hw::Timing;
 
 use crate::passes::ancestors::Ancestors;
 use crate::passes::last_access::LastAccess;
 use crate::passes::makespan::makespan;
 use crate::passes::plan_memory::Memory;
 use crate::targets::rk3588::cost;
-use crate::targets::rk3588::program::{Layer, Mode, Program, Rect, Side};
+use crate::targets::rk3588::program::{Band, Layer, Mode, Program, Rect, Side};
 
 /// Tasks of a job, as (layer, tile) pairs, and the jobs that must be done before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct JobPlan {
 struct Share {
     tasks: Vec<(usize, usize)>,
     accesses: Vec<Access>,
+    band: Option<Band>,
 }
 
 /// Memory that a share touches: the same bytes of each of several surfaces.
@@ -42,8 +43,14 @@ struct Access {
     pitch: usize,
 }
 
-/// Plans the jobs of one submission.
-pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) -> Vec<JobPlan> {
+/// Plans the jobs of one submission: as few as there can be, or more where that is worth it.
+pub fn plan(
+    program: &Program,
+    memory: &Memory,
+    layers: &[Layer],
+    cores: usize,
+    timing: &Timing,
+) -> Vec<JobPlan> {
     let all = |(i, layer): (usize, &Layer)| (0..layer.tiles.len()).map(move |t| (i, t));
     let chain = vec![JobPlan {
         tasks: layers.iter().enumerate().flat_map(all).collect(),
@@ -52,17 +59,31 @@ pub fn plan(program: &Program, memory: &Memory, layers: &[Layer], cores: usize) 
     if cores <= 1 || is_sequence(layers) {
         return chain;
     }
-    let jobs = spread(program, memory, layers);
-    let seconds: Vec<f64> = layers.iter().map(cost::task_seconds).collect();
-    let duration = |job: &JobPlan| cost::job_seconds(job.tasks.iter().map(|&(i, _)| seconds[i]));
-    let durations: Vec<u64> = jobs.iter().map(|job| nanoseconds(duration(job))).collect();
+    let seconds: Vec<f64> = layers
+        .iter()
+        .map(|layer| cost::task_seconds(timing, layer))
+        .collect();
     let bytes: usize = layers.iter().map(cost::bytes).sum();
-    let spread = makespan(&durations, |job| &jobs[job].after[..], cores);
-    let spread = spread.max(nanoseconds(bytes as f64 / RK3588.shared_bandwidth));
-    match spread < nanoseconds(duration(&chain[0])) {
-        true => jobs,
-        false => chain,
+    let duration = |jobs: &[JobPlan]| {
+        let tasks = |job: &JobPlan| job.tasks.iter().map(|&(i, _)| seconds[i]).collect();
+        let each = jobs.iter().map(tasks);
+        let each = each.map(|tasks: Vec<f64>| cost::job_seconds(timing, tasks.into_iter()));
+        let each: Vec<u64> = each.map(nanoseconds).collect();
+        let last = makespan(&each, |job| &jobs[job].after[..], cores);
+        last.max(nanoseconds(bytes as f64 / timing.shared_bandwidth))
+    };
+    let shares = shares_of(program, memory, layers);
+    let waits = waits(&shares);
+    let mut best = chain;
+    let mut least = duration(&best);
+    for together in [true, false] {
+        let jobs = spread(&shares, &waits, together);
+        let found = duration(&jobs);
+        if found as f64 <= cost::WORTH * least as f64 {
+            (best, least) = (jobs, found);
+        }
     }
+    best
 }
 
 /// Whether each layer is whole and waits for the one before: nothing can run side by side.
@@ -78,14 +99,8 @@ fn nanoseconds(seconds: f64) -> u64 {
     (seconds * 1e9) as u64
 }
 
-/// As many jobs as can run side by side.
-fn spread(program: &Program, memory: &Memory, layers: &[Layer]) -> Vec<JobPlan> {
-    let shares: Vec<Share> = layers
-        .iter()
-        .enumerate()
-        .flat_map(|(index, layer)| shares(program, memory, index, layer))
-        .collect();
-    let waits = waits(&shares);
+/// As many jobs as can run side by side; with `together` only bands do.
+fn spread(shares: &[Share], waits: &Ancestors, together: bool) -> Vec<JobPlan> {
     let mut followers = vec![0; shares.len()];
     for share in 0..shares.len() {
         for &other in waits.direct(share) {
@@ -96,17 +111,28 @@ fn spread(program: &Program, memory: &Memory, layers: &[Layer]) -> Vec<JobPlan> 
     let mut order = Ancestors::default();
     let mut job_of: Vec<usize> = Vec::new();
     let mut last_share: Vec<usize> = Vec::new();
+    let mut bands: Vec<(Band, usize)> = Vec::new();
     for (index, share) in shares.iter().enumerate() {
         let direct = waits.direct(index);
         let mut needs: Vec<usize> = direct.iter().map(|&other| job_of[other]).collect();
         needs.sort_unstable();
         needs.dedup();
+        let covers = |job: usize| needs.iter().all(|&need| order.is_after(job, need));
+        // All that makes a band is one job.
+        let same = |&(other, _): &(Band, usize)| Some(other) == share.band;
+        let band = bands.iter().find(|entry| same(entry)).map(|&(_, job)| job);
         // Continue a job if nothing else waits for its end, and nothing else holds this share back.
-        let home = needs.iter().copied().rev().find(|&job| {
-            let end = last_share[job];
-            direct.contains(&end)
-                && followers[end] == 1
-                && needs.iter().all(|&need| order.is_after(job, need))
+        let home = band.filter(|&job| covers(job));
+        let before = jobs.len().checked_sub(1).filter(|_| {
+            let banded = |at: Option<usize>| at.is_some_and(|at| shares[at].band.is_some());
+            together && !banded(Some(index)) && !banded(index.checked_sub(1))
+        });
+        let home = home.or(before.filter(|&job| covers(job)));
+        let home = home.or_else(|| {
+            needs.iter().copied().rev().find(|&job| {
+                let end = last_share[job];
+                direct.contains(&end) && followers[end] == 1 && covers(job)
+            })
         });
         let job = home.unwrap_or_else(|| {
             order.push(needs);
@@ -120,6 +146,9 @@ fn spread(program: &Program, memory: &Memory, layers: &[Layer]) -> Vec<JobPlan> 
             last_share.push(index);
             job
         });
+        if let (Some(band), None) = (share.band, band) {
+            bands.push((band, job));
+        }
         jobs[job].tasks.extend(&share.tasks);
         last_share[job] = index;
         job_of.push(job);
@@ -148,6 +177,12 @@ fn waits(shares: &[Share]) -> Ancestors {
     waits
 }
 
+fn shares_of(program: &Program, memory: &Memory, layers: &[Layer]) -> Vec<Share> {
+    let layers = layers.iter().enumerate();
+    let all = layers.flat_map(|(index, layer)| shares(program, memory, index, layer));
+    all.collect()
+}
+
 fn shares(program: &Program, memory: &Memory, index: usize, layer: &Layer) -> Vec<Share> {
     let count = layer.cores.clamp(1, layer.tiles.len().max(1));
     let tiles = layer.tiles.len();
@@ -173,6 +208,7 @@ fn shares(program: &Program, memory: &Memory, index: usize, layer: &Layer) -> Ve
             Share {
                 tasks: range.map(|tile| (index, tile)).collect(),
                 accesses,
+                band: layer.band,
             }
         })
         .collect()
@@ -221,16 +257,16 @@ mod tests {
     use ferrite_ir::op::Hw;
     use ferrite_ir::{DType, OpId};
 
-    /// A chain of layers over 64x64x64 maps, the middle one divided.
+    /// A chain of layers over 64x64x128 maps, the middle one divided.
     fn chain(cores: usize) -> Vec<JobPlan> {
         let mut program = Program::default();
         let cubes: Vec<_> = (0..4)
-            .map(|_| program.add_cube([64, 64, 64], DType::I8, None))
+            .map(|_| program.add_cube([64, 64, 128], DType::I8, None))
             .collect();
         let side = |cube| Side {
             cube,
             surface: 0,
-            channels: 64,
+            channels: 128,
             grid: Hw { h: 64, w: 64 },
             rect: Rect {
                 y: 0,
@@ -262,23 +298,26 @@ mod tests {
             })
             .collect();
         let memory = plan_memory::plan(&lives);
-        spread(&program, &memory, &layers)
+        let shares = shares_of(&program, &memory, &layers);
+        spread(&shares, &waits(&shares), false)
     }
 
     #[test]
     fn a_divided_layer_forks_and_joins() {
-        let jobs = chain(3);
+        let jobs = chain(2);
         let after: Vec<&[usize]> = jobs.iter().map(|job| job.after.as_slice()).collect();
-        // The shares wait for the first layer, the last layer for all of them.
-        assert_eq!(after.len(), 5, "{jobs:?}");
+        // The shares of its two groups of kernels wait for the first layer, the last for both of them.
+        assert_eq!(after.len(), 4, "{jobs:?}");
         assert_eq!(after[0], &[] as &[usize]);
-        assert_eq!(after[1..4], [&[0][..]; 3]);
-        assert_eq!(after[4], &[1, 2, 3]);
+        assert_eq!(after[1..3], [&[0][..]; 2]);
+        assert_eq!(after[3], &[1, 2]);
     }
 
     #[test]
     fn undivided_layers_of_a_chain_share_a_job() {
         let jobs = chain(1);
-        assert_eq!(jobs[0].tasks.len(), 3);
+        assert_eq!(jobs.len(), 1);
+        let layers: Vec<usize> = jobs[0].tasks.iter().map(|&(layer, _)| layer).collect();
+        assert!(layers.is_sorted() && layers.contains(&0) && layers.contains(&2));
     }
 }

@@ -82,6 +82,7 @@ pub fn add(
             }),
             tiles: Tiles::new(),
             cores: 1,
+            band: None,
         };
         finish(ctx, &mut layer)?;
         layers.push(layer);

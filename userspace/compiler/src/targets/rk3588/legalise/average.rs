@@ -182,6 +182,7 @@ impl Average<'_> {
             addend: None,
             tiles: Tiles::new(),
             cores: 1,
+            band: None,
         }
     }
 

@@ -232,6 +232,7 @@ impl Conv<'_> {
             addend: None,
             tiles: Tiles::new(),
             cores: 1,
+            band: None,
         }
     }
 

@@ -134,6 +134,7 @@ fn flying(op: OpId, lowering: &'static str, input: Side, output: Side) -> Layer 
         addend: None,
         tiles: Tiles::new(),
         cores: 1,
+        band: None,
     }
 }
 

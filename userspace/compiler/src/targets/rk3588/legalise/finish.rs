@@ -24,9 +24,11 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         align_columns(ctx, layer)?;
     }
     let mut shape = Shape::of(layer, ctx.options.cores);
-    // The vendor's jobs keep layers with a table on one core.
-    let alone = layer.mode == Mode::Flying || matches!(layer.stage, Stage::Table(_));
-    if alone || !worth_dividing(&shape, shape.cores) {
+    // Rows become bands later. The vendor's jobs keep layers with a table on one core.
+    let alone = layer.mode == Mode::Flying
+        || matches!(layer.stage, Stage::Table(_))
+        || layer.output.rect.h >= shape.cores;
+    if alone || !worth_dividing(&ctx.timing(), &shape, shape.cores) {
         shape.cores = 1;
     }
     layer.cores = shape.cores;

@@ -261,6 +261,7 @@ impl Step {
             addend: None,
             tiles: Tiles::new(),
             cores: 1,
+            band: None,
         };
         if self.shift == [0, 0] {
             let mut copy = Layer {

@@ -43,6 +43,7 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
         addend: None,
         tiles: Tiles::new(),
         cores: 1,
+        band: None,
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Shape {
     pub element: usize,
     /// Column tiles allowed.
     pub columns: bool,
-    /// Cores to divide the work over.
+    /// Cores to divide the kernels over.
     pub cores: usize,
 }
 
@@ -175,7 +175,7 @@ impl Shape {
     }
 
     /// Tiles with `data_banks` banks for data and `channels` output channels in a task.
-    fn tiling(&self, data_banks: usize, channels: usize, longest: usize) -> Option<Tiles> {
+    fn tiling(&self, data_banks: usize, channels: usize) -> Option<Tiles> {
         let atoms = self.atoms(self.read_channels(channels));
         let mut bands = 1;
         let (columns, rows, entries) = loop {
@@ -197,7 +197,7 @@ impl Shape {
                 let width = columns.iter().map(|c| c.input.1).max().unwrap_or(1);
                 let entries = cbuf::row_entries(width, atoms);
                 let limit = cbuf::rows_in(data_banks, entries).min(MAX_EXTENT);
-                if let Some(rows) = self.cuts(0, limit, longest) {
+                if let Some(rows) = self.cuts(0, limit, self.output[0]) {
                     break (columns, rows, entries);
                 }
             }
@@ -305,15 +305,9 @@ impl Shape {
                 }
             }
         }
-        // Work for several cores is divided by rows, or by kernel groups where rows are few.
-        let by_rows = self.output[0] >= 2 * self.cores;
-        let (row_parts, channel_parts) = match (self.cores, by_rows) {
-            (0 | 1, _) => (1, 1),
-            (cores, true) => (cores, 1),
-            (cores, false) => (1, cores),
-        };
         let group = self.mode.group();
-        let share = self.outputs.div_ceil(channel_parts).next_multiple_of(group);
+        let share = self.outputs.div_ceil(self.cores.max(1));
+        let share = share.next_multiple_of(group);
         let most = share.min(self.outputs).min(MAX_KERNELS);
         let mut chunks: SmallVec<[usize; 8]> = SmallVec::new();
         match self.mode {
@@ -344,8 +338,7 @@ impl Shape {
             let both = [least, roomy];
             for &weight_banks in if roomy == least { &both[..1] } else { &both } {
                 let data_banks = BANKS - weight_banks;
-                let longest = self.output[0].div_ceil(row_parts);
-                match self.tiling(data_banks, chunk, longest) {
+                match self.tiling(data_banks, chunk) {
                     Some(tiles) => {
                         let cost = self.cost(&tiles);
                         if best.as_ref().is_none_or(|(least, _)| cost < *least) {

@@ -84,7 +84,7 @@ impl<'a> Maker<'a> {
     ) -> Result<(), Unsupported> {
         let (layer, zero) = (self.layer, self.numbers.zero);
         let blocks = layer.kernel.outputs / outputs;
-        let each = cost::groups_of_parts(layer, [inputs, outputs]);
+        let each = cost::groups_of_parts(&ctx.timing(), layer, [inputs, outputs]);
         let Division { groups, alone } =
             self.divide(reach, |left, _| groups::equal(left, each * outputs));
         for group in groups {
