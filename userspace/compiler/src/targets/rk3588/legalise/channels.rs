@@ -1,6 +1,6 @@
 //! Some channels of a map, or more than it has: whole atoms are where they are, others are selected by a 1x1 convolution.
 
-use ferrite_ir::{DType, TensorId};
+use ferrite_ir::{DType, OpId, TensorId};
 
 use super::finish::finish;
 use super::pointwise::pointwise;
@@ -38,18 +38,29 @@ pub fn channels(
         ..source
     };
     let from = (first - whole..).map(|channel| channel as u32);
-    let mut layer = pointwise(op, source, target, "select channels");
-    layer.mode = Mode::Direct;
-    layer.weights = Weights::Select {
-        from: from.take(target.channels).collect(),
-    };
-    layer.stage = Stage::narrow(Scaling::ONE, 0);
+    let from = from.take(target.channels).collect();
+    let mut layer = select(op, source, target, "select channels", from);
     finish(ctx, &mut layer)?;
     Ok(Lowered::new(
         "channels by a selecting convolution",
         PROVEN,
         vec![layer],
     ))
+}
+
+/// A 1x1 convolution that gives each channel of `target` the channel `from` of `source`.
+pub fn select(
+    op: OpId,
+    source: Side,
+    target: Side,
+    lowering: &'static str,
+    from: Vec<u32>,
+) -> Layer {
+    let mut layer = pointwise(op, source, target, lowering);
+    layer.mode = Mode::Direct;
+    layer.weights = Weights::Select { from };
+    layer.stage = Stage::narrow(Scaling::ONE, 0);
+    layer
 }
 
 /// What stands for no channel of a map.
@@ -71,11 +82,10 @@ pub fn pad(
         _ => NONE,
     };
     let from: Vec<u32> = (0..target.channels).map(from).collect();
-    let mut layer = pointwise(op, source, target, "pad channels");
-    layer.mode = Mode::Direct;
     let bias = |&from: &u32| if from == NONE { 0 } else { -zero };
-    layer.bias = from.iter().map(bias).collect();
-    layer.weights = Weights::Select { from };
+    let bias = from.iter().map(bias).collect();
+    let mut layer = select(op, source, target, "pad channels", from);
+    layer.bias = bias;
     layer.stage = Stage::narrow(Scaling::ONE, zero);
     finish(ctx, &mut layer)?;
     Ok(Lowered::new(

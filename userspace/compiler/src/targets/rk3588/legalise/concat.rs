@@ -3,14 +3,15 @@
 
 use ferrite_ir::{DType, OpId, TensorId};
 
+use super::channels::select;
 use super::finish::finish;
 use super::pointwise::pointwise;
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
 use crate::npu::Item;
 use crate::targets::rk3588::context::Context;
-use crate::targets::rk3588::numbers::quant::{STEPS, Scaling, scaling};
-use crate::targets::rk3588::program::{Layer, Mode, PROVEN, Side, Stage, Weights};
+use crate::targets::rk3588::numbers::quant::{STEPS, scaling};
+use crate::targets::rk3588::program::{Layer, PROVEN, Side, Stage};
 
 /// Channels of an int8 atom.
 const ATOM: usize = 16;
@@ -105,10 +106,7 @@ fn closing_up(
         from.extend(first as u32..(first + count) as u32);
         first += aligned;
     }
-    let mut layer = pointwise(op, source, target, "close up");
-    layer.mode = Mode::Direct;
-    layer.weights = Weights::Select { from };
-    layer.stage = Stage::narrow(Scaling::ONE, 0);
+    let mut layer = select(op, source, target, "close up", from);
     finish(ctx, &mut layer)?;
     Ok(layer)
 }

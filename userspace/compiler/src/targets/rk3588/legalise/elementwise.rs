@@ -83,10 +83,10 @@ pub fn elementwise(
     Ok(Lowered::new(name, PROVEN, layers))
 }
 
-/// The larger of the stored values of two maps.
-pub fn larger(op: OpId, [first, second]: [Side; 2], output: Side) -> Layer {
-    let mut layer = flying(op, "larger", first, output);
-    layer.addend = Some(compared(Elementwise::Maximum, second));
+/// The larger or the smaller of the stored values of two maps.
+pub fn compare(op: OpId, function: Elementwise, [first, second]: [Side; 2], output: Side) -> Layer {
+    let mut layer = flying(op, function.name(), first, output);
+    layer.addend = Some(compared(function, second));
     layer
 }
 

@@ -1,15 +1,19 @@
-//! PRELU with slopes from 0 to 1: the larger of a map and of its products with the slopes.
+//! PRELU: of a map and its products with the slopes the larger, or, where a slope is above 1, the smaller.
 
 use ferrite_ir::{DType, TensorId};
 
-use super::elementwise::larger;
+use super::channels::select;
+use super::elementwise::compare;
 use super::finish::finish;
 use super::{conv, rescale};
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
-use crate::npu::{Conv, ConvKind, Grouping, Item, Window};
+use crate::npu::{Conv, ConvKind, Elementwise, Grouping, Item, Window};
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::program::{Layer, PROVEN, Side};
+
+/// Channels of an int8 atom.
+const ATOM: usize = 16;
 
 /// Layers for a PRELU with a slope for each channel.
 pub fn prelu(
@@ -21,17 +25,12 @@ pub fn prelu(
     let (op, output) = (item.op, ctx.result(item.op));
     let quantised = ctx.stored(slopes)?;
     let zero = f64::from(quantised.zero + quantised.offset);
-    let slope = |&value: &i64| (value as f64 - zero) * quantised.scale;
-    let values = ctx.ints(slopes).unwrap_or_default();
-    let steep = values
-        .iter()
-        .map(slope)
-        .find(|slope| !(0.0..=1.0).contains(slope));
-    if let Some(slope) = steep {
-        return Err(Unsupported::new(format!(
-            "a slope of {slope}, not from 0 to 1"
-        )));
-    }
+    // Below zero a product is larger than the value unless the slope is above 1; above zero it is not.
+    let steep = |&value: &i64| (value as f64 - zero) * quantised.scale > 1.0;
+    let steep: Vec<bool> = match ctx.ints(slopes) {
+        Some(values) => values.iter().map(steep).collect(),
+        None => return Err(Unsupported::new("slopes that are no 8-bit constant")),
+    };
     let (source, target) = (ctx.side(input)?, ctx.side(output)?);
     let scaled = Conv {
         kind: ConvKind::Depthwise,
@@ -64,14 +63,48 @@ pub fn prelu(
             aside(ctx, rescaled.layers, target, &mut layers)?
         }
     };
-    let mut layer = larger(op, [above, below], target);
-    finish(ctx, &mut layer)?;
-    layers.push(layer);
-    Ok(Lowered::new(
-        "products with slopes and the larger",
-        PROVEN,
-        layers,
-    ))
+    let operands = [above, below];
+    let mut push = |ctx: &mut Context, mut layer: Layer| {
+        finish(ctx, &mut layer)?;
+        layers.push(layer);
+        Ok(())
+    };
+    let name = match (steep.contains(&false), steep.contains(&true)) {
+        (_, false) => {
+            push(ctx, compare(op, Elementwise::Maximum, operands, target))?;
+            "products with slopes and the larger"
+        }
+        (false, true) => {
+            push(ctx, compare(op, Elementwise::Minimum, operands, target))?;
+            "products with slopes and the smaller"
+        }
+        (true, true) => {
+            let behind = target.channels.next_multiple_of(ATOM);
+            let [h, w, _] = ctx.program().cube(target.cube).shape;
+            let shape = [h, w, 2 * behind];
+            let both = Side {
+                cube: ctx.program_mut().add_cube(shape, DType::I8, None),
+                surface: 0,
+                ..target
+            };
+            let smaller = Side {
+                surface: behind / ATOM,
+                ..both
+            };
+            push(ctx, compare(op, Elementwise::Maximum, operands, both))?;
+            push(ctx, compare(op, Elementwise::Minimum, operands, smaller))?;
+            let from = steep.iter().enumerate();
+            let from = from.map(|(at, steep)| (at + if *steep { behind } else { 0 }) as u32);
+            let source = Side {
+                channels: 2 * behind,
+                ..both
+            };
+            let layer = select(op, source, target, "larger or smaller", from.collect());
+            push(ctx, layer)?;
+            "products with slopes, the larger and the smaller, and a selecting convolution"
+        }
+    };
+    Ok(Lowered::new(name, PROVEN, layers))
 }
 
 /// Has layers that make `target` make a new map in its place, which is returned.
