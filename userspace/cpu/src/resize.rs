@@ -53,12 +53,12 @@ pub(super) fn nearest(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErro
     let x = ctx.input(0)?;
     let mut out = Value::zeros(x.dtype(), output)?;
     let pixel = input[3] * x.dtype().size();
-    let rows: Vec<usize> = (0..output[1])
-        .map(|y| nearest_index(y, input[1], output[1], grid))
-        .collect();
-    let columns: Vec<usize> = (0..output[2])
-        .map(|x| nearest_index(x, input[2], output[2], grid))
-        .collect();
+    let Grid {
+        align_corners,
+        half_pixel_centers,
+    } = grid;
+    let [rows, columns] =
+        [1, 2].map(|a| nearest_sources(input[a], output[a], align_corners, half_pixel_centers));
     let row = input[2] * pixel;
     let bytes = x.bytes();
     parallel::chunks_mut(out.bytes_mut(), output[2] * pixel, |line, out| {
@@ -69,6 +69,22 @@ pub(super) fn nearest(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErro
         }
     });
     Ok(out)
+}
+
+/// The input element that each output element of an axis of RESIZE_NEAREST_NEIGHBOR is a copy of.
+pub fn nearest_sources(
+    input: usize,
+    output: usize,
+    align_corners: bool,
+    half_pixel_centers: bool,
+) -> Vec<usize> {
+    let grid = Grid {
+        align_corners,
+        half_pixel_centers,
+    };
+    (0..output)
+        .map(|at| nearest_index(at, input, output, grid))
+        .collect()
 }
 
 fn nearest_index(at: usize, input: usize, output: usize, grid: Grid) -> usize {

@@ -24,7 +24,7 @@ pub use print::print;
 pub use stored::Stored;
 pub use verify::{FormError, verify};
 pub use work::{
-    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range,
+    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range, Grid,
     Window, Work, sees_input,
 };
 

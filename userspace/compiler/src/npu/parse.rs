@@ -5,7 +5,7 @@ use ferrite_ir::text::{Cursor, ParseError};
 use ferrite_ir::{OpId, TensorId};
 
 use super::work::{
-    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range,
+    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range, Grid,
     Window, Work,
 };
 use crate::error::Unsupported;
@@ -86,6 +86,10 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let first = line.value("the first channel")?;
             Work::Channels { input, first }
         }
+        "nearest" => Work::Nearest {
+            input: line.tensor()?,
+            grid: grid(line),
+        },
         "prelu" => Work::Prelu {
             input: line.tensor()?,
             slopes: line.tensor()?,
@@ -142,6 +146,13 @@ fn after<T>(
     match line.eat(keyword) {
         true => value(line).map(Some),
         false => Ok(None),
+    }
+}
+
+fn grid(line: &mut Cursor) -> Grid {
+    Grid {
+        align_corners: line.eat("align-corners"),
+        half_pixel_centers: line.eat("half-pixel-centers"),
     }
 }
 

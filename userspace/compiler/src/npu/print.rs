@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use ferrite_ir::op::Hw;
 
-use super::work::{Conv, Form, Grouping, Item, Patches, Pool, Range, Window, Work};
+use super::work::{Conv, Form, Grid, Grouping, Item, Patches, Pool, Range, Window, Work};
 use crate::index::Index;
 
 /// One item a line, in the order of the graph's operators.
@@ -61,6 +61,7 @@ impl Display for Line<'_> {
             Work::PadChannels { input, before } => {
                 write!(f, "pad-channels {input} before {before}")?;
             }
+            Work::Nearest { input, grid } => write!(f, "nearest {input}{grid}")?,
             Work::Table(input) => write!(f, "table {input}")?,
             Work::Rescale(input) => write!(f, "rescale {input}")?,
             Work::View(source) => write!(f, "view {source}")?,
@@ -103,6 +104,18 @@ impl Display for Conv {
         if let Some(Patches { image, window }) = self.patches {
             let [h, w, c] = image;
             write!(f, " patches of {h}x{w}x{c}{window}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Grid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.align_corners {
+            f.write_str(" align-corners")?;
+        }
+        if self.half_pixel_centers {
+            f.write_str(" half-pixel-centers")?;
         }
         Ok(())
     }

@@ -132,6 +132,7 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             );
             map(index, *input, None)
         }
+        Work::Nearest { input, .. } => check_resize(index, item, *input),
         Work::Rescale(input) | Work::Table(input) => {
             map(index, *input, None)?;
             same_shape(index, item, *input)
@@ -171,6 +172,18 @@ fn same_shape(index: &Index, item: &Item, operand: TensorId) -> Result<(), Strin
         &index.tensor(index.result(item.op)).shape,
     );
     ensure!(from == to, "{operand} of {from:?} for {to:?}");
+    map(index, index.result(item.op), None)
+}
+
+fn check_resize(index: &Index, item: &Item, input: TensorId) -> Result<(), String> {
+    map(index, input, None)?;
+    let shape = |tensor| &index.tensor(tensor).shape[..];
+    let (from, to) = (shape(input), shape(index.result(item.op)));
+    let alike = matches!(
+        (from, to),
+        (&[n, _, _, c], &[images, _, _, channels]) if [n, c] == [images, channels]
+    );
+    ensure!(alike, "a map of {from:?} becomes one of {to:?}");
     map(index, index.result(item.op), None)
 }
 

@@ -209,6 +209,15 @@ pub struct Pool {
     pub pad: Hw,
 }
 
+/// How the outputs of a resize fall on its inputs; with neither, both begin at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The centres of the first and last elements coincide.
+    pub align_corners: bool,
+    /// The edges coincide.
+    pub half_pixel_centers: bool,
+}
+
 /// A function of two maps, element by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elementwise {
@@ -300,6 +309,13 @@ pub enum Work {
         /// Rows above and columns to the left.
         before: Hw,
     },
+    /// A map of other rows and columns, each element a copy of the nearest.
+    Nearest {
+        /// The map.
+        input: TensorId,
+        /// How outputs fall on inputs.
+        grid: Grid,
+    },
     /// The same values in other steps, clamped.
     Rescale(TensorId),
     /// The bytes of another tensor, in the same order.
@@ -332,6 +348,7 @@ impl Item {
             Work::Concat(operands) => operands.clone(),
             Work::AddConstant { input, .. }
             | Work::Pad { input, .. }
+            | Work::Nearest { input, .. }
             | Work::Rescale(input)
             | Work::Table(input)
             | Work::PadChannels { input, .. }

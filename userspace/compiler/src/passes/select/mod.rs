@@ -10,6 +10,7 @@ mod fully_connected;
 mod pad;
 mod pool;
 mod reference;
+mod resize;
 mod selected;
 mod slice;
 
@@ -18,7 +19,7 @@ use ferrite_ir::op::{Activation, Binary, OpKind, Reduce};
 
 use crate::error::Unsupported;
 use crate::index::Index;
-use crate::npu::{Form, Item, Range, Work};
+use crate::npu::{Form, Grid, Item, Range, Work};
 use crate::target::Rules;
 use selected::Selected;
 
@@ -86,6 +87,16 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             op: Reduce::Mean, ..
         } => pool::mean(index, op),
         OpKind::Pad => pad::pad(index, op),
+        &OpKind::ResizeNearest {
+            align_corners,
+            half_pixel_centers,
+        } => {
+            let grid = Grid {
+                align_corners,
+                half_pixel_centers,
+            };
+            resize::nearest(index, op, grid)
+        }
         OpKind::Reshape | OpKind::Squeeze | OpKind::ExpandDims => {
             let source = index.operand(op, 0)?;
             Ok((Work::View(source), Activation::None))

@@ -8,7 +8,9 @@ mod concat;
 mod conv;
 mod elementwise;
 mod finish;
+mod interleave;
 mod max_pool;
+mod nearest;
 mod pointwise;
 mod prelu;
 mod rescale;
@@ -43,6 +45,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Prelu { input, slopes } => prelu::prelu(ctx, item, *input, *slopes),
+        &Work::Nearest { input, grid } => nearest::nearest(ctx, item, input, grid),
         Work::PadChannels { input, before } => channels::pad(ctx, item, *input, *before),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),

@@ -47,6 +47,17 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
     }
 }
 
+/// A layer that copies a map as it is.
+pub fn copy(op: OpId, input: Side, output: Side, lowering: &'static str) -> Layer {
+    let mut layer = pointwise(op, input, output, lowering);
+    layer.stage = Stage::narrow(Scaling::ONE, 0);
+    // Of few channels a direct layer writes fewer that are not there.
+    if output.channels <= Mode::Direct.group() {
+        (layer.mode, layer.weights) = (Mode::Direct, Weights::Identity(1));
+    }
+    layer
+}
+
 /// Appends the saturating additions of a clamp: the layers so far write to a scratch cube instead,
 /// and the last addition writes to their destination.
 pub fn cascade(
