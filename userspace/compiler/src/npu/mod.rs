@@ -24,8 +24,8 @@ pub use print::print;
 pub use stored::Stored;
 pub use verify::{FormError, verify};
 pub use work::{
-    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range, Grid,
-    Window, Work, sees_input,
+    Conv, ConvKind, Elementwise, Form, Grid, Grouping, Item, Operands, Patches, Pool, PoolKind,
+    Range, Window, Work, sees_input,
 };
 
 /// Index of a feature map of a program.

@@ -5,8 +5,8 @@ use ferrite_ir::text::{Cursor, ParseError};
 use ferrite_ir::{OpId, TensorId};
 
 use super::work::{
-    Conv, ConvKind, Elementwise, Form, Grouping, Item, Operands, Patches, Pool, PoolKind, Range, Grid,
-    Window, Work,
+    Conv, ConvKind, Elementwise, Form, Grid, Grouping, Item, Operands, Patches, Pool, PoolKind,
+    Range, Window, Work,
 };
 use crate::error::Unsupported;
 
@@ -55,6 +55,10 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
         "conv" => Work::Conv(conv(line, ConvKind::Conv)?),
         "depthwise" => Work::Conv(conv(line, ConvKind::Depthwise)?),
         "fully-connected" => Work::Conv(conv(line, ConvKind::FullyConnected)?),
+        "transposed" => {
+            line.expect("conv")?;
+            Work::TransposedConv(conv(line, ConvKind::Conv)?)
+        }
         "average" => Work::Pool(pool(line, PoolKind::Average)?),
         "mean" => Work::Pool(pool(line, PoolKind::Mean)?),
         "maximum" => Work::Pool(pool(line, PoolKind::Maximum)?),

@@ -33,6 +33,7 @@ impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.work {
             Work::Conv(conv) => write!(f, "{conv}")?,
+            Work::TransposedConv(conv) => write!(f, "transposed {conv}")?,
             Work::Pool(pool) => write!(f, "{pool}")?,
             Work::Add { operands, subtract } => {
                 let name = if *subtract { "subtract" } else { "add" };

@@ -69,6 +69,7 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
     }
     match &item.work {
         Work::Conv(conv) => check_conv(index, item, conv),
+        Work::TransposedConv(conv) => check_transposed(index, item, conv),
         Work::Pool(pool) => check_pool(index, item, pool),
         Work::Elementwise { operands, .. } => {
             let [a, b] = *operands;
@@ -255,6 +256,28 @@ fn check_conv(index: &Index, item: &Item, conv: &Conv) -> Result<(), String> {
         "groups of {inputs} x {outputs} channels for {c} x {oc}"
     );
     let (found, expected) = (index.tensor(conv.filter).elements(), kh * kw * inputs * oc);
+    ensure!(
+        found == expected,
+        "a filter of {found} weights in place of {expected}"
+    );
+    Ok(())
+}
+
+/// A transposed convolution leads from the output of a convolution back to its input.
+fn check_transposed(index: &Index, item: &Item, conv: &Conv) -> Result<(), String> {
+    let ([h, w, c], [oh, ow, oc]) = (conv.input_shape, conv.output_shape);
+    map(index, conv.input, Some(conv.images * h * w * c))?;
+    let result = index.result(item.op);
+    map(index, result, Some(conv.images * oh * ow * oc))?;
+    let (window, one) = (&conv.window, Hw { h: 1, w: 1 });
+    let Hw { h: kh, w: kw } = window.kernel;
+    ensure!(
+        window.dilation == one && conv.grouping == Grouping::Dense,
+        "a transposed convolution with dilation or groups"
+    );
+    check_axis(oh, h, kh, window.stride.h, window.pad.h)?;
+    check_axis(ow, w, kw, window.stride.w, window.pad.w)?;
+    let (found, expected) = (index.tensor(conv.filter).elements(), kh * kw * c * oc);
     ensure!(
         found == expected,
         "a filter of {found} weights in place of {expected}"

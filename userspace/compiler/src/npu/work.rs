@@ -252,6 +252,9 @@ impl Elementwise {
 pub enum Work {
     /// A convolution.
     Conv(Conv),
+    /// A convolution transposed: each input element adds a multiple of the kernel to the output, a stride
+    /// behind the one before. The window's padding is what the output lacks at its beginning.
+    TransposedConv(Conv),
     /// A pooling.
     Pool(Pool),
     /// The sum or difference of two maps of one shape.
@@ -340,7 +343,7 @@ impl Item {
     /// reads the operands of the graph's operator.
     pub fn maps(&self) -> Operands {
         match &self.work {
-            Work::Conv(conv) => [conv.input].into_iter().collect(),
+            Work::Conv(conv) | Work::TransposedConv(conv) => [conv.input].into_iter().collect(),
             Work::Pool(pool) => [pool.input].into_iter().collect(),
             Work::Add { operands, .. } | Work::Elementwise { operands, .. } => {
                 operands.iter().copied().collect()

@@ -1,7 +1,7 @@
-//! CONV_2D and DEPTHWISE_CONV_2D.
+//! CONV_2D, DEPTHWISE_CONV_2D and TRANSPOSE_CONV.
 
 use ferrite_ir::OpId;
-use ferrite_ir::op::{ConvParams, Hw};
+use ferrite_ir::op::{Activation, ConvParams, Hw, Padding};
 
 use super::selected::Selected;
 use crate::error::Unsupported;
@@ -61,4 +61,55 @@ pub fn conv(index: &Index, op: OpId, params: &ConvParams, depthwise: Option<usiz
         bias: index.optional(op, 2),
     };
     Ok((Work::Conv(conv), params.activation))
+}
+
+/// A transposed convolution.
+pub fn transposed(
+    index: &Index,
+    op: OpId,
+    stride: Hw,
+    padding: Padding,
+    activation: Activation,
+) -> Selected {
+    let (filter, input) = (index.operand(op, 1)?, index.operand(op, 2)?);
+    let [images, h, w, c] = nhwc(index.tensor(input))?;
+    let [_, oh, ow, oc] = nhwc(index.tensor(index.result(op)))?;
+    let [_, kh, kw, _] = nhwc(index.tensor(filter))?;
+    let (kernel, one) = (Hw { h: kh, w: kw }, Hw { h: 1, w: 1 });
+    // The convolution that this one transposes leads from the output to the input.
+    let params = ConvParams {
+        padding,
+        stride,
+        dilation: one,
+        activation: Activation::None,
+    };
+    let windows = params
+        .windows(Hw { h: oh, w: ow }, kernel)
+        .filter(|windows| windows.output() == Hw { h, w })
+        .ok_or_else(|| {
+            Unsupported::new(format!(
+                "a {kh}x{kw} kernel does not lead from {h}x{w} to {oh}x{ow}"
+            ))
+        })?;
+    let conv = Conv {
+        kind: ConvKind::Conv,
+        input,
+        images,
+        input_shape: [h, w, c],
+        output_shape: [oh, ow, oc],
+        window: Window {
+            kernel,
+            stride,
+            dilation: one,
+            pad: Hw {
+                h: windows.h.before,
+                w: windows.w.before,
+            },
+        },
+        patches: None,
+        grouping: Grouping::Dense,
+        filter,
+        bias: index.optional(op, 3),
+    };
+    Ok((Work::TransposedConv(conv), activation))
 }

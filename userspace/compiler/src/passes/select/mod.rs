@@ -55,6 +55,11 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
         OpKind::DepthwiseConv2d { params, multiplier } => {
             conv::conv(index, op, params, Some(*multiplier))
         }
+        &OpKind::TransposeConv {
+            padding,
+            stride,
+            activation,
+        } => conv::transposed(index, op, stride, padding, activation),
         OpKind::FullyConnected { activation, .. } => {
             fully_connected::fully_connected(index, rules, op, *activation)
         }

@@ -150,9 +150,11 @@ pub struct Taps {
     pub filter: Hw,
     /// Kernel taps from one filter tap to the next.
     pub step: Hw,
-    /// Row and column, in a filter spread by `step`, of the kernel's first tap; negative if the
+    /// Row and column, in a filter spread by `step`, of the kernel's first tap; outside it if the
     /// kernel starts with taps without weight.
     pub first: [isize; 2],
+    /// Rows and columns there from one tap of the kernel to the next.
+    pub every: [isize; 2],
 }
 
 impl Taps {
@@ -162,17 +164,19 @@ impl Taps {
             filter,
             step: Hw { h: 1, w: 1 },
             first: [0, 0],
+            every: [1, 1],
         }
     }
 
     /// Number of the filter's tap at a row and column of the kernel.
     pub fn at(&self, y: usize, x: usize) -> Option<usize> {
-        let along = |at: usize, first: isize, step: usize, size: usize| {
-            let spread = usize::try_from(at as isize + first).ok()?;
+        let along = |axis: usize, at: usize, step: usize, size: usize| {
+            let spread = self.first[axis] + at as isize * self.every[axis];
+            let spread = usize::try_from(spread).ok()?;
             (spread % step == 0 && spread / step < size).then_some(spread / step)
         };
-        let row = along(y, self.first[0], self.step.h, self.filter.h)?;
-        let column = along(x, self.first[1], self.step.w, self.filter.w)?;
+        let row = along(0, y, self.step.h, self.filter.h)?;
+        let column = along(1, x, self.step.w, self.filter.w)?;
         Some(row * self.filter.w + column)
     }
 }

@@ -24,6 +24,11 @@ struct Conv<'a> {
     conv: npu::Conv,
     /// The taps of its kernel, of those of the filter.
     taps: Taps,
+    /// Rows and columns of the input before the first that is read.
+    start: Hw,
+    /// Where its results go, other than to the operator's: the side of the first image, and rows from one
+    /// image to the next.
+    target: Option<(Side, usize)>,
 }
 
 /// Layers for a convolution.
@@ -47,9 +52,54 @@ pub fn conv(
         conv.window.stride.w = 1;
     }
     let taps = Taps::all(conv.window.kernel);
-    let mut conv = Conv { item, conv, taps };
+    let mut conv = Conv {
+        item,
+        conv,
+        taps,
+        start: Hw { h: 0, w: 0 },
+        target: None,
+    };
     conv.spread_dilation();
     conv.lower(ctx)
+}
+
+/// A dense convolution with some of a filter's taps, whose results are some of an operator's.
+pub struct Part {
+    /// The convolution, with the kernel of these taps.
+    pub conv: npu::Conv,
+    /// The taps.
+    pub taps: Taps,
+    /// Rows and columns of the input before the first that is read.
+    pub start: Hw,
+    /// Where the results of the first image go.
+    pub target: Side,
+    /// Rows there from one image to the next.
+    pub pitch: usize,
+}
+
+/// Appends the layers of a part of an operator, and tells the clamps that its results still need.
+pub fn part(
+    ctx: &mut Context,
+    item: &Item,
+    part: Part,
+    layers: &mut Vec<Layer>,
+) -> Result<Vec<i32>, Unsupported> {
+    let conv = Conv {
+        item,
+        conv: part.conv,
+        taps: part.taps,
+        start: part.start,
+        target: Some((part.target, part.pitch)),
+    };
+    let filter = Filter::of_taps(ctx, &conv.conv, &conv.taps)?;
+    let (more, plan) = conv.layers(ctx, &filter, Some(part.target))?;
+    if plan.raw.is_some() {
+        return Err(Unsupported::new(
+            "scales per channel too far apart for the chip",
+        ));
+    }
+    layers.extend(more);
+    Ok(plan.shifts)
 }
 
 /// Most input channels: DATAIN_CHANNEL_REAL has 14 bits for their number less 1.
@@ -81,11 +131,32 @@ impl Conv<'_> {
     fn lower(&self, ctx: &mut Context) -> Result<Lowered<Layer>, Unsupported> {
         let (conv, result) = (&self.conv, ctx.result(self.item.op));
         let filter = Filter::new(ctx, conv)?;
+        let (mut layers, plan) = self.layers(ctx, &filter, None)?;
+        cascade(ctx, &mut layers, self.item.op, result, &plan.shifts)?;
+        if let (Some(_), Some(layer)) = (&conv.patches, layers.first()) {
+            ctx.enter_in(conv.input, layer.input.cube);
+        }
+        let name = plan.name(conv.kind.name());
+        let written = layers.last().map(|layer| layer.output.cube);
+        Ok(Lowered {
+            requantise: written.zip(plan.raw),
+            ..Lowered::new(name, plan.evidence, layers)
+        })
+    }
+
+    /// The layers before clamps, and how their results come about.
+    fn layers(
+        &self,
+        ctx: &mut Context,
+        filter: &Filter<'_>,
+        target: Option<Side>,
+    ) -> Result<(Vec<Layer>, Plan), Unsupported> {
+        let (conv, result) = (&self.conv, ctx.result(self.item.op));
         let (from, to) = (ctx.stored(conv.input)?, ctx.stored(result)?);
         let factors = filter.factors(from.scale, to.scale);
         let mut plan = output_stage::plan(
             conv,
-            &filter,
+            filter,
             &factors,
             filter.accumulators(from.zero),
             [from, to],
@@ -101,16 +172,17 @@ impl Conv<'_> {
                 ctx.patches(conv.input, patches.of(images), shape)
             }
         };
-        let output = match plan.raw {
-            None => ctx.side(result)?,
-            Some(_) => raw_side(ctx, result)?,
+        let output = match (&plan.raw, target) {
+            (None, Some(target)) => target,
+            (None, None) => ctx.side(result)?,
+            (Some(_), _) => raw_side(ctx, result)?,
         };
         let mut layers = Vec::with_capacity(conv.images);
         for image in 0..conv.images {
             self.image(
                 ctx,
                 image,
-                &filter,
+                filter,
                 &plan,
                 input,
                 output,
@@ -118,15 +190,7 @@ impl Conv<'_> {
                 &mut layers,
             )?;
         }
-        cascade(ctx, &mut layers, self.item.op, result, &plan.shifts)?;
-        if conv.patches.is_some() {
-            ctx.enter_in(conv.input, input.cube);
-        }
-        let name = plan.name(conv.kind.name());
-        Ok(Lowered {
-            requantise: plan.raw.map(|requant| (output.cube, requant)),
-            ..Lowered::new(name, plan.evidence, layers)
-        })
+        Ok((layers, plan))
     }
 
     /// Dilation has been run on the chip up to 2. A larger one becomes a larger kernel, in which the
@@ -216,7 +280,16 @@ impl Conv<'_> {
             evidence: plan.evidence,
             mode: Mode::Direct,
             input: place(input, self.conv.input_shape),
-            output: place(output, self.conv.output_shape),
+            output: match self.target {
+                None => place(output, self.conv.output_shape),
+                Some((_, pitch)) => Side {
+                    rect: Rect {
+                        y: output.rect.y + image * pitch,
+                        ..output.rect
+                    },
+                    ..output
+                },
+            },
             kernel: self.conv.window.kernel,
             stride: self.conv.window.stride,
             dilation: self.conv.window.dilation,
@@ -248,20 +321,25 @@ impl Conv<'_> {
             h: row.pad,
             w: column.pad,
         };
-        layer.taps.first = [row.skipped as isize, column.skipped as isize];
+        layer.taps.first[0] += row.skipped as isize;
+        layer.taps.first[1] += column.skipped as isize;
         layer.kernel = Hw {
             h: self.conv.window.kernel.h - row.skipped,
             w: self.conv.window.kernel.w - column.skipped,
         };
         let input = &mut layer.input.rect;
-        if row.start >= input.h || column.start >= input.w {
+        let start = Hw {
+            h: row.start + self.start.h,
+            w: column.start + self.start.w,
+        };
+        if start.h >= input.h || start.w >= input.w {
             return Err(Unsupported::new("an output sees nothing but padding"));
         }
         *input = Rect {
-            y: input.y + row.start,
-            x: column.start,
-            h: input.h - row.start,
-            w: input.w - column.start,
+            y: input.y + start.h,
+            x: start.w,
+            h: input.h - start.h,
+            w: input.w - start.w,
         };
         layer.output.rect.y += row.first;
         layer.output.rect.x += column.first;

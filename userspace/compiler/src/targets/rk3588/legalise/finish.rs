@@ -68,7 +68,7 @@ fn align_columns(ctx: &Context, layer: &mut Layer) -> Result<(), Unsupported> {
     }
     if layer.dilation.w == 1 && layer.kernel.w + skipped <= 31 && layer.pad.w == 0 {
         layer.kernel.w += skipped;
-        layer.taps.first[1] -= skipped as isize;
+        layer.taps.first[1] -= skipped as isize * layer.taps.every[1];
         layer.input.rect.x = 0;
         layer.input.rect.w = layer.input.grid.w;
         return Ok(());

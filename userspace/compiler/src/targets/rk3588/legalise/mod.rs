@@ -18,6 +18,7 @@ mod split_padding;
 mod spread;
 mod table;
 pub mod tiles;
+mod transposed;
 
 use super::context::Context;
 use super::program::Layer;
@@ -32,6 +33,7 @@ pub use pointwise::pointwise;
 pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupported> {
     let mut lowered = match &item.work {
         Work::Conv(conv) => conv::conv(ctx, item, conv),
+        Work::TransposedConv(conv) => transposed::transposed(ctx, item, conv),
         Work::Pool(pool) if pool.kind == PoolKind::Maximum => max_pool::max_pool(ctx, item, pool),
         Work::Pool(pool) => average::average(ctx, item, pool),
         Work::Add { operands, subtract } => add::add(ctx, item, *operands, *subtract),

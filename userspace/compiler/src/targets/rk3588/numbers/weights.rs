@@ -1,5 +1,7 @@
 //! A filter constant as the hardware sees it: int8, with one zero point, and sums per channel.
 
+use std::borrow::Cow;
+
 use ferrite_ir::op::Hw;
 use ferrite_ir::{Bytes, DType, TensorId};
 
@@ -9,10 +11,11 @@ use crate::error::Unsupported;
 use crate::index::Index;
 use crate::npu::{Conv, Grouping};
 use crate::sums::{self, Reading, Sums};
+use crate::targets::rk3588::program::Taps;
 
 /// Quantised weights of a convolution.
 pub struct Filter<'g> {
-    data: &'g Bytes,
+    data: Cow<'g, [u8]>,
     /// Xored onto stored bytes: 0x80 centres uint8.
     pub flip: u8,
     /// Zero point of the centred weights.
@@ -70,6 +73,38 @@ impl<'g> Filter<'g> {
     /// Checks and sums the filter of a convolution.
     pub fn new(ctx: &Index<'g>, conv: &Conv) -> Result<Filter<'g>, Unsupported> {
         let (data, flip) = bytes(ctx, conv.filter)?;
+        Filter::of(ctx, conv, Cow::Borrowed(data), flip)
+    }
+
+    /// The same of a convolution with some of a dense filter's taps in another order.
+    pub fn of_taps(ctx: &Index<'g>, conv: &Conv, taps: &Taps) -> Result<Filter<'g>, Unsupported> {
+        let (data, flip) = bytes(ctx, conv.filter)?;
+        let (kernel, [_, _, inputs]) = (conv.window.kernel, conv.input_shape);
+        let (all, outputs) = (taps.filter.h * taps.filter.w, conv.output_shape[2]);
+        if data.len() != outputs * all * inputs {
+            return Err(Unsupported::new(format!(
+                "a filter of {} bytes in place of {}",
+                data.len(),
+                outputs * all * inputs
+            )));
+        }
+        let places = (0..kernel.h).flat_map(|y| (0..kernel.w).filter_map(move |x| taps.at(y, x)));
+        let places: Vec<usize> = places.collect();
+        let mut some = Vec::with_capacity(outputs * places.len() * inputs);
+        for of_output in data.chunks_exact(all * inputs) {
+            for &place in &places {
+                some.extend_from_slice(&of_output[place * inputs..][..inputs]);
+            }
+        }
+        Filter::of(ctx, conv, Cow::Owned(some), flip)
+    }
+
+    fn of(
+        ctx: &Index<'g>,
+        conv: &Conv,
+        data: Cow<'g, [u8]>,
+        flip: u8,
+    ) -> Result<Filter<'g>, Unsupported> {
         let quant = ctx.tensor(conv.filter).quant.as_ref().ok_or_else(|| {
             Unsupported::new("the filter has no quantisation")
                 .with_remedy("quantise the model to 8 bits")
@@ -132,8 +167,9 @@ impl<'g> Filter<'g> {
             zero: (self.zero + 128) as u8,
         };
         match self.channel_last {
-            true => reading.columns(self.data, self.outputs),
-            false => reading.rows(self.data, (self.data.len() / self.outputs).max(1)),
+            true => reading.columns(&self.data, self.outputs),
+            false if self.data.is_empty() => vec![Sums::default(); self.outputs],
+            false => reading.rows(&self.data, (self.data.len() / self.outputs).max(1)),
         }
     }
 

@@ -33,6 +33,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
         Work::PadChannels { .. }
         | Work::Prelu { .. }
+        | Work::TransposedConv(_)
         | Work::Nearest { .. }
         | Work::Elementwise { .. }
         | Work::Channels { .. }
