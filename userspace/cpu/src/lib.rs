@@ -42,5 +42,5 @@ mod window;
 pub use error::{CpuError, KernelError};
 pub use fixed_point::{Multiplier, doubling_high_mul, rounding_shift_right};
 pub use interpreter::{Interpreter, copy, run_graph, run_op};
-pub use resize::nearest_sources;
+pub use resize::{Between, bilinear_sources, nearest_sources};
 pub use value::{Element, Value};

@@ -146,6 +146,43 @@ pub(super) fn bilinear(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErr
     Ok(out)
 }
 
+/// Where an output element of an axis of RESIZE_BILINEAR lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Between {
+    /// The input element before it.
+    pub lower: usize,
+    /// The one behind it; the same where it lies on one, or beyond the first or the last.
+    pub upper: usize,
+    /// How much the upper one counts, where there are two.
+    pub weight: f64,
+}
+
+/// Where the output elements of an axis of RESIZE_BILINEAR lie, for maps of this type.
+pub fn bilinear_sources(
+    dtype: DType,
+    input: usize,
+    output: usize,
+    align_corners: bool,
+    half_pixel_centers: bool,
+) -> Vec<Between> {
+    let grid = Grid {
+        align_corners,
+        half_pixel_centers,
+    };
+    fn between<W: Copy>(taps: Vec<Tap<W>>, weight: impl Fn(W) -> f64) -> Vec<Between> {
+        let one = |tap: Tap<W>| Between {
+            lower: tap.lower,
+            upper: tap.upper,
+            weight: weight(tap.weight),
+        };
+        taps.into_iter().map(one).collect()
+    }
+    match dtype {
+        DType::I8 => between(integer_taps(input, output, grid), |w| w as f64 / 1024.0),
+        _ => between(float_taps(input, output, grid), f64::from),
+    }
+}
+
 /// Two input positions and the distance from the first, in units of `W`.
 #[derive(Clone, Copy)]
 struct Tap<W> {

@@ -94,6 +94,10 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             input: line.tensor()?,
             grid: grid(line),
         },
+        "bilinear" => Work::Bilinear {
+            input: line.tensor()?,
+            grid: grid(line),
+        },
         "prelu" => Work::Prelu {
             input: line.tensor()?,
             slopes: line.tensor()?,

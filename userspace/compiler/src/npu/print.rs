@@ -63,6 +63,7 @@ impl Display for Line<'_> {
                 write!(f, "pad-channels {input} before {before}")?;
             }
             Work::Nearest { input, grid } => write!(f, "nearest {input}{grid}")?,
+            Work::Bilinear { input, grid } => write!(f, "bilinear {input}{grid}")?,
             Work::Table(input) => write!(f, "table {input}")?,
             Work::Rescale(input) => write!(f, "rescale {input}")?,
             Work::View(source) => write!(f, "view {source}")?,

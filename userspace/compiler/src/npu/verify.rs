@@ -133,7 +133,9 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             );
             map(index, *input, None)
         }
-        Work::Nearest { input, .. } => check_resize(index, item, *input),
+        Work::Nearest { input, .. } | Work::Bilinear { input, .. } => {
+            check_resize(index, item, *input)
+        }
         Work::Rescale(input) | Work::Table(input) => {
             map(index, *input, None)?;
             same_shape(index, item, *input)

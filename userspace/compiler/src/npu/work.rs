@@ -319,6 +319,13 @@ pub enum Work {
         /// How outputs fall on inputs.
         grid: Grid,
     },
+    /// A map of other rows and columns, each element a mean of the four around it.
+    Bilinear {
+        /// The map.
+        input: TensorId,
+        /// How outputs fall on inputs.
+        grid: Grid,
+    },
     /// The same values in other steps, clamped.
     Rescale(TensorId),
     /// The bytes of another tensor, in the same order.
@@ -352,6 +359,7 @@ impl Item {
             Work::AddConstant { input, .. }
             | Work::Pad { input, .. }
             | Work::Nearest { input, .. }
+            | Work::Bilinear { input, .. }
             | Work::Rescale(input)
             | Work::Table(input)
             | Work::PadChannels { input, .. }

@@ -92,6 +92,16 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             op: Reduce::Mean, ..
         } => pool::mean(index, op),
         OpKind::Pad => pad::pad(index, op),
+        &OpKind::ResizeBilinear {
+            align_corners,
+            half_pixel_centers,
+        } => {
+            let grid = Grid {
+                align_corners,
+                half_pixel_centers,
+            };
+            resize::bilinear(index, op, grid)
+        }
         &OpKind::ResizeNearest {
             align_corners,
             half_pixel_centers,

@@ -175,13 +175,14 @@ impl Form {
                 pack::depthwise(packed, inputs, 0, 0, &rows);
             }
             Weights::Select { ref from } => {
-                pack::computed(packed, self.outputs, taps, inputs, |oc, _, ic| {
-                    i8::from(from.get(oc).is_some_and(|&from| from as usize == ic))
+                pack::computed(packed, self.outputs, taps, inputs, |oc, tap, ic| {
+                    let own = self.tap(tap).and_then(|_| from.get(oc));
+                    i8::from(own.is_some_and(|&from| from as usize == ic))
                 });
             }
             Weights::Identity(value) => {
-                pack::computed(packed, self.outputs, taps, inputs, |oc, _, ic| {
-                    match oc == ic {
+                pack::computed(packed, self.outputs, taps, inputs, |oc, tap, ic| {
+                    match oc == ic && self.tap(tap).is_some() {
                         true => value,
                         false => 0,
                     }

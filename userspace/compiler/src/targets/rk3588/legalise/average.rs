@@ -284,7 +284,7 @@ impl Average<'_> {
 /// The output converter rounds to nearest, ties to even, where TFLite rounds half away from zero. A
 /// factor a little above the exact one moves all ties outwards, and nothing else as long as it
 /// stays within half an element's share of the largest value.
-fn average_of(elements: i64) -> Result<Scaling, Unsupported> {
+pub(super) fn average_of(elements: i64) -> Result<Scaling, Unsupported> {
     let exact = 1.0 / elements as f64;
     let most = exact / (2.0 * STEPS as f64 + 2.0);
     let scaling = scaling(exact * (1.0 + most / 2.0), STEPS * elements)?;

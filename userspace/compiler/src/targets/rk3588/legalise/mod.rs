@@ -3,9 +3,11 @@
 mod add;
 mod add_constant;
 mod average;
+mod bilinear;
 mod channels;
 mod concat;
 mod conv;
+mod copies;
 mod elementwise;
 mod finish;
 mod interleave;
@@ -47,6 +49,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         } => add_constant::add_constant(ctx, item, *input, *constant, *subtract),
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Prelu { input, slopes } => prelu::prelu(ctx, item, *input, *slopes),
+        &Work::Bilinear { input, grid } => bilinear::bilinear(ctx, item, input, grid),
         &Work::Nearest { input, grid } => nearest::nearest(ctx, item, input, grid),
         Work::PadChannels { input, before } => channels::pad(ctx, item, *input, *before),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),

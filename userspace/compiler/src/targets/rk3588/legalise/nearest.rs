@@ -1,20 +1,18 @@
 //! RESIZE_NEAREST_NEIGHBOR: copies of rows and of columns, those that lie equally far apart at once.
 
+use ferrite_ir::TensorId;
 use ferrite_ir::op::Hw;
-use ferrite_ir::{DType, TensorId};
 
-use super::finish::finish;
+use super::copies::{Copies, STRIDE};
 use super::interleave::{columns, rows};
 use super::pointwise::copy;
+use super::spread::spread_over;
 use crate::error::Unsupported;
 use crate::index::nhwc;
 use crate::lowered::Lowered;
 use crate::npu::{Grid, Item};
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::program::{Layer, PROVEN, Rect, Side};
-
-/// Largest step of a kernel.
-const STRIDE: usize = 7;
 
 /// Layers for a map of copies.
 pub fn nearest(
@@ -34,6 +32,11 @@ pub fn nearest(
     let down: Vec<usize> = (0..images).flat_map(image).collect();
     let across = sources(w, ow);
     let (source, target) = (ctx.side(input)?, ctx.side(output)?);
+    if (source.grid.h, source.grid.w) == (1, 1) && (oh, ow) != (1, 1) {
+        let mut layers = Vec::new();
+        spread_over(ctx, item.op, source, target, &mut layers)?;
+        return Ok(Lowered::new("a pixel spread over a map", PROVEN, layers));
+    }
     // The smaller map in between.
     let columns_first = oh > h;
     let size = match columns_first {
@@ -42,7 +45,7 @@ pub fn nearest(
     };
     let mut copies = Copies {
         ctx,
-        item,
+        op: item.op,
         layers: Vec::new(),
     };
     let between = match size {
@@ -107,35 +110,14 @@ fn phases(sources: &[usize]) -> Vec<Phase> {
     (0..every).map(phase).collect()
 }
 
-/// Copies on their way to layers.
-struct Copies<'a, 'g> {
-    ctx: &'a mut Context<'g>,
-    item: &'a Item,
-    layers: Vec<Layer>,
-}
-
 impl Copies<'_, '_> {
-    /// A new map of this size with the channels of another.
-    fn scratch(&mut self, like: Side, size: Hw) -> Side {
-        let Hw { h, w } = size;
-        let shape = [h, w, like.channels];
-        let cube = self.ctx.program_mut().add_cube(shape, DType::I8, None);
-        Side {
-            cube,
-            surface: 0,
-            channels: like.channels,
-            grid: size,
-            rect: Rect { y: 0, x: 0, h, w },
-        }
-    }
-
     /// Rows of `target` as copies of those of `source`, unless these are one map.
     fn down(&mut self, source: Side, target: Side, sources: &[usize]) -> Result<(), Unsupported> {
         if source.cube == target.cube {
             return Ok(());
         }
         for phase in phases(sources) {
-            let mut layer = copy(self.item.op, source, target, "nearest");
+            let mut layer = copy(self.op, source, target, "nearest");
             layer.output = rows(target, phase.phase, phase.every);
             layer.input.rect.y = phase.first;
             layer.input.rect.h = (phase.count - 1) * phase.step + 1;
@@ -154,7 +136,7 @@ impl Copies<'_, '_> {
             // Every so-manieth column can be written, but not together with reading some columns only.
             let all = (phase.step, phase.count) == (1, source.grid.w);
             if phase.every == 1 {
-                self.pick(source, target, phase)?;
+                self.pick(source, target, phase.first, phase.stride()?)?;
             } else if all {
                 self.spread(source, target, phase)?;
             } else if phase.count == 1 {
@@ -166,42 +148,26 @@ impl Copies<'_, '_> {
                     },
                     ..target
                 };
-                self.pick(source, target, phase)?;
+                self.pick(source, target, phase.first, phase.stride()?)?;
             } else {
                 let size = Hw {
                     w: phase.count,
                     ..source.grid
                 };
                 let picked = self.scratch(source, size);
-                self.pick(source, picked, phase)?;
+                self.pick(source, picked, phase.first, phase.stride()?)?;
                 self.spread(picked, target, phase)?;
             }
         }
         Ok(())
     }
 
-    /// Some columns of `source` as `target`.
-    fn pick(&mut self, source: Side, target: Side, phase: Phase) -> Result<(), Unsupported> {
-        let mut layer = copy(self.item.op, source, target, "nearest");
-        layer.output.rect = target.rect;
-        layer.input.rect.x = phase.first;
-        layer.input.rect.w -= phase.first;
-        layer.stride.w = phase.stride()?;
-        self.push(layer)
-    }
-
     /// All columns of `source` as some of `target`.
     fn spread(&mut self, source: Side, target: Side, phase: Phase) -> Result<(), Unsupported> {
-        let mut layer = copy(self.item.op, source, target, "nearest");
+        let mut layer = copy(self.op, source, target, "nearest");
         layer.input = columns(source, 0, 1);
         layer.output = columns(target, phase.phase, phase.every);
         self.push(layer)
-    }
-
-    fn push(&mut self, mut layer: Layer) -> Result<(), Unsupported> {
-        finish(self.ctx, &mut layer)?;
-        self.layers.push(layer);
-        Ok(())
     }
 }
 

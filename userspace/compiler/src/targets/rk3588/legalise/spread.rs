@@ -22,35 +22,53 @@ pub fn spread(
     size: Hw,
     layers: &mut Vec<Layer>,
 ) -> Result<Side, Unsupported> {
-    let row = along(ctx, op, pixel, Hw { h: 1, w: size.w }, layers)?;
-    along(ctx, op, row, size, layers)
+    if pixel.grid == size {
+        return Ok(pixel);
+    }
+    let map = new_map(ctx, pixel, size);
+    spread_over(ctx, op, pixel, map, layers)?;
+    Ok(map)
 }
 
-/// Repeats a map of one row or column along the axis in which it differs from `size`.
+/// Appends layers that spread `pixel` over the whole of a map.
+pub fn spread_over(
+    ctx: &mut Context,
+    op: OpId,
+    pixel: Side,
+    map: Side,
+    layers: &mut Vec<Layer>,
+) -> Result<(), Unsupported> {
+    let Hw { h, w } = map.grid;
+    if h == 1 || w == 1 {
+        return along(ctx, op, pixel, map, layers);
+    }
+    let row = new_map(ctx, pixel, Hw { h: 1, w });
+    along(ctx, op, pixel, row, layers)?;
+    along(ctx, op, row, map, layers)
+}
+
+/// A new map of this size with the channels of another.
+fn new_map(ctx: &mut Context, like: Side, size: Hw) -> Side {
+    let Hw { h, w } = size;
+    let shape = [h, w, like.channels];
+    Side {
+        cube: ctx.program_mut().add_cube(shape, DType::I8, None),
+        surface: 0,
+        channels: like.channels,
+        grid: size,
+        rect: Rect { y: 0, x: 0, h, w },
+    }
+}
+
+/// Repeats a map of one row or column along the axis in which it differs from `target`.
 fn along(
     ctx: &mut Context,
     op: OpId,
     map: Side,
-    size: Hw,
+    target: Side,
     layers: &mut Vec<Layer>,
-) -> Result<Side, Unsupported> {
-    if map.grid == size {
-        return Ok(map);
-    }
-    let shape = [size.h, size.w, map.channels];
-    let whole = |cube| Side {
-        cube,
-        surface: 0,
-        channels: map.channels,
-        grid: size,
-        rect: Rect {
-            y: 0,
-            x: 0,
-            h: size.h,
-            w: size.w,
-        },
-    };
-    let target = whole(ctx.program_mut().add_cube(shape, DType::I8, None));
+) -> Result<(), Unsupported> {
+    let size = target.grid;
     let down = map.grid.w == size.w;
     let (length, most) = (if down { size.h } else { size.w }, DEEPEST + 1);
     for from in (0..length).step_by(most) {
@@ -81,5 +99,5 @@ fn along(
         finish(ctx, &mut layer)?;
         layers.push(layer);
     }
-    Ok(target)
+    Ok(())
 }

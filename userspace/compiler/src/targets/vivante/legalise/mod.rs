@@ -34,6 +34,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::PadChannels { .. }
         | Work::Prelu { .. }
         | Work::TransposedConv(_)
+        | Work::Bilinear { .. }
         | Work::Nearest { .. }
         | Work::Elementwise { .. }
         | Work::Channels { .. }
