@@ -108,6 +108,7 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let before = line.value("a number of channels")?;
             Work::PadChannels { input, before }
         }
+        "split" => Work::Split(line.tensor()?),
         "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
         "view" => Work::View(line.tensor()?),

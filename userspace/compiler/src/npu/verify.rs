@@ -59,7 +59,11 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
         return Ok(());
     }
     let outputs = &index.graph.node(item.op).outputs;
-    ensure!(outputs.len() == 1, "{} results of NPU work", outputs.len());
+    ensure!(
+        outputs.len() == 1 || matches!(item.work, Work::Split(_)),
+        "{} results of NPU work",
+        outputs.len()
+    );
     let Range { low, high } = item.range;
     let inside = -128 <= low && low <= high && high <= 127;
     ensure!(inside, "the range {low}..{high}");
@@ -140,7 +144,8 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             map(index, *input, None)?;
             same_shape(index, item, *input)
         }
-        Work::Concat(operands) => check_concat(index, item, operands),
+        Work::Concat(operands) => check_channels(index, index.result(item.op), operands),
+        Work::Split(input) => check_channels(index, *input, outputs),
         Work::Pad { input, .. } => map(index, *input, None),
         Work::View(source) => {
             let elements = |tensor| index.tensor(tensor).elements();
@@ -302,13 +307,15 @@ fn check_pool(index: &Index, item: &Item, pool: &Pool) -> Result<(), String> {
     Ok(())
 }
 
-fn check_concat(index: &Index, item: &Item, operands: &[TensorId]) -> Result<(), String> {
+/// Checks that a map has the channels of others, one's behind the other's.
+fn check_channels(index: &Index, whole: TensorId, parts: &[TensorId]) -> Result<(), String> {
     let shape = |tensor| map_shape(index.tensor(tensor));
-    let Some([h, w, c]) = shape(index.result(item.op)) else {
-        return Err("a concatenation of nothing".to_owned());
+    map(index, whole, None)?;
+    let Some([h, w, c]) = shape(whole) else {
+        return Err("channels of nothing".to_owned());
     };
     let mut channels = 0;
-    for &operand in operands {
+    for &operand in parts {
         map(index, operand, None)?;
         match shape(operand) {
             Some([rows, columns, more]) if [rows, columns] == [h, w] => channels += more,

@@ -292,6 +292,8 @@ pub enum Work {
         /// The first of them.
         first: usize,
     },
+    /// A map cut into neighbouring channels, one map for each of the operator's results.
+    Split(TensorId),
     /// The map's bytes, each replaced by what the operators between it and the result make of it.
     Table(TensorId),
     /// A map and a constant for each channel.
@@ -334,7 +336,7 @@ pub enum Work {
     Host(Unsupported),
 }
 
-/// The making of one operator's first result.
+/// The making of one operator's first result, or, of a split, of all its results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// The graph's operator, which the host runs where the NPU cannot do the work.
@@ -365,6 +367,7 @@ impl Item {
             | Work::PadChannels { input, .. }
             | Work::Prelu { input, .. }
             | Work::Channels { input, .. }
+            | Work::Split(input)
             | Work::View(input) => [*input].into_iter().collect(),
             Work::Host(_) => Operands::new(),
         }

@@ -33,11 +33,12 @@ pub fn drop_idle<L>(index: &Index, steps: &mut [Legal<L>]) {
             LegalWork::Host(_) | LegalWork::Requantise(..) => {}
         }
     }
+    let made = |op: OpId| &index.graph.node(op).outputs;
     let is_idle = |step: &Legal<L>| match &step.work {
         LegalWork::Npu { reads, layers, .. } => {
             layers.is_empty()
                 && !reads.iter().any(|&tensor| on_device(tensor))
-                && !used.contains(&index.result(step.op))
+                && !made(step.op).iter().any(|made| used.contains(made))
         }
         _ => false,
     };

@@ -255,12 +255,11 @@ impl<L: Layer> Planner<'_, '_, L> {
                     }
                     if !layers.is_empty() {
                         work.push(at);
-                    } else {
-                        // Its operands were made where its results are.
-                        let outputs = makes(self.index, step);
-                        for map in outputs.iter().filter_map(|&t| self.maps.known_map(t)) {
-                            self.device[map] = true;
-                        }
+                    }
+                    // What no layer makes was made where its operands are.
+                    let outputs = makes(self.index, step);
+                    for map in outputs.iter().filter_map(|&t| self.maps.known_map(t)) {
+                        self.device[map] = true;
                     }
                     any = true;
                     self.finish(at);

@@ -82,6 +82,8 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             }
             None => unknown(index, rules, op),
         },
+        OpKind::Split => slice::split(index, rules, op, [1, 0]),
+        OpKind::SplitV => slice::split(index, rules, op, [0, 2]),
         OpKind::StridedSlice { .. } | OpKind::Slice => slice::channels(index, rules, op),
         OpKind::LeakyRelu { .. } => elementwise::table(index, op, index.operand(op, 0)?),
         OpKind::Prelu => elementwise::prelu(index, op),

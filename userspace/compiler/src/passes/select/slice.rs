@@ -1,7 +1,7 @@
-//! STRIDED_SLICE and SLICE of channels.
+//! STRIDED_SLICE, SLICE, SPLIT and SPLIT_V of channels.
 
-use ferrite_ir::OpId;
 use ferrite_ir::op::{Activation, OpKind};
+use ferrite_ir::{OpId, TensorId};
 
 use super::selected::Selected;
 use crate::error::Unsupported;
@@ -63,5 +63,29 @@ fn first(index: &Index, op: OpId) -> Option<usize> {
             let first = begin[rank - 1];
             usize::try_from(if first < 0 { first + channels } else { first }).ok()
         }
+    }
+}
+
+/// A map cut along its channels: `operands` are the numbers of the map and of the axis.
+pub fn split(index: &Index, rules: &Rules, op: OpId, operands: [usize; 2]) -> Selected {
+    let [input, axis] = operands.map(|operand| index.operand(op, operand));
+    let (input, axis) = (input?, axis?);
+    let (from, name) = (index.tensor(input), index.graph.op_name(op));
+    let rank = from.shape.len();
+    let last = index
+        .ints(axis)
+        .is_some_and(|axis| matches!(axis[..], [axis] if axis == -1 || axis == rank as i64 - 1));
+    let parts = &index.graph.node(op).outputs;
+    let of_channels = |part: &TensorId| {
+        let part = index.tensor(*part);
+        let pixels = |shape: Option<[usize; 3]>| shape.map(|[h, w, _]| [h, w]);
+        Stored::of(part) == Stored::of(from) && pixels(map_shape(part)) == pixels(map_shape(from))
+    };
+    match last && rank > 1 && parts.iter().all(of_channels) {
+        true => Ok((Work::Split(input), Activation::None)),
+        false => Err(Unsupported::new(format!(
+            "no lowering to {} of {name} of {:?} other than of channels",
+            rules.chip, from.shape
+        ))),
     }
 }

@@ -21,7 +21,41 @@ pub fn channels(
     input: TensorId,
     first: usize,
 ) -> Result<Lowered<Layer>, Unsupported> {
-    let (op, output) = (item.op, ctx.result(item.op));
+    let layer = part(ctx, item.op, input, ctx.result(item.op), first)?;
+    Ok(lowered(layer.into_iter().collect()))
+}
+
+/// Layers for all channels, cut into the operator's results.
+pub fn split(
+    ctx: &mut Context,
+    item: &Item,
+    input: TensorId,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let (mut layers, mut first) = (Vec::new(), 0);
+    let results = &ctx.graph.node(item.op).outputs;
+    for &output in results {
+        layers.extend(part(ctx, item.op, input, output, first)?);
+        first += ctx.side(output)?.channels;
+    }
+    Ok(lowered(layers))
+}
+
+fn lowered(layers: Vec<Layer>) -> Lowered<Layer> {
+    let name = match layers.is_empty() {
+        true => "channels in their place",
+        false => "channels by a selecting convolution",
+    };
+    Lowered::new(name, PROVEN, layers)
+}
+
+/// The layer that makes a map of channels from `first` on, unless they are a map where they are.
+fn part(
+    ctx: &mut Context,
+    op: OpId,
+    input: TensorId,
+    output: TensorId,
+    first: usize,
+) -> Result<Option<Layer>, Unsupported> {
     let source = ctx.side(input)?;
     let target = ctx.side(output)?;
     // What lies in the same atoms as the last channel would be taken for padding.
@@ -29,7 +63,7 @@ pub fn channels(
         let part = &mut ctx.program_mut().cubes[target.cube];
         debug_assert!(part.dtype == DType::I8 && part.part_of.is_none());
         part.part_of = Some((source.cube, source.surface + first / ATOM));
-        return Ok(Lowered::new("channels in their place", PROVEN, Vec::new()));
+        return Ok(None);
     }
     let whole = first / ATOM * ATOM;
     let source = Side {
@@ -41,11 +75,7 @@ pub fn channels(
     let from = from.take(target.channels).collect();
     let mut layer = select(op, source, target, "select channels", from);
     finish(ctx, &mut layer)?;
-    Ok(Lowered::new(
-        "channels by a selecting convolution",
-        PROVEN,
-        vec![layer],
-    ))
+    Ok(Some(layer))
 }
 
 /// A 1x1 convolution that gives each channel of `target` the channel `from` of `source`.

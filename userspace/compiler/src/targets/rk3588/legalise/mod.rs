@@ -52,6 +52,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         &Work::Bilinear { input, grid } => bilinear::bilinear(ctx, item, input, grid),
         &Work::Nearest { input, grid } => nearest::nearest(ctx, item, input, grid),
         Work::PadChannels { input, before } => channels::pad(ctx, item, *input, *before),
+        Work::Split(input) => channels::split(ctx, item, *input),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),

@@ -35,6 +35,7 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         | Work::Prelu { .. }
         | Work::TransposedConv(_)
         | Work::Bilinear { .. }
+        | Work::Split(_)
         | Work::Nearest { .. }
         | Work::Elementwise { .. }
         | Work::Channels { .. }
