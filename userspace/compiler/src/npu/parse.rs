@@ -108,6 +108,14 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let before = line.value("a number of channels")?;
             Work::PadChannels { input, before }
         }
+        "depth-to-space" => {
+            let (input, block) = blocks(line)?;
+            Work::DepthToSpace { input, block }
+        }
+        "space-to-depth" => {
+            let (input, block) = blocks(line)?;
+            Work::SpaceToDepth { input, block }
+        }
         "split" => Work::Split(line.tensor()?),
         "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
@@ -156,6 +164,12 @@ fn after<T>(
         true => value(line).map(Some),
         false => Ok(None),
     }
+}
+
+fn blocks(line: &mut Cursor) -> Result<(TensorId, usize), ParseError> {
+    let input = line.tensor()?;
+    line.expect("block")?;
+    Ok((input, line.value("the rows and columns of a block")?))
 }
 
 fn grid(line: &mut Cursor) -> Grid {

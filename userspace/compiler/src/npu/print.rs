@@ -65,6 +65,12 @@ impl Display for Line<'_> {
             Work::Nearest { input, grid } => write!(f, "nearest {input}{grid}")?,
             Work::Bilinear { input, grid } => write!(f, "bilinear {input}{grid}")?,
             Work::Split(input) => write!(f, "split {input}")?,
+            Work::DepthToSpace { input, block } => {
+                write!(f, "depth-to-space {input} block {block}")?
+            }
+            Work::SpaceToDepth { input, block } => {
+                write!(f, "space-to-depth {input} block {block}")?
+            }
             Work::Table(input) => write!(f, "table {input}")?,
             Work::Rescale(input) => write!(f, "rescale {input}")?,
             Work::View(source) => write!(f, "view {source}")?,

@@ -137,6 +137,12 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             );
             map(index, *input, None)
         }
+        &Work::DepthToSpace { input, block } => {
+            check_blocks(index, index.result(item.op), input, block)
+        }
+        &Work::SpaceToDepth { input, block } => {
+            check_blocks(index, input, index.result(item.op), block)
+        }
         Work::Nearest { input, .. } | Work::Bilinear { input, .. } => {
             check_resize(index, item, *input)
         }
@@ -193,6 +199,27 @@ fn check_resize(index: &Index, item: &Item, input: TensorId) -> Result<(), Strin
     );
     ensure!(alike, "a map of {from:?} becomes one of {to:?}");
     map(index, index.result(item.op), None)
+}
+
+/// Checks that the blocks of a map are the pixels of another.
+fn check_blocks(
+    index: &Index,
+    space: TensorId,
+    depth: TensorId,
+    block: usize,
+) -> Result<(), String> {
+    map(index, space, None)?;
+    map(index, depth, None)?;
+    let shape = |tensor| &index.tensor(tensor).shape[..];
+    let (space, depth) = (shape(space), shape(depth));
+    let fits = matches!(
+        (space, depth),
+        (&[n, h, w, c], &[images, rows, columns, channels])
+            if [n, h, w, block * block * c]
+                == [images, rows * block, columns * block, channels]
+    );
+    ensure!(fits, "blocks of {block} between {space:?} and {depth:?}");
+    Ok(())
 }
 
 /// Checks that the first and the last output of an axis see something of the input.

@@ -314,6 +314,20 @@ pub enum Work {
         /// Rows above and columns to the left.
         before: Hw,
     },
+    /// The channels of each pixel as a block of so many rows and columns.
+    DepthToSpace {
+        /// The map.
+        input: TensorId,
+        /// Rows and columns of a block.
+        block: usize,
+    },
+    /// Each block of so many rows and columns as the channels of one pixel.
+    SpaceToDepth {
+        /// The map.
+        input: TensorId,
+        /// Rows and columns of a block.
+        block: usize,
+    },
     /// A map of other rows and columns, each element a copy of the nearest.
     Nearest {
         /// The map.
@@ -360,6 +374,8 @@ impl Item {
             Work::Concat(operands) => operands.clone(),
             Work::AddConstant { input, .. }
             | Work::Pad { input, .. }
+            | Work::DepthToSpace { input, .. }
+            | Work::SpaceToDepth { input, .. }
             | Work::Nearest { input, .. }
             | Work::Bilinear { input, .. }
             | Work::Rescale(input)

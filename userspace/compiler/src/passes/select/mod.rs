@@ -3,6 +3,7 @@
 //! What an NPU could do becomes work for it, whatever the chip; what no NPU work stands for stays with
 //! the host, with the reason.
 
+mod blocks;
 mod concat;
 mod conv;
 mod elementwise;
@@ -82,6 +83,8 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             }
             None => unknown(index, rules, op),
         },
+        OpKind::DepthToSpace { block } => blocks::blocks(index, op, *block, false),
+        OpKind::SpaceToDepth { block } => blocks::blocks(index, op, *block, true),
         OpKind::Split => slice::split(index, rules, op, [1, 0]),
         OpKind::SplitV => slice::split(index, rules, op, [0, 2]),
         OpKind::StridedSlice { .. } | OpKind::Slice => slice::channels(index, rules, op),

@@ -131,9 +131,9 @@ pub enum Weights {
     Constant(i8),
     /// A weight for each tap, the same for every channel of a depthwise layer.
     Taps(Vec<i8>),
-    /// A dense 1x1 filter that gives each output channel one input channel as it is.
+    /// A dense filter that gives each output channel one input channel at one tap as it is.
     Select {
-        /// The input channel of each output channel.
+        /// The input channel of each output channel, counted on from tap to tap.
         from: Vec<u32>,
     },
     /// A dense 1x1 filter with this value on the diagonal and zeros elsewhere.

@@ -176,8 +176,9 @@ impl Form {
             }
             Weights::Select { ref from } => {
                 pack::computed(packed, self.outputs, taps, inputs, |oc, tap, ic| {
-                    let own = self.tap(tap).and_then(|_| from.get(oc));
-                    i8::from(own.is_some_and(|&from| from as usize == ic))
+                    let own = self.tap(tap).filter(|_| ic < inputs);
+                    let own = own.map(|tap| tap * inputs + ic);
+                    i8::from(own.is_some_and(|own| from.get(oc) == Some(&(own as u32))))
                 });
             }
             Weights::Identity(value) => {

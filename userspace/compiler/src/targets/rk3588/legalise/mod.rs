@@ -4,6 +4,7 @@ mod add;
 mod add_constant;
 mod average;
 mod bilinear;
+mod blocks;
 mod channels;
 mod concat;
 mod conv;
@@ -52,6 +53,8 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         &Work::Bilinear { input, grid } => bilinear::bilinear(ctx, item, input, grid),
         &Work::Nearest { input, grid } => nearest::nearest(ctx, item, input, grid),
         Work::PadChannels { input, before } => channels::pad(ctx, item, *input, *before),
+        &Work::DepthToSpace { input, block } => blocks::to_space(ctx, item, input, block),
+        &Work::SpaceToDepth { input, block } => blocks::to_depth(ctx, item, input, block),
         Work::Split(input) => channels::split(ctx, item, *input),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),

@@ -36,6 +36,8 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         | Work::TransposedConv(_)
         | Work::Bilinear { .. }
         | Work::Split(_)
+        | Work::DepthToSpace { .. }
+        | Work::SpaceToDepth { .. }
         | Work::Nearest { .. }
         | Work::Elementwise { .. }
         | Work::Channels { .. }

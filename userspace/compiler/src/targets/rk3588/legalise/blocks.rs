@@ -1,0 +1,101 @@
+//! DEPTH_TO_SPACE: 1x1 layers that select the channels of a row and a column of all blocks, and copies that
+//! put columns side by side. SPACE_TO_DEPTH: one layer that selects a channel at a tap for each of its own.
+
+use ferrite_ir::TensorId;
+use ferrite_ir::op::Hw;
+
+use super::channels::select;
+use super::copies::{Copies, STRIDE};
+use super::interleave::{columns, rows};
+use super::pointwise::copy;
+use crate::error::Unsupported;
+use crate::lowered::Lowered;
+use crate::npu::Item;
+use crate::targets::rk3588::context::Context;
+use crate::targets::rk3588::program::{Layer, PROVEN, Side, Taps};
+
+/// Channels of an int8 atom.
+const ATOM: usize = 16;
+
+/// Layers for pixels' channels as blocks.
+pub fn to_space(
+    ctx: &mut Context,
+    item: &Item,
+    input: TensorId,
+    block: usize,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let op = item.op;
+    let (source, target) = (ctx.side(input)?, ctx.side(ctx.result(op))?);
+    let size = Hw {
+        h: target.grid.h,
+        w: source.grid.w,
+    };
+    let mut copies = Copies {
+        ctx,
+        op,
+        layers: Vec::new(),
+    };
+    for x in 0..block {
+        let column = match block {
+            1 => target,
+            _ => copies.scratch(target, size),
+        };
+        for y in 0..block {
+            let first = (y * block + x) * target.channels;
+            let whole = first / ATOM * ATOM;
+            let some = Side {
+                surface: source.surface + whole / ATOM,
+                channels: first + target.channels - whole,
+                ..source
+            };
+            let from = (first - whole..).map(|channel| channel as u32);
+            let from = from.take(target.channels).collect();
+            let mut layer = select(op, some, column, "depth to space", from);
+            layer.output = rows(column, y, block);
+            copies.push(layer)?;
+        }
+        if block > 1 {
+            let mut layer = copy(op, column, target, "interleave");
+            layer.input = columns(column, 0, 1);
+            layer.output = columns(target, x, block);
+            copies.push(layer)?;
+        }
+    }
+    Ok(Lowered::new(
+        "blocks by selecting convolutions and copies",
+        PROVEN,
+        copies.layers,
+    ))
+}
+
+/// Layers for blocks as pixels' channels.
+pub fn to_depth(
+    ctx: &mut Context,
+    item: &Item,
+    input: TensorId,
+    block: usize,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let op = item.op;
+    if block > STRIDE {
+        return Err(Unsupported::new(format!(
+            "blocks of {block} rows, beyond the hardware's step of {STRIDE}"
+        )));
+    }
+    let (source, target) = (ctx.side(input)?, ctx.side(ctx.result(op))?);
+    let from = (0..target.channels as u32).collect();
+    let mut layer = select(op, source, target, "space to depth", from);
+    (layer.kernel.h, layer.kernel.w) = (block, block);
+    (layer.stride.h, layer.stride.w) = (block, block);
+    layer.taps = Taps::all(layer.kernel);
+    let mut copies = Copies {
+        ctx,
+        op,
+        layers: Vec::new(),
+    };
+    copies.push(layer)?;
+    Ok(Lowered::new(
+        "blocks by a selecting convolution",
+        PROVEN,
+        copies.layers,
+    ))
+}
