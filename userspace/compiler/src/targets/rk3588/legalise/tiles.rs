@@ -245,14 +245,15 @@ impl Shape {
         }
     }
 
-    /// Bytes that the whole layer reads and writes, each once.
+    /// Bytes that the whole layer reads and writes, each once: whole atoms, and whole groups of kernels.
     pub fn bytes(&self) -> usize {
         let maps = match self.mode {
             Mode::Flying => 2,
             _ => 1,
         };
-        let read = maps * self.input[0] * self.input[1] * self.inputs;
-        read + self.weight_bytes(self.outputs) + self.output[0] * self.output[1] * self.outputs
+        let [read, written] = [self.input, self.output].map(|[rows, columns]| rows * columns);
+        let written = written * self.outputs.next_multiple_of(self.mode.group());
+        maps * read * 16 * self.atoms(self.inputs) + self.weight_bytes(self.outputs) + written
     }
 
     /// Memory traffic of a tiling and the price of its tasks, in bytes.
