@@ -9,6 +9,7 @@ use crate::lowered::{Event, Legal};
 use crate::npu::Form;
 use crate::passes::{
     drop_idle::drop_idle,
+    drop_slow::drop_slow,
     drop_worthless::drop_worthless,
     find_views::find_views,
     fold_clamp::fold_clamp,
@@ -51,6 +52,9 @@ pub fn layers<F: Family>(
     builder: &mut F::Builder<'_>,
 ) -> Result<Ordered<F>, CompileError> {
     let mut steps = legalise::<F>(form, builder);
+    drop_slow(builder, &F::TIMING, &mut steps, |layer| {
+        builder.seconds(layer)
+    });
     loop {
         drop_idle(builder, &mut steps);
         let schedule = schedule::<F>(builder, &steps)?;

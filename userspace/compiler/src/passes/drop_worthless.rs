@@ -23,7 +23,6 @@ pub fn drop_worthless<L>(
     steps: &mut [Legal<L>],
     seconds: impl Fn(&L) -> f64,
 ) -> bool {
-    let bytes = |tensor: TensorId| index.tensor(tensor).elements() as f64;
     let macs = |at: usize| index.graph.macs(steps[at].op);
     let idle = |event: &Event<usize>| matches!(event, Event::Submit(members) if members.iter().all(|&at| macs(at) == 0));
     if !schedule.events.iter().any(idle) || index.graph.total_macs() == 0 {
@@ -37,13 +36,13 @@ pub fn drop_worthless<L>(
     let (mut crossing, mut worthless) = (0.0, Vec::new());
     for event in &schedule.events {
         match event {
-            Event::Enter(_, tensor) => crossing += bytes(*tensor),
+            Event::Enter(_, tensor) => crossing += bytes(index, *tensor),
             Event::Submit(members) if idle(event) => {
                 let (mut device, mut host) = (timing.kick, 0.0);
                 for &at in members {
                     let outputs = &index.graph.node(steps[at].op).outputs;
                     let left = outputs.iter().filter(|tensor| leaving.contains(tensor));
-                    crossing += left.map(|&tensor| bytes(tensor)).sum::<f64>();
+                    crossing += left.map(|&tensor| bytes(index, tensor)).sum::<f64>();
                     if let LegalWork::Npu { layers, .. } = &steps[at].work {
                         device += layers.iter().map(&seconds).sum::<f64>();
                     }
@@ -67,8 +66,13 @@ pub fn drop_worthless<L>(
     !worthless.is_empty()
 }
 
+/// Bytes of a map on its way between host and device.
+pub(super) fn bytes(index: &Index, tensor: TensorId) -> f64 {
+    index.tensor(tensor).elements() as f64
+}
+
 /// Seconds that the host takes for an operator without multiply-accumulates.
-fn host_seconds(index: &Index, timing: &Timing, op: OpId) -> f64 {
+pub(super) fn host_seconds(index: &Index, timing: &Timing, op: OpId) -> f64 {
     let node = index.graph.node(op);
     let operands = node.inputs.iter().flatten().chain(&node.outputs);
     let computed = operands.filter(|&&tensor| !index.tensor(tensor).is_constant());

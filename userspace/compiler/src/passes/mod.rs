@@ -2,6 +2,7 @@
 
 pub mod ancestors;
 pub mod drop_idle;
+pub mod drop_slow;
 pub mod drop_worthless;
 pub mod find_views;
 pub mod fold_clamp;
