@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use ferrite_hw::Timing;
+use ferrite_ir::op::OpKind;
 use ferrite_ir::{OpId, TensorId};
 
 use crate::error::Unsupported;
 use crate::index::Index;
 use crate::lowered::{Event, Legal, LegalWork};
+use crate::npu::Stored;
 use crate::passes::plan_segments::Schedule;
 
 /// Leaves the operators of segments to the host that are not worth their round trip, given the seconds
@@ -79,5 +81,26 @@ pub(super) fn host_seconds(index: &Index, timing: &Timing, op: OpId) -> f64 {
     let bytes: usize = computed
         .map(|&tensor| index.tensor(tensor).elements())
         .sum();
-    bytes as f64 / timing.host_bytes
+    let rate = match copies_runs(index, op) {
+        // Copies are as fast as memory, which is taken to be that of the device.
+        true => timing.core_bandwidth.max(timing.host_bytes),
+        false => timing.host_bytes,
+    };
+    bytes as f64 / rate
+}
+
+/// Whether the host's kernel does nothing but copy long runs of bytes: rows below or beside one another.
+fn copies_runs(index: &Index, op: OpId) -> bool {
+    let node = index.graph.node(op);
+    let stored = |&tensor: &TensorId| Stored::of(index.tensor(tensor));
+    let result = &node.outputs[..1.min(node.outputs.len())];
+    let mut all = node.inputs.iter().flatten().chain(result).map(stored);
+    match node.kind {
+        OpKind::Concatenation { axis, .. } => {
+            let rank = result.first().map_or(0, |&t| index.tensor(t).shape.len()) as i32;
+            let first = all.next();
+            axis != -1 && axis != rank - 1 && all.all(|other| Some(other) == first)
+        }
+        _ => false,
+    }
 }
