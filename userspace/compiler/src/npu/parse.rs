@@ -71,12 +71,18 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             constant: line.tensor()?,
             subtract: name == "subtract-constant",
         },
-        "concat" => {
-            let mut operands = Operands::new();
-            while line.is_next("%") {
-                operands.push(line.tensor()?);
-            }
-            Work::Concat(operands)
+        "concat" => Work::Concat(operands(line)?),
+        name @ ("join-rows" | "join-columns") => Work::Join {
+            operands: operands(line)?,
+            columns: name == "join-columns",
+        },
+        "slice" => {
+            let input = line.tensor()?;
+            line.expect("from")?;
+            let first = numbers(line)?;
+            line.expect("step")?;
+            let step = size(line)?;
+            Work::Slice { input, first, step }
         }
         "pad" => {
             let input = line.tensor()?;
@@ -116,6 +122,7 @@ fn work(line: &mut Cursor) -> Result<Work, ParseError> {
             let (input, block) = blocks(line)?;
             Work::SpaceToDepth { input, block }
         }
+        "unfold" => Work::Unfold(line.tensor()?),
         "split" => Work::Split(line.tensor()?),
         "table" => Work::Table(line.tensor()?),
         "rescale" => Work::Rescale(line.tensor()?),
@@ -164,6 +171,14 @@ fn after<T>(
         true => value(line).map(Some),
         false => Ok(None),
     }
+}
+
+fn operands(line: &mut Cursor) -> Result<Operands, ParseError> {
+    let mut operands = Operands::new();
+    while line.is_next("%") {
+        operands.push(line.tensor()?);
+    }
+    Ok(operands)
 }
 
 fn blocks(line: &mut Cursor) -> Result<(TensorId, usize), ParseError> {

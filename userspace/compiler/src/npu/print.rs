@@ -56,6 +56,24 @@ impl Display for Line<'_> {
                     write!(f, " {operand}")?;
                 }
             }
+            Work::Join { operands, columns } => {
+                f.write_str(if *columns {
+                    "join-columns"
+                } else {
+                    "join-rows"
+                })?;
+                for operand in operands {
+                    write!(f, " {operand}")?;
+                }
+            }
+            Work::Slice { input, first, step } => {
+                let [y, x, channel] = first;
+                write!(
+                    f,
+                    "slice {input} from {y}x{x}x{channel} step {}",
+                    Size(*step)
+                )?;
+            }
             Work::Pad { input, before } => write!(f, "pad {input} before {}", Size(*before))?,
             Work::Channels { input, first } => write!(f, "channels {input} from {first}")?,
             Work::Prelu { input, slopes } => write!(f, "prelu {input} {slopes}")?,
@@ -71,6 +89,7 @@ impl Display for Line<'_> {
             Work::SpaceToDepth { input, block } => {
                 write!(f, "space-to-depth {input} block {block}")?
             }
+            Work::Unfold(input) => write!(f, "unfold {input}")?,
             Work::Table(input) => write!(f, "table {input}")?,
             Work::Rescale(input) => write!(f, "rescale {input}")?,
             Work::View(source) => write!(f, "view {source}")?,

@@ -151,6 +151,36 @@ fn check(index: &Index, item: &Item) -> Result<(), String> {
             same_shape(index, item, *input)
         }
         Work::Concat(operands) => check_channels(index, index.result(item.op), operands),
+        Work::Join { operands, columns } => check_join(index, item, operands, *columns),
+        &Work::Slice { input, first, step } => {
+            map(index, input, None)?;
+            let shape = |tensor| map_shape(index.tensor(tensor));
+            let (Some(from), Some(to)) = (shape(input), shape(index.result(item.op))) else {
+                return Err("a slice of nothing".to_owned());
+            };
+            let last = |axis: usize, step: usize| {
+                first[axis].saturating_add((to[axis] - 1).saturating_mul(step))
+            };
+            let steps = [step.h, step.w, 1];
+            ensure!(
+                steps.iter().all(|&step| step > 0)
+                    && (0..3).all(|axis| last(axis, steps[axis]) < from[axis]),
+                "{to:?} from {first:?} on of {from:?}"
+            );
+            map(index, index.result(item.op), None)
+        }
+        Work::Unfold(input) => {
+            map(index, *input, None)?;
+            let shape = |tensor| map_shape(index.tensor(tensor));
+            let (from, to) = (shape(*input), shape(index.result(item.op)));
+            let whole = matches!(
+                (from, to),
+                (Some([h, w, all]), Some([rows, columns, some]))
+                    if all.is_multiple_of(some) && h * w * (all / some) == rows * columns
+            );
+            ensure!(whole, "channels of {from:?} as pixels of {to:?}");
+            map(index, index.result(item.op), None)
+        }
         Work::Split(input) => check_channels(index, *input, outputs),
         Work::Pad { input, .. } => map(index, *input, None),
         Work::View(source) => {
@@ -199,6 +229,36 @@ fn check_resize(index: &Index, item: &Item, input: TensorId) -> Result<(), Strin
     );
     ensure!(alike, "a map of {from:?} becomes one of {to:?}");
     map(index, index.result(item.op), None)
+}
+
+/// Checks that a map has the rows or the columns of others.
+fn check_join(
+    index: &Index,
+    item: &Item,
+    operands: &[TensorId],
+    columns: bool,
+) -> Result<(), String> {
+    let shape = |tensor| map_shape(index.tensor(tensor));
+    let result = index.result(item.op);
+    map(index, result, None)?;
+    let Some(mut left) = shape(result) else {
+        return Err("a join of nothing".to_owned());
+    };
+    let axis = usize::from(columns);
+    for &operand in operands {
+        map(index, operand, None)?;
+        let Some(part) = shape(operand) else {
+            return Err("a join of nothing".to_owned());
+        };
+        let alike = (0..3).all(|other| other == axis || part[other] == left[other]);
+        ensure!(
+            alike && part[axis] <= left[axis],
+            "{operand} is {part:?}, where {left:?} is left"
+        );
+        left[axis] -= part[axis];
+    }
+    ensure!(left[axis] == 0, "{left:?} is left");
+    Ok(())
 }
 
 /// Checks that the blocks of a map are the pixels of another.

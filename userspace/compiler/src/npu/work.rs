@@ -307,6 +307,22 @@ pub enum Work {
     },
     /// Maps of equal rows and columns, one's channels behind the other's.
     Concat(Operands),
+    /// Maps of equal channels, one's rows below or columns beside the other's.
+    Join {
+        /// The maps.
+        operands: Operands,
+        /// Whether columns are joined, and not rows.
+        columns: bool,
+    },
+    /// Elements of a map from one on: neighbouring channels of rows and columns a step apart.
+    Slice {
+        /// The map.
+        input: TensorId,
+        /// The first row, column and channel.
+        first: [usize; 3],
+        /// From one row and column to the next.
+        step: Hw,
+    },
     /// A map with rows and columns of its zero point around it.
     Pad {
         /// The map.
@@ -321,6 +337,8 @@ pub enum Work {
         /// Rows and columns of a block.
         block: usize,
     },
+    /// The channels of each pixel as several pixels, one behind the other.
+    Unfold(TensorId),
     /// Each block of so many rows and columns as the channels of one pixel.
     SpaceToDepth {
         /// The map.
@@ -371,12 +389,13 @@ impl Item {
             Work::Add { operands, .. } | Work::Elementwise { operands, .. } => {
                 operands.iter().copied().collect()
             }
-            Work::Concat(operands) => operands.clone(),
+            Work::Concat(operands) | Work::Join { operands, .. } => operands.clone(),
             Work::AddConstant { input, .. }
             | Work::Pad { input, .. }
             | Work::DepthToSpace { input, .. }
             | Work::SpaceToDepth { input, .. }
             | Work::Nearest { input, .. }
+            | Work::Slice { input, .. }
             | Work::Bilinear { input, .. }
             | Work::Rescale(input)
             | Work::Table(input)
@@ -384,6 +403,7 @@ impl Item {
             | Work::Prelu { input, .. }
             | Work::Channels { input, .. }
             | Work::Split(input)
+            | Work::Unfold(input)
             | Work::View(input) => [*input].into_iter().collect(),
             Work::Host(_) => Operands::new(),
         }

@@ -87,7 +87,7 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
         OpKind::SpaceToDepth { block } => blocks::blocks(index, op, *block, true),
         OpKind::Split => slice::split(index, rules, op, [1, 0]),
         OpKind::SplitV => slice::split(index, rules, op, [0, 2]),
-        OpKind::StridedSlice { .. } | OpKind::Slice => slice::channels(index, rules, op),
+        OpKind::StridedSlice { .. } | OpKind::Slice => slice::slice(index, rules, op),
         OpKind::LeakyRelu { .. } => elementwise::table(index, op, index.operand(op, 0)?),
         OpKind::Prelu => elementwise::prelu(index, op),
         OpKind::Concatenation { axis, activation } => concat::concat(index, op, *axis, *activation),

@@ -1,6 +1,6 @@
-//! STRIDED_SLICE, SLICE, SPLIT and SPLIT_V of channels.
+//! STRIDED_SLICE and SLICE, SPLIT and SPLIT_V of channels.
 
-use ferrite_ir::op::{Activation, OpKind};
+use ferrite_ir::op::{Activation, Hw, OpKind};
 use ferrite_ir::{OpId, TensorId};
 
 use super::selected::Selected;
@@ -9,61 +9,95 @@ use crate::index::{Index, map_shape};
 use crate::npu::{Stored, Work};
 use crate::target::Rules;
 
-/// Neighbouring channels of a map.
-pub fn channels(index: &Index, rules: &Rules, op: OpId) -> Selected {
+/// Neighbouring channels of a map, or of rows and columns of it.
+pub fn slice(index: &Index, rules: &Rules, op: OpId) -> Selected {
     let (input, output) = (index.operand(op, 0)?, index.result(op));
     let (from, to) = (index.tensor(input), index.tensor(output));
-    let first = first(index, op).filter(|&first| {
-        let shapes = (map_shape(from), map_shape(to));
-        let inside = matches!(
-            shapes,
-            (Some([h, w, all]), Some([rows, columns, some]))
-                if [h, w] == [rows, columns] && first + some <= all
-        );
-        inside && Stored::of(from) == Stored::of(to)
-    });
-    let input_shape = &from.shape;
-    first
-        .map(|first| (Work::Channels { input, first }, Activation::None))
-        .ok_or_else(|| {
-            Unsupported::new(format!(
-                "no lowering to {} of {} of {input_shape:?} to {:?} other than of neighbouring channels",
-                rules.chip,
-                index.graph.op_name(op),
-                to.shape
-            ))
-        })
+    let work = ranges(index, op)
+        .filter(|_| Stored::of(from) == Stored::of(to))
+        .and_then(|ranges| work(input, &ranges, [map_shape(from)?, map_shape(to)?]));
+    work.map(|work| (work, Activation::None)).ok_or_else(|| {
+        Unsupported::new(format!(
+            "no lowering to {} of {} of {:?} to {:?}",
+            rules.chip,
+            index.graph.op_name(op),
+            from.shape,
+            to.shape
+        ))
+    })
 }
 
-/// The first channel, if all of the other axes is taken, one element after the other.
-fn first(index: &Index, op: OpId) -> Option<usize> {
-    let shape = &index.tensor(index.operand(op, 0).ok()?).shape;
-    let rank = shape.len();
-    let ints = |operand| index.ints(index.operand(op, operand).ok()?);
-    let begin = ints(1)?;
-    if begin.len() != rank || index.tensor(index.result(op)).shape.len() != rank {
+/// The elements of an axis that are taken.
+struct Taken {
+    first: usize,
+    step: usize,
+    /// All of them.
+    all: bool,
+}
+
+/// What is taken of rows, columns and channels; of the axes before these, all.
+fn work(input: TensorId, ranges: &[Taken], [from, to]: [[usize; 3]; 2]) -> Option<Work> {
+    let (channels, others) = ranges.split_last()?;
+    let inside = |axis: usize, first: usize, step: usize| {
+        first.saturating_add((to[axis] - 1).saturating_mul(step)) < from[axis]
+    };
+    if channels.step != 1 || !inside(2, channels.first, 1) {
         return None;
     }
-    let masked = match index.graph.node(op).kind {
+    if others.iter().all(|axis| axis.all) {
+        let first = channels.first;
+        return Some(Work::Channels { input, first });
+    }
+    let [.., rows, columns] = others else {
+        return None;
+    };
+    let fits = inside(0, rows.first, rows.step) && inside(1, columns.first, columns.step);
+    fits.then_some(Work::Slice {
+        input,
+        first: [rows.first, columns.first, channels.first],
+        step: Hw {
+            h: rows.step,
+            w: columns.step,
+        },
+    })
+}
+
+/// What is taken of each axis. Rows of several images are not equally far apart: of these, all must be.
+fn ranges(index: &Index, op: OpId) -> Option<Vec<Taken>> {
+    let shape = |tensor| &index.tensor(tensor).shape;
+    let (from, to) = (shape(index.operand(op, 0).ok()?), shape(index.result(op)));
+    let ints = |operand| index.ints(index.operand(op, operand).ok()?);
+    let (begin, rank) = (ints(1)?, from.len());
+    if begin.len() != rank || to.len() != rank {
+        return None;
+    }
+    let (masked, steps) = match index.graph.node(op).kind {
         OpKind::StridedSlice {
             begin_mask,
             ellipsis_mask: 0,
             new_axis_mask: 0,
             shrink_axis_mask: 0,
             ..
-        } if ints(3)?.iter().all(|&stride| stride == 1) => begin_mask,
-        OpKind::Slice => 0,
+        } => (begin_mask, ints(3)?),
+        OpKind::Slice => (0, vec![1; rank]),
         _ => return None,
     };
-    // Axes that keep their size begin with their first element.
-    let channels = shape.last().copied()? as i64;
-    match masked >> (rank - 1) & 1 == 1 {
-        true => Some(0),
-        false => {
-            let first = begin[rank - 1];
-            usize::try_from(if first < 0 { first + channels } else { first }).ok()
-        }
+    if steps.len() != rank {
+        return None;
     }
+    let taken = |axis: usize| {
+        let (step, extent) = (usize::try_from(steps[axis]).ok()?, from[axis] as i64);
+        let first = match begin[axis] {
+            _ if masked >> axis & 1 == 1 => 0,
+            first if first < 0 => usize::try_from(first + extent).ok()?,
+            first => usize::try_from(first).ok()?,
+        };
+        let all = (first, step) == (0, 1) && from[axis] == to[axis];
+        (step > 0).then_some(Taken { first, step, all })
+    };
+    let ranges: Option<Vec<Taken>> = (0..rank).map(taken).collect();
+    let images: usize = from[..rank.saturating_sub(3)].iter().product();
+    ranges.filter(|ranges| images == 1 || ranges[..rank - 1].iter().all(|axis| axis.all))
 }
 
 /// A map cut along its channels: `operands` are the numbers of the map and of the axis.

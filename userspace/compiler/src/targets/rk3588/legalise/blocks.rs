@@ -68,6 +68,50 @@ pub fn to_space(
     ))
 }
 
+/// Layers for pixels' channels as pixels of their own.
+pub fn unfold(
+    ctx: &mut Context,
+    item: &Item,
+    input: TensorId,
+) -> Result<Lowered<Layer>, Unsupported> {
+    let op = item.op;
+    let source = columns(ctx.side(input)?, 0, 1);
+    let target = ctx.side(ctx.result(op))?;
+    let parts = source.channels / target.channels;
+    // Pixels as rows of those that one pixel becomes.
+    let target = Side {
+        grid: Hw {
+            h: source.grid.h,
+            w: parts,
+        },
+        ..target
+    };
+    let mut copies = Copies {
+        ctx,
+        op,
+        layers: Vec::new(),
+    };
+    for part in 0..parts {
+        let first = part * target.channels;
+        let whole = first / ATOM * ATOM;
+        let some = Side {
+            surface: source.surface + whole / ATOM,
+            channels: first + target.channels - whole,
+            ..source
+        };
+        let from = (first - whole..).map(|channel| channel as u32);
+        let from = from.take(target.channels).collect();
+        let mut layer = select(op, some, target, "unfold", from);
+        layer.output = columns(target, part, parts);
+        copies.push(layer)?;
+    }
+    Ok(Lowered::new(
+        "pixels by selecting convolutions",
+        PROVEN,
+        copies.layers,
+    ))
+}
+
 /// Layers for blocks as pixels' channels.
 pub fn to_depth(
     ctx: &mut Context,

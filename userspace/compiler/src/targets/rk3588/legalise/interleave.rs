@@ -47,6 +47,18 @@ pub fn columns(map: Side, phase: usize, every: usize) -> Side {
     }
 }
 
+/// Columns that lines may have.
+const WIDEST: usize = 2047;
+
+/// The whole of a map for layers that do not look at neighbours: a row that is too long for a line is as
+/// well a column.
+pub fn pixels(map: Side) -> Side {
+    match map.grid.h == 1 && map.grid.w > WIDEST {
+        true => columns(map, 0, 1),
+        false => map,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,11 +12,13 @@ mod copies;
 mod elementwise;
 mod finish;
 mod interleave;
+mod join;
 mod max_pool;
 mod nearest;
 mod pointwise;
 mod prelu;
 mod rescale;
+mod slice;
 mod split_padding;
 mod spread;
 mod table;
@@ -55,6 +57,9 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::PadChannels { input, before } => channels::pad(ctx, item, *input, *before),
         &Work::DepthToSpace { input, block } => blocks::to_space(ctx, item, input, block),
         &Work::SpaceToDepth { input, block } => blocks::to_depth(ctx, item, input, block),
+        Work::Join { operands, columns } => join::join(ctx, item, operands, *columns),
+        &Work::Slice { input, first, step } => slice::slice(ctx, item, input, first, step),
+        Work::Unfold(input) => blocks::unfold(ctx, item, *input),
         Work::Split(input) => channels::split(ctx, item, *input),
         Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
         Work::Table(input) => table::table(ctx, item, *input),

@@ -3,6 +3,7 @@
 use ferrite_ir::TensorId;
 
 use super::finish::finish;
+use super::interleave::pixels;
 use super::pointwise::{cascade, pointwise};
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
@@ -21,7 +22,7 @@ pub fn rescale(
     let (op, output) = (item.op, ctx.result(item.op));
     let (from, to) = (ctx.stored(input)?, ctx.stored(output)?);
     let (offset, shifts) = clamp_shifts(to.zero, item.range);
-    let (source, target) = (ctx.side(input)?, ctx.side(output)?);
+    let (source, target) = (pixels(ctx.side(input)?), pixels(ctx.side(output)?));
     let mut layer = pointwise(op, source, target, "requantise");
     layer.bias = vec![-from.zero; target.channels];
     layer.stage = Stage::narrow(scaling(from.scale / to.scale, STEPS)?, offset);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ferrite_ir::TensorId;
 
 use super::finish::finish;
+use super::interleave::pixels;
 use super::pointwise::pointwise;
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
@@ -32,7 +33,7 @@ pub fn table(
         let byte = (at as u8).wrapping_sub(128).wrapping_add(turn(from));
         made[usize::from(byte)].wrapping_sub(turn(to)) as i8
     });
-    let (source, target) = (ctx.side(input)?, ctx.side(output)?);
+    let (source, target) = (pixels(ctx.side(input)?), pixels(ctx.side(output)?));
     let mut layer = pointwise(op, source, target, "table");
     // Of few channels a direct layer writes fewer that are not there.
     if target.channels <= Mode::Direct.group() {

@@ -38,6 +38,9 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         | Work::Split(_)
         | Work::DepthToSpace { .. }
         | Work::SpaceToDepth { .. }
+        | Work::Join { .. }
+        | Work::Slice { .. }
+        | Work::Unfold(_)
         | Work::Nearest { .. }
         | Work::Elementwise { .. }
         | Work::Channels { .. }
