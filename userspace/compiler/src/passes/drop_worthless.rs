@@ -89,7 +89,8 @@ pub(super) fn host_seconds(index: &Index, timing: &Timing, op: OpId) -> f64 {
     bytes as f64 / rate
 }
 
-/// Whether the host's kernel does nothing but copy long runs of bytes: rows below or beside one another.
+/// Whether the host's kernel does nothing but copy long runs of bytes: all, or rows below or beside one
+/// another.
 fn copies_runs(index: &Index, op: OpId) -> bool {
     let node = index.graph.node(op);
     let stored = |&tensor: &TensorId| Stored::of(index.tensor(tensor));
@@ -101,6 +102,7 @@ fn copies_runs(index: &Index, op: OpId) -> bool {
             let first = all.next();
             axis != -1 && axis != rank - 1 && all.all(|other| Some(other) == first)
         }
+        OpKind::Reshape | OpKind::Squeeze | OpKind::ExpandDims => true,
         _ => false,
     }
 }
