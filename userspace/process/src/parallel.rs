@@ -5,6 +5,11 @@ use rayon::prelude::*;
 
 pub use crate::pool::threads;
 
+/// Whether there is one thread, to which work would only be carried.
+fn alone() -> bool {
+    threads() == 1
+}
+
 /// Calls `work` with the number and the elements of each chunk of `len` elements; the last chunk may
 /// be shorter.
 pub fn chunks_mut<T: Send>(data: &mut [T], len: usize, work: impl Fn(usize, &mut [T]) + Sync) {
@@ -18,7 +23,7 @@ pub fn chunks_mut_grouped<T: Send>(
     group: usize,
     work: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    if data.len() <= len.saturating_mul(group) {
+    if data.len() <= len.saturating_mul(group) || alone() {
         let chunks = data.chunks_mut(len).enumerate();
         return chunks.for_each(|(index, chunk)| work(index, chunk));
     }
@@ -32,7 +37,7 @@ pub fn chunks_mut_grouped<T: Send>(
 
 /// What `work` makes of each number below `count`, in order.
 pub fn map<R: Send>(count: usize, work: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    if count <= 1 {
+    if count <= 1 || alone() {
         return (0..count).map(work).collect();
     }
     run(|| (0..count).into_par_iter().map(&work).collect())
@@ -46,7 +51,7 @@ pub fn try_each<E: Send>(
     count: usize,
     work: impl Fn(usize) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
-    if count <= 1 {
+    if count <= 1 || alone() {
         return (0..count).try_for_each(work);
     }
     run(|| (0..count).into_par_iter().try_for_each(&work))
