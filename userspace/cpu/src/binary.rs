@@ -1,9 +1,10 @@
 //! Element-wise operators of two operands.
 
 use super::broadcast::Broadcast;
-use super::context::{Affine, Byte, Context, by_byte_type, float_activation_range};
+use super::byte_pairs::{Pairwise, Product, Sum};
+use super::context::{Context, by_byte_type, float_activation_range};
 use super::value::Element;
-use super::{KernelError, Multiplier, Value};
+use super::{KernelError, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::{Activation, Binary};
 
@@ -26,15 +27,15 @@ pub(super) fn run(
         (_, Binary::Maximum | Binary::Minimum) => extremum(a, b, &mut out, &bc, op)?,
         (DType::U8 | DType::I8, Binary::Add | Binary::Sub) => {
             by_byte_type!(a.dtype(), "an operand", T => {
-                let sum = Sum::<T>::new(ctx, op == Binary::Sub, activation)?;
-                bc.map(a.view()?, b.view()?, out.view_mut()?, |x, y| sum.apply(x, y));
+                let sum = Sum::new(ctx, op == Binary::Sub, activation)?;
+                sum.run::<T>(&bc, a.view()?, b.view()?, out.view_mut()?);
                 Ok(())
             })?;
         }
         (DType::U8 | DType::I8, Binary::Mul) => {
             by_byte_type!(a.dtype(), "an operand", T => {
                 let product = Product::new(ctx, activation)?;
-                bc.map(a.view::<T>()?, b.view::<T>()?, out.view_mut()?, |x, y| product.apply(x, y));
+                product.run::<T>(&bc, a.view()?, b.view()?, out.view_mut()?);
                 Ok(())
             })?;
         }
@@ -171,91 +172,5 @@ fn extremum(
             what: "an operand",
             found,
         }),
-    }
-}
-
-/// Bits that both operands of a sum gain before they are brought to a common scale.
-const HEADROOM: u32 = 20;
-
-/// ADD and SUB: both operands on twice the larger input scale with 20 more bits, then one rescale.
-struct Sum<T> {
-    /// Rescaled operands by the byte they are stored as.
-    a: [i32; 256],
-    b: [i32; 256],
-    output: Multiplier,
-    zero_point: i32,
-    min: i32,
-    max: i32,
-    of: std::marker::PhantomData<T>,
-}
-
-impl<T: Byte> Sum<T> {
-    fn new(ctx: &Context<'_>, subtract: bool, activation: Activation) -> Result<Self, KernelError> {
-        let (a, b) = (ctx.input_affine(0)?, ctx.input_affine(1)?);
-        let result = ctx.output_tensor(0)?;
-        let y = Affine::of(result)?;
-        let twice = f64::from(2.0 * a.scale.max(b.scale));
-        let table = |operand: Affine| -> Result<[i32; 256], KernelError> {
-            let m = Multiplier::from_real_below_one(f64::from(operand.scale) / twice)?;
-            Ok(std::array::from_fn(|bits| {
-                let centred = T::from_bits(bits as u8).widen() - operand.zero_point;
-                m.apply(centred << HEADROOM)
-            }))
-        };
-        let (a, mut b) = (table(a)?, table(b)?);
-        if subtract {
-            b = b.map(|v| -v);
-        }
-        let real = twice / f64::from((1 << HEADROOM) as f32 * y.scale);
-        let (min, max) = y.activation_range(activation, result.dtype)?;
-        Ok(Sum {
-            a,
-            b,
-            output: Multiplier::from_real_below_one(real)?,
-            zero_point: y.zero_point,
-            min,
-            max,
-            of: std::marker::PhantomData,
-        })
-    }
-
-    #[inline(always)]
-    fn apply(&self, x: T, y: T) -> T {
-        let sum = self.a[usize::from(x.to_bits())].wrapping_add(self.b[usize::from(y.to_bits())]);
-        let value = self.output.apply(sum) + self.zero_point;
-        T::narrow(value.max(self.min).min(self.max))
-    }
-}
-
-/// MUL: the product of both centred operands, rescaled.
-struct Product {
-    zero_points: [i32; 3],
-    multiplier: Multiplier,
-    min: i32,
-    max: i32,
-}
-
-impl Product {
-    fn new(ctx: &Context<'_>, activation: Activation) -> Result<Self, KernelError> {
-        let (a, b) = (ctx.input_affine(0)?, ctx.input_affine(1)?);
-        let result = ctx.output_tensor(0)?;
-        let y = Affine::of(result)?;
-        let (min, max) = y.activation_range(activation, result.dtype)?;
-        Ok(Product {
-            zero_points: [a.zero_point, b.zero_point, y.zero_point],
-            multiplier: Multiplier::from_real(f64::from(a.scale * b.scale / y.scale))?,
-            min,
-            max,
-        })
-    }
-
-    #[inline(always)]
-    fn apply<T: Byte>(&self, x: T, y: T) -> T {
-        let product = (x.widen() - self.zero_points[0]) * (y.widen() - self.zero_points[1]);
-        let value = self
-            .multiplier
-            .apply(product)
-            .wrapping_add(self.zero_points[2]);
-        T::narrow(value.max(self.min).min(self.max))
     }
 }

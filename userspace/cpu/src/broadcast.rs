@@ -2,6 +2,7 @@
 
 use super::KernelError;
 use ferrite_process::parallel;
+use ferrite_simd as simd;
 
 /// How two shapes broadcast to one.
 pub(super) struct Broadcast {
@@ -96,12 +97,37 @@ impl Broadcast {
         out: &mut [O],
         f: impl Fn(A, B) -> O + Sync,
     ) {
-        /// Elements below which a row is not split over threads.
-        const PIECE: usize = 1 << 14;
+        self.rows(a, b, out, |a, b, out| {
+            simd::vectorised(
+                #[inline(always)]
+                || map_row(a, b, out, &f),
+            );
+        });
+    }
+
+    /// Calls `f` with both operands' parts of a row of the result, and the row. An operand that does
+    /// not change along the row is a slice of one element.
+    pub fn rows<A: Copy + Sync, B: Copy + Sync, O: Send>(
+        &self,
+        a: &[A],
+        b: &[B],
+        out: &mut [O],
+        f: impl Fn(&[A], &[B], &mut [O]) + Sync,
+    ) {
         if out.is_empty() {
             return;
         }
         let (len, steps) = self.row();
+        if steps == [1, 1] && len < SHORT && self.dims.len() == 2 {
+            // One operand starts again with each short row: several copies of it make a long one.
+            let copies = (4 * SHORT).div_ceil(len);
+            match self.dims[0].steps {
+                [_, 0] => return long_rows(a, &b.repeat(copies), out, &f),
+                [0, _] => return long_rows(b, &a.repeat(copies), out, |b, a, out| f(a, b, out)),
+                _ => {}
+            }
+        }
+        let part = |values, steps, count| if steps == 0 { 1 } else { count }.min(values);
         if len >= 2 * PIECE {
             // Few long rows: split each.
             for (index, out) in out.chunks_exact_mut(len).enumerate() {
@@ -110,30 +136,50 @@ impl Broadcast {
                     let skip = i * PIECE;
                     let a = &a[row.a + skip * steps[0]..];
                     let b = &b[row.b + skip * steps[1]..];
-                    map_row(a, b, steps, out, &f);
+                    let (na, nb) = (
+                        part(a.len(), steps[0], out.len()),
+                        part(b.len(), steps[1], out.len()),
+                    );
+                    f(&a[..na], &b[..nb], out);
                 });
             }
             return;
         }
         parallel::chunks_mut_grouped(out, len, (PIECE / len).max(1), |index, out| {
             let row = self.locate(index);
-            map_row(&a[row.a..], &b[row.b..], steps, out, &f);
+            let (a, b) = (&a[row.a..], &b[row.b..]);
+            let (na, nb) = (part(a.len(), steps[0], len), part(b.len(), steps[1], len));
+            f(&a[..na], &b[..nb], out);
         });
     }
 }
 
-fn map_row<A: Copy, B: Copy, O>(
+/// Elements below which a row is not split over threads.
+const PIECE: usize = 1 << 14;
+
+/// Elements below which a row is short.
+const SHORT: usize = 64;
+
+/// Rows of an operand that goes on and one that is the same for each.
+fn long_rows<A: Copy + Sync, B: Copy + Sync, O: Send>(
     a: &[A],
     b: &[B],
-    steps: [usize; 2],
     out: &mut [O],
-    f: impl Fn(A, B) -> O,
+    f: impl Fn(&[A], &[B], &mut [O]) + Sync,
 ) {
-    match steps {
-        [0, 0] => out.iter_mut().for_each(|o| *o = f(a[0], b[0])),
-        [0, _] => out.iter_mut().zip(b).for_each(|(o, &y)| *o = f(a[0], y)),
-        [_, 0] => out.iter_mut().zip(a).for_each(|(o, &x)| *o = f(x, b[0])),
-        _ => out
+    parallel::chunks_mut_grouped(out, b.len(), PIECE / b.len(), |i, out| {
+        f(&a[i * b.len()..][..out.len()], &b[..out.len()], out);
+    });
+}
+
+/// A row of one element goes with all of the other.
+#[inline(always)]
+fn map_row<A: Copy, B: Copy, O>(a: &[A], b: &[B], out: &mut [O], f: impl Fn(A, B) -> O) {
+    match (a, b) {
+        (&[x], &[y]) => out.iter_mut().for_each(|o| *o = f(x, y)),
+        (&[x], b) => out.iter_mut().zip(b).for_each(|(o, &y)| *o = f(x, y)),
+        (a, &[y]) => out.iter_mut().zip(a).for_each(|(o, &x)| *o = f(x, y)),
+        (a, b) => out
             .iter_mut()
             .zip(a.iter().zip(b))
             .for_each(|(o, (&x, &y))| *o = f(x, y)),

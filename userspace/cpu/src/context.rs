@@ -127,6 +127,7 @@ impl Affine {
     }
 
     /// The stored value nearest to a real number, not clamped to the element type.
+    #[inline(always)]
     pub fn quantise(self, real: f32) -> i32 {
         ((real / self.scale).round() as i32).saturating_add(self.zero_point)
     }

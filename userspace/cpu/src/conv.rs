@@ -1,20 +1,31 @@
 //! CONV_2D on 8-bit tensors, also grouped.
 //!
-//! The input is widened to 16 bits around its zero point with a border of zeros, so a window is a
-//! list of contiguous segments without bounds checks. The filter is packed in blocks of 16 output
-//! channels with pairs of taps side by side, the operand order of multiply-add-pairs instructions.
+//! The input gets a border of its zero point, so a window is a list of contiguous segments without
+//! bounds checks. The filter is packed in blocks of 16 output channels with neighbouring taps side by
+//! side, the operand order of the instructions behind [`Taps`].
 
 use super::context::{Byte, Context, GemmQuant, bias_of, by_byte_type, nhwc};
 use super::image::Frame;
-use super::requant::Requant;
-use super::simd::{self, Isa, LANES, PairRow};
+use super::requant::{self, Requant};
+use super::taps::{Pairs, Quads, Taps, unsigned};
 use super::window::Axis;
 use super::{KernelError, Value};
+use bytemuck::cast_slice;
+use ferrite_ir::DType;
 use ferrite_ir::op::ConvParams;
 use ferrite_process::parallel;
+use ferrite_simd::{self as simd, Isa, LANES};
 
 /// Everything of a convolution that does not depend on the input's values.
 pub(super) struct Plan {
+    shape: Shape,
+    filter: Filter,
+    input_zero_point: i32,
+    requant: Requant,
+}
+
+/// Geometry.
+struct Shape {
     input: [usize; 4],
     output: [usize; 4],
     stride: [usize; 2],
@@ -22,12 +33,21 @@ pub(super) struct Plan {
     frame: Frame,
     /// Element offsets of the window's segments from its origin.
     segments: Vec<usize>,
-    /// Pairs of elements in a segment.
-    pairs: usize,
-    /// Blocks of all groups, each `segments.len() * pairs` rows.
-    filter: Vec<PairRow>,
-    input_zero_point: i32,
-    requant: Requant,
+    /// Elements of a segment.
+    len: usize,
+}
+
+enum Filter {
+    Pairs(Packed<Pairs>),
+    Quads(Packed<Quads>),
+}
+
+/// A packed filter.
+struct Packed<K: Taps> {
+    /// Blocks of all groups, each as many rows as there are words in a window.
+    rows: Vec<K::Row>,
+    /// What the sum of a window's data counts in every channel.
+    factor: i32,
 }
 
 impl Plan {
@@ -36,23 +56,40 @@ impl Plan {
         let (x, w) = (ctx.input(0)?, ctx.input(1)?);
         let input = nhwc(x, "the input of a convolution has four dimensions")?;
         let filter = nhwc(w, "the filter of a convolution has four dimensions")?;
-        let [channels, kh, kw, depth] = filter;
-        if input[3] % depth != 0 || channels % (input[3] / depth) != 0 {
+        let [channels, kh, kw, _] = filter;
+        let axis = |i: usize, taps, stride, dilation| {
+            Axis::new(input[i], taps, stride, dilation, params.padding)
+        };
+        let axes = [
+            axis(1, kh, params.stride.h, params.dilation.h)?,
+            axis(2, kw, params.stride.w, params.dilation.w)?,
+        ];
+        let quant = GemmQuant::of(ctx, 0, 1, channels, params.activation)?;
+        let bias = bias_of(ctx, 2, channels)?;
+        by_byte_type!(w.dtype(), "the filter", T => {
+            let lowest = by_byte_type!(x.dtype(), "the input", X => Ok(X::LOWEST))?;
+            Plan::of(input, lowest, axes, (filter, w.view::<T>()?), &quant, bias.as_deref())
+        })
+    }
+
+    /// A plan for an input whose lowest value is `lowest`.
+    pub fn of<T: Byte>(
+        input: [usize; 4],
+        lowest: i32,
+        [y_axis, x_axis]: [Axis; 2],
+        (filter, weights): ([usize; 4], &[T]),
+        quant: &GemmQuant,
+        bias: Option<&[i32]>,
+    ) -> Result<Plan, KernelError> {
+        let [channels, _, kw, depth] = filter;
+        if !input[3].is_multiple_of(depth) || !channels.is_multiple_of(input[3] / depth) {
             return Err(KernelError::Shape {
                 what: "the channels do not divide into groups",
                 shapes: vec![input.to_vec(), filter.to_vec()],
             });
         }
         let groups = input[3] / depth;
-        let axis = |i: usize, taps, stride, dilation| {
-            Axis::new(input[i], taps, stride, dilation, params.padding)
-        };
-        let y_axis = axis(1, kh, params.stride.h, params.dilation.h)?;
-        let x_axis = axis(2, kw, params.stride.w, params.dilation.w)?;
         let frame = Frame::new(&y_axis, &x_axis, input[3], 1, 1)?;
-        let quant = GemmQuant::of(ctx, 0, 1, channels, params.activation)?;
-        let bias = bias_of(ctx, 2, channels)?;
-
         let rows = y_axis.live_taps();
         let columns = x_axis.live_taps();
         // Neighbouring taps of one group are contiguous in the input and in the filter.
@@ -71,70 +108,119 @@ impl Plan {
                 taps.push((ky * kw + kx) * depth);
             }
         }
-        let len = if dense { columns.len() * depth } else { depth };
-        let zero_point = quant.filter_zero_point;
+        let shape = Shape {
+            input,
+            output: [input[0], y_axis.output, x_axis.output, channels],
+            stride: [y_axis.stride, x_axis.stride],
+            groups,
+            frame,
+            segments,
+            len: if dense { columns.len() * depth } else { depth },
+        };
         let pack = Pack {
             filter,
             groups,
             taps: &taps,
-            len,
+            len: shape.len,
         };
-        let packed = by_byte_type!(w.dtype(), "the filter", T => {
-            Ok(pack.run::<T>(w.view()?, zero_point as i16))
-        })?;
+        let bias = |channel: usize| bias.map_or(0, |b| b[channel]);
+        let zero = quant.filter_zero_point;
+        let (filter, requant) = if simd::has_quads() {
+            let fits = |w: &T| i8::try_from(w.widen() - zero).is_ok();
+            let middle = if weights.iter().all(fits) {
+                zero
+            } else {
+                T::LOWEST + 128
+            };
+            let rows = pack.run::<T, Quads>(weights, middle);
+            // Padding is the zero point, so what zero points add is the same for all windows.
+            let input_zero = quant.input_zero_point - lowest;
+            let sums = pack.sums(weights, zero);
+            let bias = |c: usize| bias(c).wrapping_sub(input_zero.wrapping_mul(sums[c]));
+            let factor = middle - zero;
+            let packed = Packed { rows, factor };
+            (Filter::Quads(packed), Requant::new(quant, bias, groups))
+        } else {
+            let rows = pack.run::<T, Pairs>(weights, zero);
+            let packed = Packed { rows, factor: 0 };
+            (Filter::Pairs(packed), Requant::new(quant, bias, groups))
+        };
         Ok(Plan {
-            input,
-            output: [input[0], y_axis.output, x_axis.output, channels],
-            stride: [params.stride.h, params.stride.w],
-            groups,
-            frame,
-            segments,
-            pairs: len.div_ceil(2),
-            filter: packed,
+            shape,
+            filter,
             input_zero_point: quant.input_zero_point,
-            requant: Requant::new(&quant, bias.as_deref(), groups),
+            requant,
         })
+    }
+
+    /// The shape of the result.
+    pub fn output(&self) -> [usize; 4] {
+        self.shape.output
     }
 
     /// Convolves an input of the planned shape.
     pub fn run(&self, ctx: &Context<'_>) -> Result<Value, KernelError> {
-        let x = ctx.input(0)?;
-        if x.shape() != self.input {
+        self.run_on(ctx.input(0)?, ctx.output_tensor(0)?.dtype)
+    }
+
+    /// Convolves `x`, with a result of the type `dtype`.
+    pub fn run_on(&self, x: &Value, dtype: DType) -> Result<Value, KernelError> {
+        if x.shape() != self.shape.input {
             return Err(KernelError::Shape {
                 what: "the input differs from the planned shape",
-                shapes: vec![x.shape().to_vec(), self.input.to_vec()],
+                shapes: vec![x.shape().to_vec(), self.shape.input.to_vec()],
             });
         }
-        let mut out = Value::zeros(ctx.output_tensor(0)?.dtype, self.output)?;
+        let mut out = Value::zeros(dtype, self.shape.output)?;
         by_byte_type!(x.dtype(), "the input", T => self.run_typed::<T>(x.view()?, out.view_mut()?))?;
         Ok(out)
     }
 
     fn run_typed<T: Byte>(&self, input: &[T], output: &mut [T]) -> Result<(), KernelError> {
-        let [batches, height, width, channels] = self.output;
+        let [batches, height, width, channels] = self.shape.output;
         let image = input.len() / batches;
-        // Enough pixels to reuse a block of the filter, few enough to keep all threads busy.
-        let pixels = height * width;
-        let chunk = (pixels / (4 * parallel::threads()))
-            .clamp(8, 128)
-            .next_multiple_of(8);
+        let frame = &self.shape.frame;
         for (input, output) in input
             .chunks_exact(image)
-            .zip(output.chunks_exact_mut(pixels * channels))
+            .zip(output.chunks_exact_mut(height * width * channels))
         {
-            let widened = self.frame.widen(input, self.input_zero_point, 1, 2)?;
-            parallel::chunks_mut(output, chunk * channels, |i, output| {
-                simd::run(Pixels {
-                    plan: self,
-                    image: &widened,
-                    first: i * chunk,
-                    output,
-                });
-            });
+            match &self.filter {
+                Filter::Pairs(filter) => {
+                    let zero = self.input_zero_point as i16;
+                    let convert = |x: T| x.widen() as i16 - zero;
+                    let image = frame.lay_out(input, 0, (1, Pairs::SIZE), convert)?;
+                    self.pixels(filter, &image, output);
+                }
+                Filter::Quads(filter) => {
+                    let zero = (self.input_zero_point - T::LOWEST) as u8;
+                    let image = frame.lay_out(input, zero, (1, Quads::SIZE), unsigned)?;
+                    self.pixels(filter, &image, output);
+                }
+            }
         }
         Ok(())
     }
 
+    fn pixels<T: Byte, K: Taps>(&self, filter: &Packed<K>, image: &[K::Element], output: &mut [T]) {
+        let [_, height, width, channels] = self.shape.output;
+        // Enough pixels to reuse a block of the filter, few enough to keep all threads busy.
+        let chunk = (height * width / (4 * parallel::threads()))
+            .clamp(8, 128)
+            .next_multiple_of(8);
+        parallel::chunks_mut(output, chunk * channels, |i, output| {
+            simd::run(Pixels {
+                shape: &self.shape,
+                filter,
+                requant: &self.requant,
+                image,
+                first: i * chunk,
+                output,
+            });
+        });
+    }
+}
+
+impl Shape {
     /// Element offset of the window of an output pixel.
     #[inline(always)]
     fn origin(&self, pixel: usize) -> usize {
@@ -154,7 +240,7 @@ struct Pack<'a> {
 }
 
 impl Pack<'_> {
-    fn run<T: Byte>(&self, filter: &[T], zero_point: i16) -> Vec<PairRow> {
+    fn run<T: Byte, K: Taps>(&self, filter: &[T], zero_point: i32) -> Vec<K::Row> {
         let [channels, kh, kw, depth] = self.filter;
         let size = kh * kw * depth;
         let per_group = channels / self.groups;
@@ -164,12 +250,12 @@ impl Pack<'_> {
                 let lanes = LANES.min(per_group - first);
                 let block = &filter[(group * per_group + first) * size..][..lanes * size];
                 for &tap in self.taps {
-                    for pair in (0..self.len).step_by(2) {
-                        let mut row = [0i16; 2 * LANES];
+                    for at in (0..self.len).step_by(K::SIZE) {
+                        let mut row = K::EMPTY;
                         for lane in 0..lanes {
-                            for half in 0..2.min(self.len - pair) {
-                                let w = block[lane * size + tap + pair + half];
-                                row[2 * lane + half] = w.widen() as i16 - zero_point;
+                            for part in 0..K::SIZE.min(self.len - at) {
+                                let w = block[lane * size + tap + at + part];
+                                K::set(&mut row, lane, part, w.widen() - zero_point);
                             }
                         }
                         packed.push(row);
@@ -179,71 +265,127 @@ impl Pack<'_> {
         }
         packed
     }
+
+    /// The sum of the weights that are packed, for each channel.
+    fn sums<T: Byte>(&self, filter: &[T], zero_point: i32) -> Vec<i32> {
+        let [_, kh, kw, depth] = self.filter;
+        let sum = |filter: &[T]| {
+            let segments = self.taps.iter().map(|&tap| &filter[tap..tap + self.len]);
+            segments
+                .flatten()
+                .fold(0i32, |sum, w| sum.wrapping_add(w.widen() - zero_point))
+        };
+        filter.chunks_exact(kh * kw * depth).map(sum).collect()
+    }
 }
 
 /// A run of output pixels.
-struct Pixels<'a, T> {
-    plan: &'a Plan,
-    image: &'a [i16],
+struct Pixels<'a, T, K: Taps> {
+    shape: &'a Shape,
+    filter: &'a Packed<K>,
+    requant: &'a Requant,
+    image: &'a [K::Element],
     first: usize,
     output: &'a mut [T],
 }
 
-impl<T: Byte> simd::Loop for Pixels<'_, T> {
+impl<T: Byte, K: Taps> simd::Loop for Pixels<'_, T, K> {
     #[inline(always)]
-    fn run<I: Isa, const TILE: usize>(self, isa: I) {
-        let plan = self.plan;
-        let channels = plan.output[3];
-        let per_group = channels / plan.groups;
-        let depth = plan.input[3] / plan.groups;
-        let rows = plan.segments.len() * plan.pairs;
-        let count = self.output.len() / channels;
-        let mut origins: Vec<usize> = (0..count).map(|i| plan.origin(self.first + i)).collect();
+    fn run<I: Isa, const TILE: usize, const BLOCKS: usize>(mut self, isa: I) {
+        let shape = self.shape;
+        let per_group = shape.output[3] / shape.groups;
+        let depth = shape.input[3] / shape.groups;
+        let count = self.output.len() / shape.output[3];
+        let mut origins: Vec<usize> = (0..count).map(|i| shape.origin(self.first + i)).collect();
         // A last, partial tile computes its last pixel several times.
         origins.resize(count.next_multiple_of(TILE), origins[count - 1]);
-        let mut block = 0;
-        for group in 0..plan.groups {
+        let mut starts = vec![0; origins.len()];
+        let blocks = per_group.div_ceil(LANES);
+        for group in 0..shape.groups {
             let image = &self.image[group * depth..];
-            for first in (0..per_group).step_by(LANES) {
-                let lanes = LANES.min(per_group - first);
-                let filter = &plan.filter[block * rows..][..rows];
-                let tiles = self.output.chunks_mut(TILE * channels);
-                for (output, origins) in tiles.zip(origins.as_chunks::<TILE>().0) {
-                    let acc = dot_tile(isa, plan, image, origins, filter);
-                    for (output, acc) in output.chunks_exact_mut(channels).zip(acc) {
-                        let to = &mut output[group * per_group + first..][..lanes];
-                        plan.requant.store(block, &isa.lanes(acc), to);
-                    }
+            if self.filter.factor != 0 {
+                for (start, &origin) in starts.iter_mut().zip(&origins) {
+                    let parts = shape
+                        .segments
+                        .iter()
+                        .map(|s| &image[origin + s..][..shape.len]);
+                    let sum = parts.fold(0i32, |sum, part| sum.wrapping_add(K::sum(part)));
+                    *start = sum.wrapping_mul(self.filter.factor);
                 }
+            }
+            let tiles = Tiles {
+                image,
+                origins: &origins,
+                starts: &starts,
+            };
+            let mut block = 0;
+            while block + BLOCKS <= blocks {
+                self.block::<I, TILE, BLOCKS>(isa, &tiles, group, block);
+                block += BLOCKS;
+            }
+            while block < blocks {
+                self.block::<I, TILE, 1>(isa, &tiles, group, block);
                 block += 1;
             }
         }
     }
 }
 
-/// Accumulators of a tile of pixels for one block of channels.
-#[inline(always)]
-fn dot_tile<I: Isa, const TILE: usize>(
-    isa: I,
-    plan: &Plan,
-    image: &[i16],
-    origins: &[usize; TILE],
-    filter: &[PairRow],
-) -> [I::Acc; TILE] {
-    let mut acc = [isa.zero(); TILE];
-    if plan.pairs == 0 {
-        return acc;
-    }
-    for (&segment, filter) in plan.segments.iter().zip(filter.chunks_exact(plan.pairs)) {
-        let x: [&[[i16; 2]]; TILE] = std::array::from_fn(|m| {
-            let elements = &image[origins[m] + segment..][..2 * plan.pairs];
-            &elements.as_chunks::<2>().0[..filter.len()]
-        });
-        for (p, w) in filter.iter().enumerate() {
-            for (acc, x) in acc.iter_mut().zip(x) {
-                *acc = isa.add_pairs(*acc, x[p], w);
+/// The windows of a group.
+struct Tiles<'a, E> {
+    image: &'a [E],
+    origins: &'a [usize],
+    /// Where the sum of each begins.
+    starts: &'a [i32],
+}
+
+impl<T: Byte, K: Taps> Pixels<'_, T, K> {
+    /// Computes some blocks of channels of all pixels.
+    #[inline(always)]
+    fn block<I: Isa, const TILE: usize, const BLOCKS: usize>(
+        &mut self,
+        isa: I,
+        tiles: &Tiles<'_, K::Element>,
+        group: usize,
+        block: usize,
+    ) {
+        let shape = self.shape;
+        let channels = shape.output[3];
+        let per_group = channels / shape.groups;
+        let words = shape.len.div_ceil(K::SIZE);
+        let rows = shape.segments.len() * words;
+        let number = group * per_group.div_ceil(LANES) + block;
+        let filters: [&[K::Row]; BLOCKS] =
+            std::array::from_fn(|b| &self.filter.rows[(number + b) * rows..][..rows]);
+        let origins = tiles.origins.as_chunks::<TILE>().0;
+        let starts = tiles.starts.as_chunks::<TILE>().0;
+        let outputs = self.output.chunks_mut(TILE * channels);
+        for ((output, origins), starts) in outputs.zip(origins).zip(starts) {
+            let mut acc = starts.map(|start| [isa.splat(start); BLOCKS]);
+            for (s, &segment) in shape.segments.iter().enumerate() {
+                let x: [&[K::Word]; TILE] = std::array::from_fn(|m| {
+                    let elements = &tiles.image[origins[m] + segment..][..words * K::SIZE];
+                    &cast_slice(elements)[..words]
+                });
+                let w: [&[K::Row]; BLOCKS] =
+                    std::array::from_fn(|b| &filters[b][s * words..][..words]);
+                for p in 0..words {
+                    for (acc, x) in acc.iter_mut().zip(x) {
+                        for (acc, w) in acc.iter_mut().zip(w) {
+                            *acc = K::add(isa, *acc, x[p], &w[p]);
+                        }
+                    }
+                }
+            }
+            for b in 0..BLOCKS {
+                let first = (block + b) * LANES;
+                let lanes = LANES.min(per_group - first);
+                let by = isa.constants(self.requant.block(number + b));
+                for (output, acc) in output.chunks_exact_mut(channels).zip(&acc) {
+                    let to = &mut output[group * per_group + first..][..lanes];
+                    requant::store(isa, acc[b], by, to);
+                }
             }
         }
     }
-    acc
 }

@@ -4,6 +4,7 @@ use super::context::{Byte, Context, by_byte_type};
 use super::{KernelError, Multiplier, Value, table};
 use ferrite_ir::DType;
 use ferrite_process::parallel;
+use ferrite_simd as simd;
 
 /// QUANTIZE: from float, or from one quantisation to another.
 pub(super) fn quantize(ctx: &Context<'_>) -> Result<Value, KernelError> {
@@ -88,8 +89,13 @@ fn unsupported(what: &'static str, found: DType) -> KernelError {
 fn map<A: Copy + Sync, B: Send>(from: &[A], to: &mut [B], f: impl Fn(A) -> B + Sync) {
     const PIECE: usize = 1 << 14;
     parallel::chunks_mut(to, PIECE, |i, to| {
-        for (t, &v) in to.iter_mut().zip(&from[i * PIECE..]) {
-            *t = f(v);
-        }
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                for (t, &v) in to.iter_mut().zip(&from[i * PIECE..]) {
+                    *t = f(v);
+                }
+            },
+        );
     });
 }

@@ -12,6 +12,7 @@ use ferrite_ir::OpKind;
 pub(super) enum Plan {
     Conv(conv::Plan),
     Depthwise(depthwise::Plan),
+    TransposeConv(transpose_conv::Plan),
     /// Nothing worth keeping.
     None,
 }
@@ -23,8 +24,21 @@ pub(super) fn plan(ctx: &Context<'_>) -> Result<Plan, KernelError> {
         OpKind::DepthwiseConv2d { params, .. } => {
             Plan::Depthwise(depthwise::Plan::new(ctx, params)?)
         }
+        &OpKind::TransposeConv {
+            padding,
+            stride,
+            activation,
+        } => Plan::TransposeConv(transpose_conv::Plan::new(ctx, padding, stride, activation)?),
         _ => Plan::None,
     })
+}
+
+/// The operand that changes from run to run.
+pub(super) fn data_operand(kind: &OpKind) -> usize {
+    match kind {
+        OpKind::TransposeConv { .. } => 2,
+        _ => 0,
+    }
 }
 
 /// Runs a planned operator.
@@ -32,6 +46,7 @@ pub(super) fn run(ctx: &Context<'_>, plan: &Plan) -> Result<Vec<Value>, KernelEr
     let results = match plan {
         Plan::Conv(plan) => vec![plan.run(ctx)?],
         Plan::Depthwise(plan) => vec![plan.run(ctx)?],
+        Plan::TransposeConv(plan) => vec![plan.run(ctx)?],
         Plan::None => run_unplanned(ctx)?,
     };
     if results.len() != ctx.node.outputs.len() {
@@ -47,16 +62,13 @@ fn run_unplanned(ctx: &Context<'_>) -> Result<Vec<Value>, KernelError> {
     let one = |value: Value| Ok(vec![value]);
     match &ctx.node.kind {
         // Planned operators come here only without a plan.
-        OpKind::Conv2d(_) | OpKind::DepthwiseConv2d { .. } => run(ctx, &plan(ctx)?),
+        OpKind::Conv2d(_) | OpKind::DepthwiseConv2d { .. } | OpKind::TransposeConv { .. } => {
+            run(ctx, &plan(ctx)?)
+        }
         &OpKind::FullyConnected {
             activation,
             keep_num_dims,
         } => one(fully_connected::run(ctx, activation, keep_num_dims)?),
-        &OpKind::TransposeConv {
-            padding,
-            stride,
-            activation,
-        } => one(transpose_conv::run(ctx, padding, stride, activation)?),
         &OpKind::Binary { op, activation } => one(binary::run(ctx, op, activation)?),
         &OpKind::Unary(op) => one(unary::run(ctx, op)?),
         &OpKind::LeakyRelu { alpha } => one(unary::leaky_relu(ctx, alpha)?),

@@ -4,12 +4,12 @@
 //! ties away from zero (LiteRT 1.4 and later).
 
 use super::context::{Affine, Byte, Context, bias_of, by_byte_type, quant_of};
-use super::simd::{self, Isa};
 use super::{KernelError, Value};
 use crate::memory::{self, OutOfMemory};
 use ferrite_ir::DType;
 use ferrite_ir::op::Activation;
 use ferrite_process::parallel;
+use ferrite_simd::{self as simd, Isa};
 
 /// Output features of one piece of work.
 const CHUNK: usize = 16;
@@ -144,7 +144,7 @@ struct Dots<'a, T> {
 
 impl<T: Byte> simd::Loop for Dots<'_, T> {
     #[inline(always)]
-    fn run<I: Isa, const TILE: usize>(self, _: I) {
+    fn run<I: Isa, const TILE: usize, const BLOCKS: usize>(self, _: I) {
         let rows = self.filter.chunks_exact(self.input.len());
         for (sum, row) in self.sums.iter_mut().zip(rows) {
             *sum = self.input.iter().zip(row).fold(0i32, |acc, (&x, w)| {

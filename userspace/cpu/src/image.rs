@@ -1,13 +1,13 @@
-//! Feature maps widened to 16 bits around their zero point, with a border of zeros: the form in
-//! which windows need no bounds checks and padding contributes nothing.
+//! Feature maps with a border of their zero point, converted on the way: the form in which windows need
+//! no bounds checks and padding contributes nothing.
 
 use super::KernelError;
-use super::context::Byte;
 use super::window::Axis;
 use crate::memory::{self, OutOfMemory};
+use bytemuck::Pod;
 use ferrite_process::parallel;
 
-/// Geometry of the widened map of one batch entry.
+/// Geometry of the map of one batch entry with its border.
 pub(super) struct Frame {
     height: usize,
     width: usize,
@@ -21,7 +21,7 @@ pub(super) struct Frame {
     pub row: usize,
 }
 
-/// Largest widened map in elements.
+/// Largest map in elements.
 const MAX_ELEMENTS: usize = 1 << 30;
 
 impl Frame {
@@ -66,24 +66,35 @@ impl Frame {
         row * self.row + column * self.pixel
     }
 
-    /// Widens one batch entry. `tail` extra zeros follow the last pixel.
-    pub fn widen<T: Byte>(
+    /// Whether there is no border.
+    fn is_bare(&self) -> bool {
+        self.rows == self.height && self.row == self.width * self.channels
+    }
+
+    /// Lays out one batch entry, each element as `convert` makes it. `tail` more of the border follow
+    /// the last pixel.
+    pub fn lay_out<T: Copy + Sync, E: Pod + Send + Sync>(
         &self,
         source: &[T],
-        zero_point: i32,
-        copies: usize,
-        tail: usize,
-    ) -> Result<Vec<i16>, OutOfMemory> {
-        let zero = zero_point as i16;
-        let mut data = memory::zeros(self.rows * self.row + tail)?;
+        border: E,
+        (copies, tail): (usize, usize),
+        convert: impl Fn(T) -> E + Sync,
+    ) -> Result<Vec<E>, OutOfMemory> {
+        if copies == 1 && self.is_bare() {
+            let mut data = memory::room(source.len() + tail)?;
+            data.extend(source.iter().map(|&x| convert(x)));
+            data.resize(source.len() + tail, border);
+            return Ok(data);
+        }
+        let mut data = memory::repeated(border, self.rows * self.row + tail)?;
         let line = self.width * self.channels;
         let interior = &mut data[self.top * self.row..][..self.height * self.row];
-        parallel::chunks_mut_grouped(interior, self.row, 4, |y, to| {
+        parallel::chunks_mut_grouped(interior, self.row, 16, |y, to| {
             let from = &source[y * line..][..line];
             let to = &mut to[self.left * self.pixel..];
             if copies == 1 && self.pixel == self.channels {
-                for (t, f) in to.iter_mut().zip(from) {
-                    *t = f.widen() as i16 - zero;
+                for (t, &f) in to.iter_mut().zip(from) {
+                    *t = convert(f);
                 }
                 return;
             }
@@ -91,8 +102,8 @@ impl Frame {
                 .chunks_exact_mut(self.pixel)
                 .zip(from.chunks_exact(self.channels))
             {
-                for (t, f) in to.chunks_exact_mut(copies).zip(from) {
-                    t.fill(f.widen() as i16 - zero);
+                for (t, &f) in to.chunks_exact_mut(copies).zip(from) {
+                    t.fill(convert(f));
                 }
             }
         });
@@ -122,7 +133,7 @@ mod tests {
         let frame = Frame::new(&axis, &axis, 2, 2, 8).unwrap();
         assert_eq!((frame.pixel, frame.row), (8, 32));
         let data = frame
-            .widen::<u8>(&[1, 2, 3, 4, 5, 6, 7, 8], 10, 2, 1)
+            .lay_out(&[1, 2, 3, 4, 5, 6, 7, 8], 0i16, (2, 1), |v: i16| v - 10)
             .unwrap();
         assert_eq!(data.len(), 4 * 32 + 1);
         assert_eq!(data[32 + 8..][..5], [-9, -9, -8, -8, 0]);

@@ -107,19 +107,21 @@ impl Interpreter {
     }
 
     fn run_kernel(&self, op: OpId, ctx: &Context<'_>) -> Result<Vec<Value>, KernelError> {
-        // A plan may be kept where all operands but the first are the graph's own constants and
-        // the first has the graph's shape.
+        // A plan may be kept where all operands but the data are the graph's own constants and the
+        // data has the graph's shape.
+        let data = dispatch::data_operand(&ctx.node.kind);
         let fixed = ctx
             .node
             .inputs
             .iter()
             .zip(ctx.inputs)
-            .skip(1)
-            .all(|(id, value)| {
+            .enumerate()
+            .filter(|&(i, _)| i != data)
+            .all(|(_, (id, value))| {
                 let own = id.and_then(|id| self.constant(id));
                 value.is_none_or(|v| own.is_some_and(|c| std::ptr::eq(c, v)))
             });
-        let usual = match (ctx.inputs.first(), ctx.input_tensor(0)) {
+        let usual = match (ctx.inputs.get(data), ctx.input_tensor(data)) {
             (Some(Some(x)), Ok(tensor)) => x.shape() == &tensor.shape[..],
             _ => false,
         };

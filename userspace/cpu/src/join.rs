@@ -4,6 +4,7 @@ use super::context::{Affine, Context, resolve_axis};
 use super::{KernelError, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::Activation;
+use ferrite_simd::{Table, look_up};
 
 /// CONCATENATION. The reference rescales uint8 operands in single precision; int8 operands must
 /// have the result's quantisation.
@@ -66,7 +67,7 @@ fn mismatch(a: &Value, b: &Value) -> KernelError {
 }
 
 /// The table that brings a uint8 operand to the result's quantisation, if they differ.
-fn rescaling(ctx: &Context<'_>, index: usize) -> Result<Option<[u8; 256]>, KernelError> {
+fn rescaling(ctx: &Context<'_>, index: usize) -> Result<Option<Table>, KernelError> {
     let dtype = ctx.input(index)?.dtype();
     let quantised =
         ctx.input_tensor(index)?.quant.is_some() && ctx.output_tensor(0)?.quant.is_some();
@@ -93,7 +94,7 @@ fn rescaling(ctx: &Context<'_>, index: usize) -> Result<Option<[u8; 256]>, Kerne
 
 /// Writes the operands' pieces of the given lengths in turn until all are used up.
 fn join(
-    parts: Vec<(&Value, Option<[u8; 256]>)>,
+    parts: Vec<(&Value, Option<Table>)>,
     lengths: Vec<usize>,
     mut out: Value,
 ) -> Result<Value, KernelError> {
@@ -111,11 +112,7 @@ fn join(
             let to = &mut to[at..at + len];
             match &table {
                 None => to.copy_from_slice(from),
-                Some(table) => {
-                    for (t, &f) in to.iter_mut().zip(from) {
-                        *t = table[usize::from(f)];
-                    }
-                }
+                Some(table) => look_up(table, from, to),
             }
         }
         at += len;

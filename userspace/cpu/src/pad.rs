@@ -62,7 +62,11 @@ pub(super) fn constant(ctx: &Context<'_>) -> Result<Value, KernelError> {
         }
         None => vec![0; size],
     };
-    if fill.iter().any(|&b| b != 0) {
+    if let [byte] = fill[..] {
+        if byte != 0 {
+            out.bytes_mut().fill(byte);
+        }
+    } else if fill.iter().any(|&b| b != 0) {
         for element in out.bytes_mut().chunks_exact_mut(size) {
             element.copy_from_slice(&fill);
         }
@@ -70,22 +74,27 @@ pub(super) fn constant(ctx: &Context<'_>) -> Result<Value, KernelError> {
     if x.elements() == 0 {
         return Ok(out);
     }
-    // Rows of the input, each copied to its place.
-    let row = x.shape().last().copied().unwrap_or(1) * size;
-    let outer = x.shape().len().saturating_sub(1);
+    // Runs of the input without padding inside, each copied to its place.
+    let dims = x.shape();
+    let outer = (0..dims.len())
+        .rev()
+        .find(|&d| pads[d] != [0, 0])
+        .unwrap_or(0);
+    let run = dims[outer..].iter().product::<usize>() * size;
+    let inner: usize = dims[(outer + 1).min(dims.len())..].iter().product();
     let to = out.bytes_mut();
-    for (index, from) in x.bytes().chunks_exact(row).enumerate() {
+    for (index, from) in x.bytes().chunks_exact(run).enumerate() {
         let (mut rest, mut at, mut step) = (index, 0, 1);
-        if let (Some(&width), Some(pad)) = (shape.last(), pads.last()) {
-            at = pad[0];
-            step = width;
+        if let (Some(&width), Some(pad)) = (shape.get(outer), pads.get(outer)) {
+            at = pad[0] * inner;
+            step = width * inner;
         }
         for d in (0..outer).rev() {
-            at += (rest % x.shape()[d] + pads[d][0]) * step;
-            rest /= x.shape()[d];
+            at += (rest % dims[d] + pads[d][0]) * step;
+            rest /= dims[d];
             step *= shape[d];
         }
-        to[at * size..at * size + row].copy_from_slice(from);
+        to[at * size..at * size + run].copy_from_slice(from);
     }
     Ok(out)
 }

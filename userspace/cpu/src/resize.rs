@@ -4,9 +4,10 @@
 
 use super::context::{Context, nhwc};
 use super::{KernelError, Value};
-use crate::memory;
 use ferrite_ir::DType;
 use ferrite_process::parallel;
+use ferrite_simd::{self as simd, LANES};
+use std::ops::{Add, Mul};
 
 /// Sampling rule of a resize.
 #[derive(Clone, Copy)]
@@ -113,28 +114,24 @@ pub(super) fn bilinear(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErr
     let Sizes { input, output } = sizes;
     match x.dtype() {
         DType::U8 => {
-            let widened = memory::map(x.view::<u8>()?, f32::from)?;
             let taps = [0, 1].map(|a| float_taps(input[a + 1], output[a + 1], grid));
             // Half is added before truncation.
-            let finish = |v: f32| (v + 0.5) as u8;
-            sizes.run(&widened, out.view_mut()?, &taps, float_blend, finish);
+            // Adding 2^23 leaves the integer in the low bits: unlike a conversion, vectors have that.
+            let finish =
+                |v: f32| ((v + 0.5).clamp(0.0, 255.0).floor() + 8_388_608.0).to_bits() as u8;
+            sizes.run(x.view::<u8>()?, out.view_mut()?, &taps, f32::from, finish);
         }
         DType::F32 => {
             let taps = [0, 1].map(|a| float_taps(input[a + 1], output[a + 1], grid));
-            sizes.run(x.view::<f32>()?, out.view_mut()?, &taps, float_blend, |v| v);
+            sizes.run(x.view::<f32>()?, out.view_mut()?, &taps, |v| v, |v| v);
         }
         DType::I8 => {
             let taps = [0, 1].map(|a| integer_taps(input[a + 1], output[a + 1], grid));
-            sizes.run(
-                x.view::<i8>()?,
-                out.view_mut()?,
-                &taps,
-                integer_blend,
-                |v: i64| {
-                    let half = if v > 0 { 1 << 19 } else { -(1 << 19) };
-                    ((v + half) / (1 << 20)) as i8
-                },
-            );
+            let finish = |v: i32| {
+                let half = if v > 0 { 1 << 19 } else { -(1 << 19) };
+                ((v + half) / (1 << 20)) as i8
+            };
+            sizes.run(x.view::<i8>()?, out.view_mut()?, &taps, i32::from, finish);
         }
         found => {
             return Err(KernelError::ElementType {
@@ -171,24 +168,23 @@ pub fn bilinear_sources(
     };
     fn between<W: Copy>(taps: Vec<Tap<W>>, weight: impl Fn(W) -> f64) -> Vec<Between> {
         let one = |tap: Tap<W>| Between {
-            lower: tap.lower,
-            upper: tap.upper,
-            weight: weight(tap.weight),
+            lower: tap.at[0],
+            upper: tap.at[1],
+            weight: weight(tap.weights[1]),
         };
         taps.into_iter().map(one).collect()
     }
     match dtype {
-        DType::I8 => between(integer_taps(input, output, grid), |w| w as f64 / 1024.0),
+        DType::I8 => between(integer_taps(input, output, grid), |w| f64::from(w) / 1024.0),
         _ => between(float_taps(input, output, grid), f64::from),
     }
 }
 
-/// Two input positions and the distance from the first, in units of `W`.
+/// Two input positions and what each counts: the weights of both add up to one.
 #[derive(Clone, Copy)]
 struct Tap<W> {
-    lower: usize,
-    upper: usize,
-    weight: W,
+    at: [usize; 2],
+    weights: [W; 2],
 }
 
 fn float_taps(input: usize, output: usize, grid: Grid) -> Vec<Tap<f32>> {
@@ -204,17 +200,18 @@ fn float_taps(input: usize, output: usize, grid: Grid) -> Vec<Tap<f32>> {
             at as f32 * scale
         };
         let lower = position.floor().max(0.0) as usize;
+        let distance = position - lower as f32;
+        let upper = (position.ceil().max(0.0) as usize).min(input - 1);
         Tap {
             // Rounding may carry the last position past the end.
-            lower: lower.min(input - 1),
-            upper: (position.ceil().max(0.0) as usize).min(input - 1),
-            weight: position - lower as f32,
+            at: [lower.min(input - 1), upper],
+            weights: [1.0 - distance, distance],
         }
     };
     (0..output).map(tap).collect()
 }
 
-fn integer_taps(input: usize, output: usize, grid: Grid) -> Vec<Tap<i64>> {
+fn integer_taps(input: usize, output: usize, grid: Grid) -> Vec<Tap<i32>> {
     let (input_i, output_i) = (input as i64, output as i64);
     let scale = if grid.align_corners && output > 1 {
         ((input_i - 1) * 1024 + (output_i - 1) / 2) / (output_i - 1)
@@ -229,54 +226,79 @@ fn integer_taps(input: usize, output: usize, grid: Grid) -> Vec<Tap<i64>> {
         };
         let lower = (position / 1024).max(0);
         let upper = ((position + 1023) / 1024).clamp(0, input_i - 1);
+        // From -512 to 1023, so that a sum of four products with bytes fits an int32.
+        let distance = (position - 1024 * lower) as i32;
         Tap {
-            lower: lower.min(input_i - 1) as usize,
-            upper: upper as usize,
-            weight: position - 1024 * lower,
+            at: [lower.min(input_i - 1) as usize, upper as usize],
+            weights: [1024 - distance, distance],
         }
     };
     (0..output_i).map(tap).collect()
 }
 
-/// The reference's order of operations: each corner times its vertical, then its horizontal weight.
-#[inline(always)]
-fn float_blend([a, b, c, d]: [f32; 4], dy: f32, dx: f32) -> f32 {
-    a * (1.0 - dy) * (1.0 - dx) + b * dy * (1.0 - dx) + c * (1.0 - dy) * dx + d * dy * dx
-}
-
-#[inline(always)]
-fn integer_blend(corners: [i8; 4], dy: i64, dx: i64) -> i64 {
-    let [a, b, c, d] = corners.map(i64::from);
-    a * (1024 - dy) * (1024 - dx) + b * dy * (1024 - dx) + c * (1024 - dy) * dx + d * dy * dx
-}
-
 impl Sizes {
-    /// Interpolates all output lines.
-    fn run<T: Copy + Sync, O: Send, W: Copy + Sync, A>(
+    /// Interpolates all output lines, in the reference's order of operations: each corner times its
+    /// vertical, then its horizontal weight.
+    fn run<T: Copy + Sync, O: Copy + Default + Send, W: Number>(
         &self,
         input: &[T],
         output: &mut [O],
         [rows, columns]: &[Vec<Tap<W>>; 2],
-        blend: impl Fn([T; 4], W, W) -> A + Sync,
-        finish: impl Fn(A) -> O + Sync,
+        widen: impl Fn(T) -> W + Sync,
+        finish: impl Fn(W) -> O + Sync,
     ) {
         let [_, height, width, channels] = self.input;
         let line = width * channels;
+        let blocks = channels.div_ceil(LANES);
         parallel::chunks_mut(output, self.output[2] * channels, |i, output| {
             let image = &input[i / self.output[1] * height * line..][..height * line];
             let y = rows[i % self.output[1]];
-            let (upper, lower) = (&image[y.lower * line..], &image[y.upper * line..]);
-            for (out, x) in output.chunks_exact_mut(channels).zip(columns) {
-                let at =
-                    |row: &[T], x: usize| x * channels..(x * channels + channels).min(row.len());
-                let a = &upper[at(upper, x.lower)];
-                let b = &lower[at(lower, x.lower)];
-                let c = &upper[at(upper, x.upper)];
-                let d = &lower[at(lower, x.upper)];
-                for ((((o, &a), &b), &c), &d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                    *o = finish(blend([a, b, c, d], y.weight, x.weight));
-                }
-            }
+            // What comes of the vertical weights, in blocks of channels of each pixel.
+            let mut scaled = vec![[[W::default(); LANES]; 2]; width * blocks];
+            simd::vectorised(
+                #[inline(always)]
+                || {
+                    for (row, (&at, &weight)) in y.at.iter().zip(&y.weights).enumerate() {
+                        let pixels = image[at * line..][..line].chunks_exact(channels);
+                        for (to, pixel) in scaled.chunks_exact_mut(blocks).zip(pixels) {
+                            for (to, pixel) in to.iter_mut().zip(pixel.chunks(LANES)) {
+                                for (to, &x) in to[row].iter_mut().zip(pixel) {
+                                    *to = widen(x) * weight;
+                                }
+                            }
+                        }
+                    }
+                    for (x, column) in columns.iter().enumerate() {
+                        let [left, right] = column.weights;
+                        for block in 0..blocks {
+                            let [a, b] = &scaled[column.at[0] * blocks + block];
+                            let [c, d] = &scaled[column.at[1] * blocks + block];
+                            // Loops and not closures, which may be left out of line: then they would
+                            // be compiled for the baseline.
+                            let mut sums = [W::default(); LANES];
+                            for (j, sum) in sums.iter_mut().enumerate() {
+                                *sum = a[j] * left + b[j] * left + c[j] * right + d[j] * right;
+                            }
+                            let mut values = [O::default(); LANES];
+                            for (value, &sum) in values.iter_mut().zip(&sums) {
+                                *value = finish(sum);
+                            }
+                            let count = LANES.min(channels - block * LANES);
+                            let to = &mut output[x * channels + block * LANES..];
+                            // What is too much is overwritten by the next pixel.
+                            match to.first_chunk_mut::<LANES>() {
+                                Some(whole) => *whole = values,
+                                None => to[..count].copy_from_slice(&values[..count]),
+                            }
+                        }
+                    }
+                },
+            );
         });
     }
 }
+
+/// What an interpolation computes with.
+trait Number: Copy + Default + Send + Sync + Mul<Output = Self> + Add<Output = Self> {}
+impl Number for f32 {}
+impl Number for i32 {}

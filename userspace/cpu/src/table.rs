@@ -6,9 +6,7 @@ use super::{KernelError, Multiplier, Value};
 use ferrite_ir::DType;
 use ferrite_ir::op::Unary;
 use ferrite_process::parallel;
-
-/// Result for every input byte.
-type Table = [u8; 256];
+use ferrite_simd::{Table, look_up};
 
 /// Applies a table.
 pub(super) fn map(input: &Value, dtype: DType, table: &Table) -> Result<Value, KernelError> {
@@ -16,9 +14,7 @@ pub(super) fn map(input: &Value, dtype: DType, table: &Table) -> Result<Value, K
     let mut out = Value::zeros(dtype, input.shape())?;
     let bytes = input.bytes();
     parallel::chunks_mut(out.bytes_mut(), PIECE, |i, out| {
-        for (o, &i) in out.iter_mut().zip(&bytes[i * PIECE..]) {
-            *o = table[usize::from(i)];
-        }
+        look_up(table, &bytes[i * PIECE..], out);
     });
     Ok(out)
 }

@@ -1,8 +1,9 @@
 //! Element-wise operators of one operand on floats and integers, and PRELU.
 
 use super::broadcast::Broadcast;
-use super::context::{Affine, Byte, Context, by_byte_type};
-use super::{KernelError, Multiplier, Value, table};
+use super::byte_pairs::{Pairwise, Prelu};
+use super::context::{Byte, Context, by_byte_type};
+use super::{KernelError, Value, table};
 use ferrite_ir::DType;
 use ferrite_ir::op::Unary;
 
@@ -91,7 +92,6 @@ pub(super) fn prelu(ctx: &Context<'_>) -> Result<Value, KernelError> {
             shapes: vec![x.shape().to_vec(), alpha.shape().to_vec()],
         });
     }
-    let result = ctx.output_tensor(0)?;
     let mut out = Value::zeros(x.dtype(), x.shape())?;
     if x.dtype() == DType::F32 {
         let f = |x: f32, a: f32| if x >= 0.0 { x } else { x * a };
@@ -99,19 +99,8 @@ pub(super) fn prelu(ctx: &Context<'_>) -> Result<Value, KernelError> {
         return Ok(out);
     }
     by_byte_type!(x.dtype(), "the input", T => {
-        let (q, a, y) = (ctx.input_affine(0)?, ctx.input_affine(1)?, Affine::of(result)?);
-        let identity = Multiplier::from_real(f64::from(q.scale / y.scale))?;
-        let product = Multiplier::from_real(f64::from(q.scale * a.scale / y.scale))?;
-        let f = |v: T, alpha: T| {
-            let v = v.widen() - q.zero_point;
-            let scaled = if v >= 0 {
-                identity.apply(v)
-            } else {
-                product.apply(v * (alpha.widen() - a.zero_point))
-            };
-            T::saturate(scaled.wrapping_add(y.zero_point))
-        };
-        bc.map(x.view()?, alpha.view()?, out.view_mut()?, f);
+        let prelu = Prelu::new(ctx, (T::LOWEST, T::HIGHEST))?;
+        prelu.run::<T>(&bc, x.view()?, alpha.view()?, out.view_mut()?);
         Ok(())
     })?;
     Ok(out)
