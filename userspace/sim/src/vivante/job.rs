@@ -33,7 +33,12 @@ pub struct Done {
 impl Job {
     /// Runs the job to its end.
     pub fn run(self, memory: &dyn Memory, config: &Config) -> Done {
-        let (counters, fault) = match self.try_run(memory, config) {
+        self.run_again(memory, config, &nn::Known::default())
+    }
+
+    /// As [`Job::run`], with what earlier jobs left to use again.
+    pub(crate) fn run_again(self, memory: &dyn Memory, config: &Config, known: &nn::Known) -> Done {
+        let (counters, fault) = match self.try_run(memory, config, known) {
             Ok(counters) => (counters, None),
             Err(fault) => (Counters::default(), Some(fault)),
         };
@@ -44,14 +49,19 @@ impl Job {
         }
     }
 
-    fn try_run(self, memory: &dyn Memory, config: &Config) -> Result<Counters, FaultKind> {
+    fn try_run(
+        self,
+        memory: &dyn Memory,
+        config: &Config,
+        known: &nn::Known,
+    ) -> Result<Counters, FaultKind> {
         let mut bytes = [0; DESCRIPTOR_BYTES];
         memory
             .read(self.descriptor.into(), &mut bytes)
             .map_err(FaultKind::memory(Unit::Descriptor))?;
         let words = field::from_bytes(&bytes);
         let result = match self.kind {
-            Kind::Nn => nn::run(memory, &words, config),
+            Kind::Nn => nn::run(memory, &words, config, known),
             Kind::Tp => tp::run(memory, &words, config),
         };
         // What the board's journal shows is all there is to find the cause with.

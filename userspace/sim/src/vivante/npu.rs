@@ -4,6 +4,7 @@ use super::config::Config;
 use super::counters::Counters;
 use super::fault::{Check, Fault, FaultKind, Unit};
 use super::frontend::{Effect, FrontEnd};
+use super::nn;
 use crate::memory::Memory;
 use ferrite_hw::vivante::{Command, state};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ pub struct Outcome {
 pub struct Npu {
     config: Config,
     counters: Mutex<Counters>,
+    known: nn::Known,
 }
 
 impl Npu {
@@ -31,6 +33,7 @@ impl Npu {
         Npu {
             config,
             counters: Mutex::default(),
+            known: nn::Known::default(),
         }
     }
 
@@ -114,7 +117,7 @@ impl Npu {
                         }
                         let effect = front_end.load(&self.config, address, value)?;
                         let Effect::Run(job) = effect else { continue };
-                        let done = job.run(memory, &self.config);
+                        let done = job.run_again(memory, &self.config, &self.known);
                         front_end.done(&done);
                         *counters += done.counters;
                         match done.fault {

@@ -29,9 +29,8 @@ pub(super) struct Image {
 impl Image {
     pub(super) fn read(memory: &dyn Memory, layer: &Layer) -> Check<Image> {
         let input = &layer.input;
-        let width = (layer.output.width * layer.stride + layer.kernel_x - 1) as usize;
+        let (width, pairs) = (row_pixels(layer), pixel_pairs(layer));
         let height = (layer.output.height * layer.stride + layer.kernel_y - 1) as usize;
-        let pairs = layer.kernel_z.div_ceil(2) as usize;
         let depth = u64::from(layer.kernel_z);
         let size = (width as u64 * height as u64)
             .max(u64::from(input.width) * u64::from(input.height))
@@ -82,7 +81,16 @@ impl Image {
     }
 }
 
-/// All planes of the input, without gaps.
+/// Pixels of an image's row, border included.
+fn row_pixels(layer: &Layer) -> usize {
+    (layer.output.width * layer.stride + layer.kernel_x - 1) as usize
+}
+
+/// Pairs of channels of a pixel.
+fn pixel_pairs(layer: &Layer) -> usize {
+    layer.kernel_z.div_ceil(2) as usize
+}
+
 /// Room for an image's elements, which a job's descriptor decides.
 fn memory_for<T>(count: usize) -> Check<Vec<T>> {
     let mut vec = Vec::new();
@@ -91,6 +99,7 @@ fn memory_for<T>(count: usize) -> Check<Vec<T>> {
     Ok(vec)
 }
 
+/// All planes of the input, without gaps.
 fn read_planes(memory: &dyn Memory, layer: &Layer) -> Check<Vec<u8>> {
     let input = &layer.input;
     let plane = input.width as usize * input.height as usize;
@@ -114,8 +123,10 @@ fn read_planes(memory: &dyn Memory, layer: &Layer) -> Check<Vec<u8>> {
 }
 
 /// Weights of up to 32 kernels, for the part of the window where any is not zero.
-struct Group<'a> {
-    kernels: &'a [Kernel],
+pub(super) struct Group {
+    /// How many kernels, and their biases.
+    count: usize,
+    biases: [i32; LANES],
     /// `[run][pair][kernel]`.
     weights: Vec<i32>,
     /// Start of each tap that counts, relative to the window's first pair.
@@ -124,60 +135,101 @@ struct Group<'a> {
     run: usize,
 }
 
-impl<'a> Group<'a> {
-    fn new(layer: &Layer, image: &Image, kernels: &'a [Kernel]) -> Self {
+impl Group {
+    /// All groups of a layer.
+    pub(super) fn all(layer: &Layer, kernels: &[Kernel]) -> Vec<Group> {
+        parallel::map(kernels.len().div_ceil(LANES), |group| {
+            let kernels = &kernels[group * LANES..];
+            Group::new(layer, &kernels[..kernels.len().min(LANES)])
+        })
+    }
+
+    /// Words of weights.
+    pub(super) fn words(&self) -> usize {
+        self.weights.len()
+    }
+
+    fn new(layer: &Layer, kernels: &[Kernel]) -> Self {
         let depth = layer.kernel_z as usize;
         let taps = (layer.kernel_x * layer.kernel_y) as usize;
-        let mut used = vec![false; taps];
-        let (mut low, mut high) = (usize::MAX, 0);
+        let pairs = pixel_pairs(layer);
+        // Which pairs of channels count, of each tap.
+        let mut used = vec![false; taps * pairs];
         for &(position, _) in kernels.iter().flat_map(|k| &k.weights) {
             let (tap, z) = (position as usize / depth, position as usize % depth);
-            used[tap] = true;
-            low = low.min(z / 2);
-            high = high.max(z / 2 + 1);
+            used[tap * pairs + z / 2] = true;
         }
-        let low = low.min(high);
-        let run = high - low;
-        let mut slot = vec![0; taps];
-        let mut runs = Vec::new();
-        for tap in (0..taps).filter(|&tap| used[tap]) {
+        let (run, firsts) = Group::runs(&used, pairs);
+        let start = |&(tap, low): &(usize, usize)| {
             let (x, y) = (tap % layer.kernel_x as usize, tap / layer.kernel_x as usize);
-            slot[tap] = runs.len();
-            runs.push((y * image.width + x) * image.pairs + low);
+            (y * row_pixels(layer) + x) * pairs + low
+        };
+        // Where the weights of each pair lie.
+        let mut slots = vec![0; taps * pairs];
+        for (i, &(tap, low)) in firsts.iter().enumerate() {
+            for (j, slot) in slots[tap * pairs + low..][..run].iter_mut().enumerate() {
+                *slot = i * run + j;
+            }
         }
-        let mut words = vec![0i32; runs.len() * run * LANES];
-        let pairs: &mut [[i16; 2]] = bytemuck::cast_slice_mut(&mut words);
+        let mut words = vec![0i32; firsts.len() * run * LANES];
+        let halves: &mut [[i16; 2]] = bytemuck::cast_slice_mut(&mut words);
         for (lane, kernel) in kernels.iter().enumerate() {
             for &(position, weight) in &kernel.weights {
                 let (tap, z) = (position as usize / depth, position as usize % depth);
-                pairs[(slot[tap] * run + z / 2 - low) * LANES + lane][z % 2] = weight;
+                halves[slots[tap * pairs + z / 2] * LANES + lane][z % 2] = weight;
             }
         }
+        let mut biases = [0; LANES];
+        for (bias, kernel) in biases.iter_mut().zip(kernels) {
+            *bias = kernel.bias;
+        }
         Group {
-            kernels,
+            count: kernels.len(),
+            biases,
             weights: words,
-            runs,
+            runs: firsts.iter().map(start).collect(),
             run,
         }
     }
+
+    /// Length and beginnings (tap and pair) of runs of pairs that hold all that are used. One run of the
+    /// same range for each tap that is used; single pairs if they are few, as where a layer takes each
+    /// channel by itself and in another order.
+    fn runs(used: &[bool], pairs: usize) -> (usize, Vec<(usize, usize)>) {
+        let taps = || used.chunks_exact(pairs).enumerate();
+        let positions = |tap: &[bool]| (0..pairs).filter(|&pair| tap[pair]).collect::<Vec<_>>();
+        let single: Vec<(usize, usize)> = taps()
+            .flat_map(|(tap, used)| positions(used).into_iter().map(move |pair| (tap, pair)))
+            .collect();
+        let low = single.iter().map(|run| run.1).min().unwrap_or(0);
+        let run = single.iter().map(|run| run.1 + 1 - low).max().unwrap_or(0);
+        let ranges: Vec<(usize, usize)> = taps()
+            .filter(|(_, used)| used.contains(&true))
+            .map(|(tap, _)| (tap, low))
+            .collect();
+        if single.len() * SINGLE < ranges.len() * run {
+            return (1, single);
+        }
+        (run, ranges)
+    }
 }
 
+/// What a pair by itself costs, in pairs of a run.
+const SINGLE: usize = 3;
+
 /// Computes the output plane of each kernel.
-pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Check<Vec<Vec<u8>>> {
+pub(super) fn convolve(layer: &Layer, image: &Image, groups: &[Group]) -> Check<Vec<Vec<u8>>> {
     let pixels = layer.output.width as usize * layer.output.height as usize;
-    let groups = parallel::map(kernels.len().div_ceil(LANES), |group| {
-        let kernels = &kernels[group * LANES..];
-        Group::new(layer, image, &kernels[..kernels.len().min(LANES)])
-    });
+    let kernels: usize = groups.iter().map(|group| group.count).sum();
     let parts: Vec<(usize, usize)> = (0..groups.len())
         .flat_map(|group| (0..pixels).step_by(BAND).map(move |first| (group, first)))
         .collect();
     let lengths = |(group, first): (usize, usize)| {
         let len = pixels.min(first + BAND) - first;
-        (groups[group].kernels.len(), len)
+        (groups[group].count, len)
     };
-    let mut computed = memory_for(kernels.len() * pixels)?;
-    computed.resize(kernels.len() * pixels, 0);
+    let mut computed = memory_for(kernels * pixels)?;
+    computed.resize(kernels * pixels, 0);
     let (mut rest, mut bands) = (&mut computed[..], memory_for(parts.len())?);
     for &part in &parts {
         let (kernels, len) = lengths(part);
@@ -190,7 +242,7 @@ pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Chec
         let range = first..pixels.min(first + BAND);
         band(layer, image, &groups[group], range, out[0]);
     });
-    let planes = kernels.iter().map(|_| memory_for(pixels));
+    let planes = (0..kernels).map(|_| memory_for(pixels));
     let mut planes = planes.collect::<Check<Vec<Vec<u8>>>>()?;
     for (&part, bytes) in parts.iter().zip(&bands) {
         let (_, len) = lengths(part);
@@ -206,7 +258,7 @@ pub(super) fn convolve(layer: &Layer, image: &Image, kernels: &[Kernel]) -> Chec
 fn band(
     layer: &Layer,
     image: &Image,
-    group: &Group<'_>,
+    group: &Group,
     pixels: std::ops::Range<usize>,
     out: &mut [u8],
 ) {
@@ -214,10 +266,6 @@ fn band(
     let width = layer.output.width as usize;
     let stride = layer.stride as usize;
     let scale = Scale::new(layer);
-    let mut biases = [0; LANES];
-    for (bias, kernel) in biases.iter_mut().zip(group.kernels) {
-        *bias = kernel.bias;
-    }
     let windows = (0..len).step_by(PIXELS).map(|start| Window {
         data: &image.data,
         pixels: std::array::from_fn(|p| {
@@ -228,22 +276,58 @@ fn band(
         runs: &group.runs,
         run: group.run,
     });
-    tiles(&group.weights, windows, |index, tile| {
-        let start = index * PIXELS;
-        for (p, sums) in tile.iter().enumerate().take(len - start) {
-            let values: [u8; LANES] =
-                std::array::from_fn(|lane| scale.apply(sums[lane].wrapping_add(biases[lane])));
-            for (lane, &value) in values.iter().enumerate().take(group.kernels.len()) {
-                out[lane * len + start + p] = value;
+    tiles(
+        &group.weights,
+        windows,
+        #[inline(always)]
+        |index, tile| {
+            let start = index * PIXELS;
+            let mut rows = [[0; LANES]; PIXELS];
+            for (row, sums) in rows.iter_mut().zip(tile) {
+                for ((value, &sum), &bias) in row.iter_mut().zip(sums).zip(&group.biases) {
+                    *value = scale.apply(sum.wrapping_add(bias));
+                }
             }
-        }
-    });
+            let columns = transposed(&rows);
+            let count = PIXELS.min(len - start);
+            for (lane, pixels) in columns.iter().enumerate().take(group.count) {
+                let to = &mut out[lane * len + start..];
+                match to.first_chunk_mut::<PIXELS>() {
+                    Some(to) if count == PIXELS => *to = *pixels,
+                    _ => to[..count].copy_from_slice(&pixels[..count]),
+                }
+            }
+        },
+    );
+}
+
+/// `[kernel][pixel]` of `[pixel][kernel]`, in steps that are vector instructions.
+#[inline(always)]
+fn transposed(rows: &[[u8; LANES]; PIXELS]) -> [[u8; PIXELS]; LANES] {
+    let mut halves = [[0; 2 * LANES]; 4];
+    for (i, to) in halves.iter_mut().enumerate() {
+        interleave(&rows[i], &rows[i + 4], to);
+    }
+    let mut quarters = [[0; 4 * LANES]; 2];
+    for (i, to) in quarters.iter_mut().enumerate() {
+        interleave(&halves[i], &halves[i + 2], to);
+    }
+    let mut all = [[0; PIXELS]; LANES];
+    interleave(&quarters[0], &quarters[1], all.as_flattened_mut());
+    all
+}
+
+#[inline(always)]
+fn interleave(a: &[u8], b: &[u8], to: &mut [u8]) {
+    for ((to, &a), &b) in to.as_chunks_mut::<2>().0.iter_mut().zip(a).zip(b) {
+        *to = [a, b];
+    }
 }
 
 /// From accumulator to output byte.
 struct Scale {
     least: i32,
-    multiplier: i64,
+    multiplier: i32,
     half: i64,
     shift: u32,
     zero_point: i64,
@@ -255,7 +339,8 @@ impl Scale {
         let shift = layer.shift.min(62);
         Scale {
             least: if layer.relu { 0 } else { i32::MIN },
-            multiplier: layer.multiplier.into(),
+            // 16 bits at most.
+            multiplier: layer.multiplier as i32,
             half: (1 << shift) >> 1,
             shift,
             zero_point: layer.out_zero_point.into(),
@@ -265,7 +350,7 @@ impl Scale {
     /// Rounds to nearest, ties away from zero.
     #[inline(always)]
     fn apply(&self, sum: i32) -> u8 {
-        let product = i64::from(sum.max(self.least)) * self.multiplier;
+        let product = i64::from(sum.max(self.least)) * i64::from(self.multiplier);
         let sign = product >> 63;
         let rounded = ((product ^ sign) - sign + self.half) >> self.shift;
         ((rounded ^ sign) - sign + self.zero_point).clamp(0, 255) as u8

@@ -11,21 +11,97 @@ use super::config::Config;
 use super::counters::Counters;
 use super::fault::{Check, FaultKind, Unit, room};
 use crate::memory::Memory;
+use engine::Group;
 use ferrite_hw::Grade;
 use ferrite_hw::vivante::Words;
 use ferrite_process::parallel;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use stream::Stream;
+
+/// What decoding of earlier jobs found, which the next inference needs again if memory still has the
+/// same bytes. No part of the chip.
+#[derive(Default)]
+pub(crate) struct Known {
+    layers: Mutex<Layers>,
+}
+
+#[derive(Default)]
+struct Layers {
+    by_address: HashMap<u32, Arc<Prepared>>,
+    size: usize,
+}
+
+/// Decoded coefficients that have been checked.
+struct Prepared {
+    layer: Layer,
+    stream: Stream,
+    /// Without the weights of the kernels, which are in the groups.
+    coefficients: Coefficients,
+    /// How many weights other than zero there are.
+    weights: u64,
+    groups: Vec<Group>,
+}
+
+/// Words of weights that are kept; more than any model that was seen has.
+const MOST: usize = 1 << 25;
+
+impl Known {
+    fn prepare(&self, layer: &Layer, stream: Stream, config: &Config) -> Check<Arc<Prepared>> {
+        let address = layer.kernel_address;
+        let known = self.lock().by_address.get(&address).cloned();
+        if let Some(known) = known
+            && known.layer == *layer
+            && known.stream == stream
+        {
+            return Ok(known);
+        }
+        let mut coefficients = stream::decode(layer, &stream)?;
+        check_kernels(layer, &coefficients, config)?;
+        let groups = Group::all(layer, &coefficients.kernels);
+        let weights = coefficients.kernels.iter_mut();
+        let weights = weights.map(|kernel| std::mem::take(&mut kernel.weights).len() as u64);
+        let weights = weights.sum();
+        let size = groups.iter().map(Group::words).sum::<usize>();
+        let prepared = Arc::new(Prepared {
+            layer: *layer,
+            stream,
+            coefficients,
+            weights,
+            groups,
+        });
+        let mut layers = self.lock();
+        layers.size += size;
+        if layers.size > MOST {
+            *layers = Layers::default();
+        } else {
+            layers.by_address.insert(address, Arc::clone(&prepared));
+        }
+        Ok(prepared)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Layers> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Runs a job to its end.
-pub(crate) fn run(memory: &dyn Memory, words: &Words, config: &Config) -> Check<Counters> {
+pub(crate) fn run(
+    memory: &dyn Memory,
+    words: &Words,
+    config: &Config,
+    known: &Known,
+) -> Check<Counters> {
     let layer = Layer::decode(words, config)?;
-    let coefficients = stream::read(memory, &layer)?;
-    check_kernels(&layer, &coefficients, config)?;
+    let stream = stream::read(memory, &layer)?;
+    let prepared = known.prepare(&layer, stream, config)?;
+    let coefficients = &prepared.coefficients;
     let image = engine::Image::read(memory, &layer)?;
-    let planes = engine::convolve(&layer, &image, &coefficients.kernels)?;
+    let planes = engine::convolve(&layer, &image, &prepared.groups)?;
     for (kernel, plane) in coefficients.kernels.iter().zip(&planes) {
         write_plane(memory, &layer, kernel, plane)?;
     }
-    Ok(count(&layer, &coefficients, config))
+    Ok(count(&layer, coefficients, prepared.weights, config))
 }
 
 fn check_kernels(layer: &Layer, coefficients: &Coefficients, config: &Config) -> Check {
@@ -84,7 +160,7 @@ fn write_plane(memory: &dyn Memory, layer: &Layer, kernel: &Kernel, plane: &[u8]
 }
 
 /// Counts and time of a job that ran, by the formulas of section 11.3 of the hardware document.
-fn count(layer: &Layer, coefficients: &Coefficients, config: &Config) -> Counters {
+fn count(layer: &Layer, coefficients: &Coefficients, weights: u64, config: &Config) -> Counters {
     let (width, height) = (
         layer.output.width * layer.stride,
         layer.output.height * layer.stride,
@@ -111,11 +187,6 @@ fn count(layer: &Layer, coefficients: &Coefficients, config: &Config) -> Counter
     };
     let image = u64::from(layer.input.width) * u64::from(layer.input.height) * depth;
     let pixels = u64::from(layer.output.width) * u64::from(layer.output.height);
-    let weights: u64 = coefficients
-        .kernels
-        .iter()
-        .map(|k| k.weights.len() as u64)
-        .sum();
     let passes = if layer.image_cached {
         1
     } else {

@@ -55,8 +55,16 @@ const ALIGN: usize = 64;
 /// Largest block that is decoded, in bytes; real ones stay far below.
 const MAX_BLOCK: u32 = 1 << 26;
 
-/// Reads and decodes the stream of a layer.
-pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
+/// The stream of a layer as it lies in memory: a block of each core that has kernels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    blocks: Vec<Vec<u8>>,
+    /// Bytes of header and blocks.
+    bytes: u64,
+}
+
+/// Reads the stream of a layer.
+pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Stream> {
     let fetch = |address: u64, out: &mut [u8]| {
         memory
             .read(address, out)
@@ -94,6 +102,12 @@ pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
         at += u64::from(size);
         blocks.push(block);
     }
+    Ok(Stream { blocks, bytes: at })
+}
+
+/// Decodes the stream of a layer.
+pub fn decode(layer: &Layer, stream: &Stream) -> Check<Coefficients> {
+    let Stream { blocks, bytes } = stream;
     let order = tap_order(layer.kernel_x, layer.kernel_y);
     let decode = |step| -> Check<Vec<Decoded>> {
         let decoded = parallel::map(blocks.len(), |core| {
@@ -116,7 +130,7 @@ pub fn read(memory: &dyn Memory, layer: &Layer) -> Check<Coefficients> {
         decode(1)?
     };
     let mut all = Coefficients {
-        bytes: at,
+        bytes: *bytes,
         largest_block: blocks.iter().map(|b| b.len() as u64).max().unwrap_or(0),
         ..Coefficients::default()
     };
