@@ -110,7 +110,8 @@ impl Task<'_> {
                 for (i, block) in values.chunks_mut(BLOCK * G).enumerate() {
                     let at = i * BLOCK;
                     let operand = operand.get(at * G..).unwrap_or_default();
-                    self.pipeline.run::<G>(block, operand, surface * G);
+                    self.pipeline
+                        .run::<G>(block, f64::INFINITY, operand, surface * G);
                     out.store::<G>(dpu, at, block, surface * G);
                 }
             },

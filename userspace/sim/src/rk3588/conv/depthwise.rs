@@ -1,14 +1,13 @@
 //! Depthwise convolution of one group of 64 channels.
 
-use super::super::simd::vectorised;
 use super::BLOCK;
 use super::cna::{Conv, DEPTHWISE_GROUP};
 use super::features::Panel;
+use bytemuck::cast_slice;
+use ferrite_simd::{self as simd, Isa, LANES, Loop};
 use std::ops::Range;
 
 const GROUP: usize = DEPTHWISE_GROUP as usize;
-/// Channels whose sums stay in registers.
-const LANES: usize = 16;
 
 /// Computes rows of output sums and passes them on in blocks of pixels, `[pixel][channel]`, with the
 /// index of the block's first pixel within the rows.
@@ -20,43 +19,67 @@ pub(super) fn rows(
     weights: &[i32],
     emit: &mut impl FnMut(usize, &[i32]),
 ) {
-    vectorised(
-        #[inline(always)]
-        || {
-            let width = conv.out_width as usize;
-            let pixels = rows.len() * width;
-            let taps = tap_offsets(conv, panel);
-            let depth = (panel.channels - group * GROUP).min(GROUP);
-            let mut block = [0; BLOCK * GROUP];
-            for first in (0..pixels).step_by(BLOCK) {
-                let count = (pixels - first).min(BLOCK);
-                for (i, sums) in block.chunks_exact_mut(GROUP).take(count).enumerate() {
-                    let (y, x) = (rows.start + (first + i) / width, (first + i) % width);
-                    let start = 2 * panel
-                        .pixel(y * conv.stride[0] as usize, x * conv.stride[1] as usize)
-                        + group * GROUP;
-                    pixel(&panel.values()[start..], &taps, weights, depth, sums);
-                }
-                emit(first, &block[..count * GROUP]);
-            }
-        },
-    );
+    let width = conv.out_width as usize;
+    let start = |pixel: usize| {
+        let (y, x) = (rows.start + pixel / width, pixel % width);
+        let pixel = panel.pixel(y * conv.stride[0] as usize, x * conv.stride[1] as usize);
+        2 * pixel + group * GROUP
+    };
+    simd::run(Pixels {
+        values: panel.values(),
+        count: rows.len() * width,
+        start,
+        taps: &tap_offsets(conv, panel),
+        depth: (panel.channels - group * GROUP).min(GROUP),
+        weights,
+        emit,
+    });
 }
 
-/// Sums of one pixel. `data` starts at the window's first value.
-#[inline(always)]
-fn pixel(data: &[i16], taps: &[usize], weights: &[i32], depth: usize, sums: &mut [i32]) {
-    let (chunks, _) = pulp::as_arrays_mut::<LANES, _>(sums);
-    for (c, out) in chunks.iter_mut().take(depth / LANES).enumerate() {
-        let mut acc = [0; LANES];
-        for (t, &tap) in taps.iter().enumerate() {
-            let values = &data[tap + c * LANES..][..LANES];
-            let row = &weights[t * depth + c * LANES..][..LANES];
-            for ((sum, &x), &w) in acc.iter_mut().zip(values).zip(row) {
-                *sum += i32::from(x) * w;
+struct Pixels<'a, S, E> {
+    values: &'a [i16],
+    count: usize,
+    /// Where the window of a pixel begins.
+    start: S,
+    taps: &'a [usize],
+    depth: usize,
+    weights: &'a [i32],
+    emit: &'a mut E,
+}
+
+impl<S: Fn(usize) -> usize, E: FnMut(usize, &[i32])> Loop for Pixels<'_, S, E> {
+    #[inline(always)]
+    fn run<I: Isa, const TILE: usize, const BLOCKS: usize>(self, isa: I) {
+        let mut block = [0; BLOCK * GROUP];
+        for first in (0..self.count).step_by(BLOCK) {
+            let count = (self.count - first).min(BLOCK);
+            for at in (0..count).step_by(TILE) {
+                // A last, partial tile computes its last pixel several times.
+                let mut windows: [&[i16]; TILE] = [&[]; TILE];
+                for (i, window) in windows.iter_mut().enumerate() {
+                    *window = &self.values[(self.start)(first + (at + i).min(count - 1))..];
+                }
+                for channel in (0..self.depth / LANES * LANES).step_by(LANES) {
+                    let mut acc = [isa.splat(0); TILE];
+                    for (t, &tap) in self.taps.iter().enumerate() {
+                        let row = &self.weights[t * self.depth + channel..][..LANES];
+                        let Some(row) = cast_slice(row).first_chunk() else {
+                            continue;
+                        };
+                        for (acc, window) in acc.iter_mut().zip(windows) {
+                            if let Some(x) = window[tap + channel..].first_chunk() {
+                                *acc = isa.add_lanes(*acc, x, row);
+                            }
+                        }
+                    }
+                    let pixels = block.chunks_exact_mut(GROUP).skip(at).take(TILE);
+                    for (sums, acc) in pixels.zip(acc) {
+                        sums[channel..][..LANES].copy_from_slice(&isa.lanes(acc));
+                    }
+                }
             }
+            (self.emit)(first, &block[..count * GROUP]);
         }
-        *out = acc;
     }
 }
 

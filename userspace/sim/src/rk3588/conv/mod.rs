@@ -25,17 +25,19 @@ use features::{Panel, Source};
 use ferrite_process::parallel;
 use std::ops::Range;
 use std::sync::Arc;
-use weights::{Added, GroupPanel};
+use weights::{Added, GroupPanel, Known, Panels};
 
 /// What stays in CBUF after a task: operands and the registers that they depend on.
 #[derive(Clone, Default)]
 pub(super) struct Retained {
     features: Option<(Conv, Arc<Source>)>,
-    weights: Option<(Conv, Added, Arc<Vec<GroupPanel>>)>,
+    weights: Option<(Conv, Added, Panels)>,
+    /// No part of the chip: saves decoding again what is in memory still.
+    known: Known,
 }
 
-/// Pixels that pass the stages together.
-const BLOCK: usize = 64;
+/// Pixels that pass the stages together: few enough that their values stay in the first cache.
+const BLOCK: usize = 16;
 /// Work below which threads cost more than they bring, in multiply-accumulates.
 const PARALLEL_MACS: u64 = 1 << 18;
 
@@ -78,6 +80,7 @@ impl Core {
                 why: "CPEND needs the data sum, but QD_EN is 0",
             });
         }
+        let limit = largest_sum(&conv, &added);
         let weights = self.weights(&conv, added, memory, counters)?;
         count(&conv, &dpu, counters);
         let task = Task {
@@ -88,6 +91,7 @@ impl Core {
                 table,
                 truncate: conv.truncate,
             },
+            limit,
             conv,
             rdma,
             memory,
@@ -127,7 +131,7 @@ impl Core {
         added: Added,
         memory: &dyn Memory,
         counters: &mut Counters,
-    ) -> Check<Arc<Vec<GroupPanel>>> {
+    ) -> Check<Panels> {
         if conv.reuse_weights {
             let reuse = |why| FaultKind::Reuse {
                 what: "weight",
@@ -148,7 +152,7 @@ impl Core {
             }
             return Ok(Arc::clone(panels));
         }
-        let panels = Arc::new(weights::fetch(conv, &added, memory)?);
+        let panels = weights::fetch(conv, &added, memory, &mut self.retained.known)?;
         counters.weight_bytes += conv.weight_bytes();
         self.retained.weights = conv
             .split
@@ -175,6 +179,17 @@ impl Conv {
             && self.split == other.split
             && self.depthwise == other.depthwise
     }
+}
+
+/// A bound for sums of products: accumulators have 32 bits.
+fn largest_sum(conv: &Conv, added: &Added) -> f64 {
+    let taps = f64::from(conv.kernel[0]) * f64::from(conv.kernel[1]);
+    let products = match conv.depthwise {
+        true => taps,
+        false => taps * f64::from(conv.channels),
+    };
+    let weight = 128.0 + f64::from(added.largest());
+    (products * 128.0 * weight).min(-f64::from(i32::MIN))
 }
 
 fn check_geometry(conv: &Conv, dpu: &Dpu) -> Check {
@@ -232,6 +247,8 @@ fn count(conv: &Conv, dpu: &Dpu, counters: &mut Counters) {
 /// A convolution that is ready to run.
 struct Task<'a> {
     conv: Conv,
+    /// No sum is larger, either way.
+    limit: f64,
     panel: Panel,
     pipeline: Pipeline,
     rdma: Rdma,
@@ -240,7 +257,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     /// Splits the output into groups and row ranges and computes them, in parallel if it is worth it.
-    fn run(&self, weights: &[GroupPanel]) -> Check {
+    fn run(&self, weights: &[Arc<GroupPanel>]) -> Check {
         let groups = weights.len();
         let height = self.conv.out_height as usize;
         let work = u64::from(self.conv.out_width)
@@ -257,9 +274,9 @@ impl Task<'_> {
             let (group, part) = (i / height.div_ceil(rows), i % height.div_ceil(rows));
             let range = part * rows..((part + 1) * rows).min(height);
             if self.conv.depthwise {
-                self.unit::<64>(group, range, &weights[group])
+                self.unit::<64>(group, range, &weights[group].words)
             } else {
-                self.unit::<32>(group, range, &weights[group])
+                self.unit::<32>(group, range, &weights[group].words)
             }
         };
         let units = groups * height.div_ceil(rows);
@@ -276,17 +293,18 @@ impl Task<'_> {
         let pixels = rows.len() * width;
         let operand = self.operand::<G>(group, rows.clone())?;
         let mut surfaces = Surfaces::new(dpu, pixels);
+        let mut values = vec![0.0; BLOCK * G];
         let mut stages = |at: usize, sums: &[i32]| {
             vectorised(
                 #[inline(always)]
                 || {
-                    let mut values = [0.0; BLOCK * 64];
                     let values = &mut values[..sums.len()];
                     for (x, &sum) in values.iter_mut().zip(sums) {
                         *x = f64::from(sum);
                     }
                     let operand = operand.get(at * G..).unwrap_or_default();
-                    self.pipeline.run::<G>(values, operand, group * G);
+                    self.pipeline
+                        .run::<G>(values, self.limit, operand, group * G);
                     surfaces.store::<G>(dpu, at, values, group * G);
                 },
             );

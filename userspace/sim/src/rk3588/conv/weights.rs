@@ -5,11 +5,50 @@ use super::super::mac::LANES;
 use super::cna::{Conv, DEPTHWISE_GROUP, KERNEL_GROUP};
 use crate::memory::Memory;
 use ferrite_process::parallel;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Weights of one kernel group, CPEND operand added.
-///
-/// Direct: `[tap][channel pair][kernel]`, two int16 in a word. Depthwise: `[tap][channel]`, int32.
-pub(crate) type GroupPanel = Vec<i32>;
+/// Weights of one kernel group.
+pub(crate) struct GroupPanel {
+    /// As they lie in memory.
+    bytes: Vec<u8>,
+    /// CPEND operand added. Direct: `[tap][channel pair][kernel]`, two int16 in a word. Depthwise:
+    /// `[tap][channel]`, an int16 and a zero in a word.
+    pub words: Vec<i32>,
+}
+
+/// Panels of all kernel groups.
+pub(crate) type Panels = Arc<Vec<Arc<GroupPanel>>>;
+
+/// What panels depend on besides the bytes: address, kernels, bytes of a kernel, its extent, channels,
+/// groups, kind.
+type Key = (u32, u32, u32, [u32; 2], u32, u32, bool);
+
+/// Panels of earlier tasks, which the next inference needs again if memory still has the same bytes.
+#[derive(Clone, Default)]
+pub(crate) struct Known {
+    panels: HashMap<Key, (Added, Panels)>,
+    words: usize,
+}
+
+/// Words that are kept; more than any model that was seen has.
+const MOST_WORDS: usize = 1 << 23;
+
+impl Known {
+    fn find(&self, key: &Key, added: &Added) -> Option<&Panels> {
+        let (with, panels) = self.panels.get(key)?;
+        (with == added).then_some(panels)
+    }
+
+    fn keep(&mut self, key: Key, added: Added, panels: Panels) {
+        self.words += panels.iter().map(|panel| panel.words.len()).sum::<usize>();
+        if self.words > MOST_WORDS {
+            *self = Known::default();
+            return;
+        }
+        self.panels.insert(key, (added, panels));
+    }
+}
 
 /// What CPEND adds to every weight of an output channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +67,25 @@ impl Added {
         }
     }
 
-    fn check(&self) -> Check {
-        let values = match self {
+    fn values(&self) -> &[i16] {
+        match self {
             Added::All(value) => std::slice::from_ref(value),
             Added::Channels(values) => values,
-        };
-        if values.iter().all(|value| (-32640..=32640).contains(value)) {
+        }
+    }
+
+    /// The largest magnitude.
+    pub(crate) fn largest(&self) -> u16 {
+        let magnitudes = self.values().iter().map(|value| value.unsigned_abs());
+        magnitudes.max().unwrap_or(0)
+    }
+
+    fn check(&self) -> Check {
+        if self
+            .values()
+            .iter()
+            .all(|value| (-32640..=32640).contains(value))
+        {
             return Ok(());
         }
         Err(FaultKind::NotModelled("CPEND operands beyond 15 bits"))
@@ -49,21 +101,75 @@ impl Added {
 }
 
 /// Fetches all weights, with what CPEND adds to them.
-pub(crate) fn fetch(conv: &Conv, added: &Added, memory: &dyn Memory) -> Check<Vec<GroupPanel>> {
+pub(crate) fn fetch(
+    conv: &Conv,
+    added: &Added,
+    memory: &dyn Memory,
+    known: &mut Known,
+) -> Check<Panels> {
     added.check()?;
     let groups = conv.out_channels / conv.group();
-    let one = |g| {
-        if conv.depthwise {
-            depthwise_group(conv, g, added, memory)
-        } else {
-            direct_group(conv, g, added, memory)
+    let key = (
+        conv.weight_address,
+        conv.kernels,
+        conv.kernel_bytes,
+        conv.kernel,
+        conv.channels,
+        groups,
+        conv.depthwise,
+    );
+    let before = known.find(&key, added);
+    let one = |g: u32| -> Check<Arc<GroupPanel>> {
+        let bytes = group_bytes(conv, g, memory)?;
+        if let Some(panel) = before.map(|panels| &panels[g as usize])
+            && panel.bytes == bytes
+        {
+            return Ok(Arc::clone(panel));
         }
+        let words = match conv.depthwise {
+            true => depthwise_group(conv, g, added, &bytes),
+            false => direct_group(conv, g, added, &bytes)?,
+        };
+        Ok(Arc::new(GroupPanel { bytes, words }))
     };
-    if groups > 1 && conv.weight_bytes() > 1 << 14 {
+    let panels: Check<Vec<_>> = if groups > 1 && conv.weight_bytes() > 1 << 14 {
         let panels = parallel::map(groups as usize, |g| one(g as u32));
-        return panels.into_iter().collect();
+        panels.into_iter().collect()
+    } else {
+        (0..groups).map(one).collect()
+    };
+    let panels = panels?;
+    if let Some(before) = before
+        && before.iter().zip(&panels).all(|(a, b)| Arc::ptr_eq(a, b))
+    {
+        return Ok(Arc::clone(before));
     }
-    (0..groups).map(one).collect()
+    let panels = Arc::new(panels);
+    known.keep(key, added.clone(), Arc::clone(&panels));
+    Ok(panels)
+}
+
+/// The weights of a group as they lie in memory.
+fn group_bytes(conv: &Conv, group: u32, memory: &dyn Memory) -> Check<Vec<u8>> {
+    if conv.depthwise {
+        let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
+        let first = (group * DEPTHWISE_GROUP) as usize;
+        return read(
+            conv,
+            (first * taps) as u64,
+            depth(conv, group) * taps,
+            memory,
+        );
+    }
+    let first = group * KERNEL_GROUP;
+    let kernels = (conv.kernels - first).min(KERNEL_GROUP) as usize;
+    let offset = u64::from(first) * u64::from(conv.kernel_bytes);
+    read(conv, offset, kernels * conv.kernel_bytes as usize, memory)
+}
+
+/// Channels of a depthwise group.
+fn depth(conv: &Conv, group: u32) -> usize {
+    (conv.channels - group * DEPTHWISE_GROUP).min(DEPTHWISE_GROUP) as usize
 }
 
 fn read(conv: &Conv, offset: u64, len: usize, memory: &dyn Memory) -> Check<Vec<u8>> {
@@ -75,11 +181,9 @@ fn read(conv: &Conv, offset: u64, len: usize, memory: &dyn Memory) -> Check<Vec<
 }
 
 /// Memory order: channel blocks of 32 (the last 16 or 32), taps, kernels of the group, channels.
-fn direct_group(conv: &Conv, group: u32, added: &Added, memory: &dyn Memory) -> Check<GroupPanel> {
+fn direct_group(conv: &Conv, group: u32, added: &Added, bytes: &[u8]) -> Check<Vec<i32>> {
     let first = group * KERNEL_GROUP;
     let kernels = (conv.kernels - first).min(KERNEL_GROUP) as usize;
-    let offset = u64::from(first) * u64::from(conv.kernel_bytes);
-    let bytes = read(conv, offset, kernels * conv.kernel_bytes as usize, memory)?;
     let channels = conv.channels as usize;
     let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
     let mut panel = vec![0i32; taps * channels / 2 * LANES];
@@ -109,21 +213,17 @@ fn transpose(bytes: &[u8], depth: usize, panel: &mut [i32], added: impl Fn(usize
 }
 
 /// Memory order: groups of 64 channels (the last what is left), taps, channels.
-fn depthwise_group(
-    conv: &Conv,
-    group: u32,
-    added: &Added,
-    memory: &dyn Memory,
-) -> Check<GroupPanel> {
-    let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
+fn depthwise_group(conv: &Conv, group: u32, added: &Added, bytes: &[u8]) -> Vec<i32> {
     let first = (group * DEPTHWISE_GROUP) as usize;
-    let depth = (conv.channels as usize - first).min(DEPTHWISE_GROUP as usize);
-    let bytes = read(conv, (first * taps) as u64, depth * taps, memory)?;
-    Ok(bytes
-        .chunks_exact(depth)
+    bytes
+        .chunks_exact(depth(conv, group))
         .flat_map(|tap| tap.iter().enumerate())
-        .map(|(channel, &b)| i32::from(b as i8) + i32::from(added.of(first + channel)))
-        .collect())
+        .map(|(channel, &b)| {
+            // No more than 16 bits: `Added::check` has seen to that.
+            let weight = i16::from(b as i8) + added.of(first + channel);
+            bytemuck::cast([weight, 0])
+        })
+        .collect()
 }
 
 /// The accumulator is 32 bits here; the chip's width beyond that is unknown.

@@ -40,10 +40,17 @@ impl Pipeline {
         self.table.as_ref().map_or(Ok(()), |t| t.check(config))
     }
 
-    /// Runs all stages on `values` (`[pixel][G]`) of the group that starts at channel `first`;
-    /// `operand` is the element-wise operand in the same order. Leaves output values.
+    /// Runs all stages on `values` (`[pixel][G]`, of no more than `limit` either way) of the group that
+    /// starts at channel `first`; `operand` is the element-wise operand in the same order. Leaves output
+    /// values.
     #[inline(always)]
-    pub(crate) fn run<const G: usize>(&self, values: &mut [f64], operand: &[f64], first: usize) {
+    pub(crate) fn run<const G: usize>(
+        &self,
+        values: &mut [f64],
+        limit: f64,
+        operand: &[f64],
+        first: usize,
+    ) {
         if self.truncate > 0 {
             let m = power(self.truncate);
             values
@@ -51,8 +58,8 @@ impl Pipeline {
                 .for_each(|x| *x = (*x * m).round_ties_even());
         }
         let [bs, bn] = &self.operands;
-        stage::<G>(values, &self.dpu.bs, bs, first, false);
-        stage::<G>(values, &self.dpu.bn, bn, first, true);
+        let limit = stage::<G>(values, limit, &self.dpu.bs, bs, first, false);
+        stage::<G>(values, limit, &self.dpu.bn, bn, first, true);
         if let Some(ew) = &self.dpu.ew.operand {
             elementwise(values, operand, ew);
         }
@@ -66,40 +73,76 @@ impl Pipeline {
     }
 }
 
-/// BS adds, then multiplies; BN multiplies, then adds.
+/// BS adds, then multiplies; BN multiplies, then adds. From the largest magnitude before to that behind.
 #[inline(always)]
 fn stage<const G: usize>(
     values: &mut [f64],
+    mut limit: f64,
     stage: &Stage,
     operands: &StageOperands,
     first: usize,
     multiply_first: bool,
-) {
+) -> f64 {
     if multiply_first && let Some(multiply) = &stage.multiply {
-        product::<G>(values, multiply, &operands.multiply[first..first + G]);
+        limit = product::<G>(
+            values,
+            limit,
+            multiply,
+            &operands.multiply[first..first + G],
+        );
     }
     if let Some((alu, _)) = stage.alu {
-        combine::<G>(values, alu, &operands.alu[first..first + G]);
+        limit = combine::<G>(values, limit, alu, &operands.alu[first..first + G]);
     }
     if !multiply_first && let Some(multiply) = &stage.multiply {
-        product::<G>(values, multiply, &operands.multiply[first..first + G]);
+        limit = product::<G>(
+            values,
+            limit,
+            multiply,
+            &operands.multiply[first..first + G],
+        );
     }
     if let Some(upper) = stage.relu {
         relu(values, upper);
     }
+    limit
+}
+
+/// The largest magnitude.
+#[inline(always)]
+fn largest(operands: &[f64]) -> f64 {
+    operands.iter().fold(0.0, |most, o| {
+        let o = o.abs();
+        if o > most { o } else { most }
+    })
+}
+
+/// Saturates to 32 bits where magnitudes up to `limit` can need it. Gives what they are behind it.
+#[inline(always)]
+fn saturate_all(values: &mut [f64], limit: f64) -> f64 {
+    if limit <= INT32.1 {
+        return limit;
+    }
+    values.iter_mut().for_each(|x| *x = saturate(*x));
+    -INT32.0
 }
 
 #[inline(always)]
-fn combine<const G: usize>(values: &mut [f64], alu: Alu, operands: &[f64]) {
+fn combine<const G: usize>(values: &mut [f64], limit: f64, alu: Alu, operands: &[f64]) -> f64 {
     let Ok(operands) = <&[f64; G]>::try_from(operands) else {
-        return;
+        return limit;
     };
     let (pixels, _) = pulp::as_arrays_mut::<G, _>(values);
     for pixel in pixels {
         for (x, &o) in pixel.iter_mut().zip(operands) {
-            *x = saturate(apply(alu, *x, o));
+            *x = apply(alu, *x, o);
         }
     }
+    let limit = match alu {
+        Alu::Multiply => limit * largest(operands),
+        _ => limit + largest(operands),
+    };
+    saturate_all(values, limit)
 }
 
 #[inline(always)]
@@ -114,26 +157,44 @@ fn apply(alu: Alu, x: f64, o: f64) -> f64 {
 }
 
 #[inline(always)]
-fn product<const G: usize>(values: &mut [f64], multiply: &Multiply, operands: &[f64]) {
+fn product<const G: usize>(
+    values: &mut [f64],
+    limit: f64,
+    multiply: &Multiply,
+    operands: &[f64],
+) -> f64 {
     let Ok(operands) = <&[f64; G]>::try_from(operands) else {
-        return;
+        return limit;
     };
     let (m, negative) = (power(multiply.shift), power(multiply.shift_negative));
     let (pixels, _) = pulp::as_arrays_mut::<G, _>(values);
-    for pixel in pixels {
-        for (x, &o) in pixel.iter_mut().zip(operands) {
-            let p = *x * o;
-            let m = if p < 0.0 { negative } else { m };
-            *x = saturate((p * m).round_ties_even());
+    if m == negative {
+        for pixel in pixels {
+            for (x, &o) in pixel.iter_mut().zip(operands) {
+                *x = (*x * o * m).round_ties_even();
+            }
+        }
+    } else {
+        for pixel in pixels {
+            for (x, &o) in pixel.iter_mut().zip(operands) {
+                let p = *x * o;
+                let m = if p < 0.0 { negative } else { m };
+                *x = (p * m).round_ties_even();
+            }
         }
     }
+    let larger = if m > negative { m } else { negative };
+    // Half a step of rounding, and what the bound itself is rounded by.
+    saturate_all(values, limit * largest(operands) * larger + 1.0)
 }
 
 #[inline(always)]
 fn relu(values: &mut [f64], upper: Option<i32>) {
     let upper = upper.map_or(INT32.1, f64::from);
+    // No NaN comes here, which `max` and `min` would look for.
     for x in values {
-        *x = x.max(0.0).min(upper);
+        let above = if *x > 0.0 { *x } else { 0.0 };
+        *x = if above < upper { above } else { upper };
     }
 }
 

@@ -86,12 +86,20 @@ impl Table {
     /// Looks up values, which are whole numbers.
     #[inline(always)]
     pub(super) fn look_up(&self, values: &mut [f64]) {
+        let mut unsure = false;
         for x in values {
-            *x = self.entry(*x as i32);
+            let (value, sure) = self.entry(*x as i32);
+            *x = value;
+            unsure |= !sure;
+        }
+        if unsure {
+            self.unsure.store(true, Ordering::Relaxed);
         }
     }
 
-    fn entry(&self, x: i32) -> f64 {
+    /// The result, and whether it is known for sure.
+    #[inline(always)]
+    fn entry(&self, x: i32) -> (f64, bool) {
         let [start, _, _, end] = lut::DOMAIN;
         // Hits in both tables are LO's.
         let (table, from) = match x < 0 {
@@ -104,12 +112,14 @@ impl Table {
             inside & ((1 << lut::STEP_LOG2) - 1),
         );
         let here = f64::from(table[at]);
-        let next = f64::from(*table.get(at + 1).unwrap_or(&table[at]));
-        if x != inside + from || rest != 0 && here != next {
-            self.unsure.store(true, Ordering::Relaxed);
+        let within = x == inside + from;
+        if rest == 0 {
+            return (here, within);
         }
+        let next = f64::from(*table.get(at + 1).unwrap_or(&table[at]));
         let part = f64::from(rest) / f64::from(1 << lut::STEP_LOG2);
-        (here + (next - here) * part).round_ties_even()
+        let between = (here + (next - here) * part).round_ties_even();
+        (between, within && here == next)
     }
 
     /// Fails if a result rests on what is not known.
