@@ -22,7 +22,7 @@ pub(super) fn run(
             found: b.dtype(),
         });
     }
-    let mut out = Value::zeros(a.dtype(), bc.shape.clone())?;
+    let mut out = ctx.result(a.dtype(), bc.shape.clone())?;
     match (a.dtype(), op) {
         (_, Binary::Maximum | Binary::Minimum) => extremum(a, b, &mut out, &bc, op)?,
         (DType::U8 | DType::I8, Binary::Add | Binary::Sub) => {

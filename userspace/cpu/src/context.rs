@@ -4,6 +4,7 @@ use super::value::{Element, Value};
 use super::{KernelError, Multiplier};
 use ferrite_ir::op::Activation;
 use ferrite_ir::{DType, Graph, Node, Quant, Tensor};
+use std::sync::{Mutex, PoisonError};
 
 /// A node with the values of its operands.
 pub(super) struct Context<'a> {
@@ -11,6 +12,8 @@ pub(super) struct Context<'a> {
     pub node: &'a Node,
     /// One entry for each operand; `None` where the operand is omitted.
     pub inputs: &'a [Option<&'a Value>],
+    /// An earlier value of the first result.
+    pub spare: Mutex<Option<Value>>,
 }
 
 impl<'a> Context<'a> {
@@ -25,6 +28,7 @@ impl<'a> Context<'a> {
             graph,
             node,
             inputs,
+            spare: Mutex::default(),
         };
         for (i, value) in inputs.iter().enumerate() {
             let Some(value) = value else { continue };
@@ -36,6 +40,17 @@ impl<'a> Context<'a> {
             }
         }
         Ok(ctx)
+    }
+
+    /// A value for the first result, of which every element is to be written: it may hold an earlier
+    /// result, whose memory is at hand and need not be cleared.
+    pub fn result(&self, dtype: DType, shape: impl Into<Vec<usize>>) -> Result<Value, KernelError> {
+        let shape = shape.into();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        match spare.take() {
+            Some(value) if value.dtype() == dtype && value.shape() == shape => Ok(value),
+            _ => Value::zeros(dtype, shape),
+        }
     }
 
     /// The value of a required operand.

@@ -11,7 +11,6 @@ use super::taps::{Pairs, Quads, Taps, unsigned};
 use super::window::Axis;
 use super::{KernelError, Value};
 use bytemuck::cast_slice;
-use ferrite_ir::DType;
 use ferrite_ir::op::ConvParams;
 use ferrite_process::parallel;
 use ferrite_simd::{self as simd, Isa, LANES};
@@ -160,18 +159,18 @@ impl Plan {
 
     /// Convolves an input of the planned shape.
     pub fn run(&self, ctx: &Context<'_>) -> Result<Value, KernelError> {
-        self.run_on(ctx.input(0)?, ctx.output_tensor(0)?.dtype)
+        let out = ctx.result(ctx.output_tensor(0)?.dtype, self.shape.output)?;
+        self.run_on(ctx.input(0)?, out)
     }
 
-    /// Convolves `x`, with a result of the type `dtype`.
-    pub fn run_on(&self, x: &Value, dtype: DType) -> Result<Value, KernelError> {
+    /// Convolves `x` into `out`, which must have the shape of the result.
+    pub fn run_on(&self, x: &Value, mut out: Value) -> Result<Value, KernelError> {
         if x.shape() != self.shape.input {
             return Err(KernelError::Shape {
                 what: "the input differs from the planned shape",
                 shapes: vec![x.shape().to_vec(), self.shape.input.to_vec()],
             });
         }
-        let mut out = Value::zeros(dtype, self.shape.output)?;
         by_byte_type!(x.dtype(), "the input", T => self.run_typed::<T>(x.view()?, out.view_mut()?))?;
         Ok(out)
     }
@@ -221,11 +220,20 @@ impl Plan {
 }
 
 impl Shape {
-    /// Element offset of the window of an output pixel.
-    #[inline(always)]
-    fn origin(&self, pixel: usize) -> usize {
-        let (y, x) = (pixel / self.output[2], pixel % self.output[2]);
-        y * self.stride[0] * self.frame.row + x * self.stride[1] * self.frame.pixel
+    /// Element offsets of the windows of some output pixels.
+    fn origins(&self, first: usize, count: usize) -> Vec<usize> {
+        let width = self.output[2];
+        let (mut y, mut x) = (first / width, first % width);
+        let mut origins = Vec::with_capacity(count + 8);
+        for _ in 0..count {
+            let row = y * self.stride[0] * self.frame.row;
+            origins.push(row + x * self.stride[1] * self.frame.pixel);
+            x += 1;
+            if x == width {
+                (y, x) = (y + 1, 0);
+            }
+        }
+        origins
     }
 }
 
@@ -296,7 +304,7 @@ impl<T: Byte, K: Taps> simd::Loop for Pixels<'_, T, K> {
         let per_group = shape.output[3] / shape.groups;
         let depth = shape.input[3] / shape.groups;
         let count = self.output.len() / shape.output[3];
-        let mut origins: Vec<usize> = (0..count).map(|i| shape.origin(self.first + i)).collect();
+        let mut origins = shape.origins(self.first, count);
         // A last, partial tile computes its last pixel several times.
         origins.resize(count.next_multiple_of(TILE), origins[count - 1]);
         let mut starts = vec![0; origins.len()];

@@ -84,7 +84,7 @@ impl Plan {
                 shapes: vec![x.shape().to_vec(), self.input.to_vec()],
             });
         }
-        let mut out = Value::zeros(ctx.output_tensor(0)?.dtype, self.output)?;
+        let mut out = ctx.result(ctx.output_tensor(0)?.dtype, self.output)?;
         by_byte_type!(x.dtype(), "the input", T => self.run_typed::<T>(x.view()?, out.view_mut()?))?;
         Ok(out)
     }

@@ -85,6 +85,20 @@ impl Interpreter {
     /// # Errors
     /// [`CpuError::Op`] with the reason, [`CpuError::NoSuchOp`].
     pub fn run_op(&self, op: OpId, inputs: &[Option<&Value>]) -> Result<Vec<Value>, CpuError> {
+        self.run_op_again(op, inputs, None)
+    }
+
+    /// As [`Interpreter::run_op`]; `spare` is an earlier value of the first result, whose memory may be
+    /// used again.
+    ///
+    /// # Errors
+    /// As [`Interpreter::run_op`].
+    pub fn run_op_again(
+        &self,
+        op: OpId,
+        inputs: &[Option<&Value>],
+        spare: Option<Value>,
+    ) -> Result<Vec<Value>, CpuError> {
         let node = self.graph.get_node(op);
         let node = node.ok_or(CpuError::NoSuchOp {
             op,
@@ -98,7 +112,10 @@ impl Interpreter {
             .map(|(i, id)| given(i).or_else(|| self.constant((*id)?)))
             .collect();
         Context::new(&self.graph, node, &operands)
-            .and_then(|ctx| self.run_kernel(op, &ctx))
+            .and_then(|ctx| {
+                let spare = spare.into();
+                self.run_kernel(op, &Context { spare, ..ctx })
+            })
             .map_err(|source| CpuError::Op {
                 op,
                 kind: self.graph.op_name(op).to_owned(),

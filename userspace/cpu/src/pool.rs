@@ -14,7 +14,7 @@ use ferrite_process::parallel;
 pub(super) fn average(ctx: &Context<'_>, params: &PoolParams) -> Result<Value, KernelError> {
     let pool = Pool::new(ctx, params)?;
     let x = ctx.input(0)?;
-    let mut out = Value::zeros(x.dtype(), pool.output)?;
+    let mut out = ctx.result(x.dtype(), pool.output)?;
     if x.dtype() == DType::F32 {
         let (min, max) = float_activation_range(params.activation);
         pool.run(
@@ -41,7 +41,7 @@ pub(super) fn average(ctx: &Context<'_>, params: &PoolParams) -> Result<Value, K
 pub(super) fn maximum(ctx: &Context<'_>, params: &PoolParams) -> Result<Value, KernelError> {
     let pool = Pool::new(ctx, params)?;
     let x = ctx.input(0)?;
-    let mut out = Value::zeros(x.dtype(), pool.output)?;
+    let mut out = ctx.result(x.dtype(), pool.output)?;
     if x.dtype() == DType::F32 {
         let (min, max) = float_activation_range(params.activation);
         let step = |acc: &mut f32, v: f32| *acc = acc.max(v);

@@ -52,7 +52,7 @@ impl Sizes {
 pub(super) fn nearest(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelError> {
     let Sizes { input, output } = Sizes::of(ctx)?;
     let x = ctx.input(0)?;
-    let mut out = Value::zeros(x.dtype(), output)?;
+    let mut out = ctx.result(x.dtype(), output)?;
     let pixel = input[3] * x.dtype().size();
     let Grid {
         align_corners,
@@ -110,7 +110,7 @@ pub(super) fn bilinear(ctx: &Context<'_>, grid: Grid) -> Result<Value, KernelErr
     }
     let sizes = Sizes::of(ctx)?;
     let x = ctx.input(0)?;
-    let mut out = Value::zeros(x.dtype(), sizes.output)?;
+    let mut out = ctx.result(x.dtype(), sizes.output)?;
     let Sizes { input, output } = sizes;
     match x.dtype() {
         DType::U8 => {

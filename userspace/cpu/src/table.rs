@@ -9,9 +9,10 @@ use ferrite_process::parallel;
 use ferrite_simd::{Table, look_up};
 
 /// Applies a table.
-pub(super) fn map(input: &Value, dtype: DType, table: &Table) -> Result<Value, KernelError> {
+fn map(ctx: &Context<'_>, dtype: DType, table: &Table) -> Result<Value, KernelError> {
     const PIECE: usize = 1 << 14;
-    let mut out = Value::zeros(dtype, input.shape())?;
+    let input = ctx.input(0)?;
+    let mut out = ctx.result(dtype, input.shape())?;
     let bytes = input.bytes();
     parallel::chunks_mut(out.bytes_mut(), PIECE, |i, out| {
         look_up(table, &bytes[i * PIECE..], out);
@@ -60,7 +61,7 @@ pub(super) fn unary(ctx: &Context<'_>, op: Unary) -> Result<Value, KernelError> 
             _ => Err(KernelError::Unsupported),
         }
     })?;
-    map(ctx.input(0)?, dtype, &table)
+    map(ctx, dtype, &table)
 }
 
 fn relu<T: Byte>(x: Affine, y: Affine, min: f32, max: Option<f32>) -> Result<Table, KernelError> {
@@ -100,7 +101,7 @@ pub(super) fn leaky_relu(ctx: &Context<'_>, alpha: f32) -> Result<Value, KernelE
             scaled.wrapping_add(y.zero_point)
         }))
     })?;
-    map(ctx.input(0)?, dtype, &table)
+    map(ctx, dtype, &table)
 }
 
 /// QUANTIZE from one 8-bit quantisation to another.
@@ -115,7 +116,7 @@ pub(super) fn requantise(ctx: &Context<'_>) -> Result<Value, KernelError> {
             U::saturate(value).to_bits()
         }))
     }))?;
-    map(ctx.input(0)?, to, &table)
+    map(ctx, to, &table)
 }
 
 /// HARD_SWISH in 16-bit fixed point: `x * relu6(x + 3) / 6`.

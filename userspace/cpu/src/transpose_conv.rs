@@ -86,14 +86,15 @@ impl Plan {
 
     /// Convolves an input of the planned shape.
     pub fn run(&self, ctx: &Context<'_>) -> Result<Value, KernelError> {
-        let found = self.conv.run_on(ctx.input(2)?, self.dtype)?;
+        let found = Value::zeros(self.dtype, self.conv.output())?;
+        let found = self.conv.run_on(ctx.input(2)?, found)?;
         let [_, height, width, all] = self.conv.output();
         let [_, rows, columns, channels] = self.output;
         let [y_axis, x_axis] = self.axes;
         let [phases_y, _] = self.axes.map(phases);
         // A pixel's results of one vertical phase lie side by side: a piece of a line of the output.
         let piece = all / phases_y;
-        let mut out = Value::zeros(self.dtype, self.output)?;
+        let mut out = ctx.result(self.dtype, self.output)?;
         parallel::chunks_mut_grouped(out.bytes_mut(), columns * channels, 8, |line, out| {
             let at = line % rows + y_axis.before;
             let (y, phase) = (at / y_axis.stride, (at % y_axis.stride).min(phases_y - 1));

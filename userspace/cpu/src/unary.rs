@@ -92,7 +92,7 @@ pub(super) fn prelu(ctx: &Context<'_>) -> Result<Value, KernelError> {
             shapes: vec![x.shape().to_vec(), alpha.shape().to_vec()],
         });
     }
-    let mut out = Value::zeros(x.dtype(), x.shape())?;
+    let mut out = ctx.result(x.dtype(), x.shape())?;
     if x.dtype() == DType::F32 {
         let f = |x: f32, a: f32| if x >= 0.0 { x } else { x * a };
         bc.map(x.view()?, alpha.view()?, out.view_mut()?, f);

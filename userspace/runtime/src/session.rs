@@ -400,8 +400,11 @@ impl Session {
             let (value, given) = (&mut self.values[id], self.given.contains(id));
             if tensor.variable && value.is_none() {
                 *value = Some(zeros(&self.host.graph, id)?);
-            } else if !tensor.variable && !given {
-                *value = None;
+            } else if !tensor.variable
+                && !given
+                && let Some(value) = value.take()
+            {
+                self.spare[id] = Some(value);
             }
         }
         Ok(())
@@ -414,7 +417,10 @@ impl Session {
             Some(id) => self.host.value(&self.values, step, *id).map(Some),
         });
         let operands = operands.collect::<Result<Vec<_>, _>>()?;
-        let results = self.host.interpreter()?.run_op(op, &operands)?;
+        let first = node.outputs.first();
+        let spare = first.and_then(|&id| self.spare[id].take());
+        let interpreter = self.host.interpreter()?;
+        let results = interpreter.run_op_again(op, &operands, spare)?;
         for (&id, value) in node.outputs.iter().zip(results) {
             self.values[id] = Some(value);
         }
