@@ -65,7 +65,7 @@ impl Quads {
         let reach = columns.last().map_or(0, |c| c.1) + ((x.output - 1) * x.stride) as i64;
         let left = -lowest as usize;
         let line = left + x.input.max(reach.max(0) as usize + 1);
-        let pitch = channels.next_multiple_of(LANES);
+        let pitch = channels;
         let bytes = line
             .checked_mul(pitch)
             .and_then(|n| n.checked_mul(4 * rows.len().div_ceil(4)));
@@ -134,11 +134,11 @@ impl Quads {
         let lines = y.output.div_ceil(4 * parallel::threads());
         let mut work = memory::room(y.output.div_ceil(lines))?;
         for (i, output) in output.chunks_mut(lines * line).enumerate() {
-            let quads = memory::repeated(
-                [self.zero; 4],
-                // Windows begin somewhere even where no tap is live.
-                self.rows.len().div_ceil(4).max(1) * self.line * self.pitch,
-            )?;
+            // Windows begin somewhere even where no tap is live, and a block of channels reaches into
+            // what follows.
+            let fours = self.rows.len().div_ceil(4).max(1);
+            let count = fours * self.line * self.pitch + LANES;
+            let quads = memory::repeated([self.zero; 4], count)?;
             work.push((i * lines, quads, output));
         }
         parallel::chunks_mut(&mut work, 1, |_, work| {
@@ -224,18 +224,14 @@ fn interleave<T: Byte>(by: &Quads, input: &[T], rows: &[i64], top: i64, quads: &
         Some(&input[at * len..][..len])
     });
     let inside = &mut quads[by.left * by.pitch..][..x.input * by.pitch];
-    if by.channels == by.input_channels && by.pitch == by.channels {
+    let copies = by.channels / by.input_channels;
+    if copies == 1 {
         fill(by.zero, lines, inside);
         return;
     }
-    let copies = by.channels / by.input_channels;
     for (i, pixel) in inside.chunks_exact_mut(by.pitch).enumerate() {
         let lines = lines.map(|line| Some(&line?[i * by.input_channels..][..by.input_channels]));
-        if copies == 1 {
-            fill(by.zero, lines, &mut pixel[..by.channels]);
-            continue;
-        }
-        for (c, to) in pixel[..by.channels].chunks_exact_mut(copies).enumerate() {
+        for (c, to) in pixel.chunks_exact_mut(copies).enumerate() {
             to.fill(lines.map(|line| line.map_or(by.zero, |line| unsigned(line[c]))));
         }
     }
