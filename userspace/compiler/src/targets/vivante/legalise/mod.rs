@@ -1,6 +1,7 @@
 //! Items of the NPU form as layers of the VIPNano-QI.
 
 mod add;
+mod channels;
 mod common_scale;
 mod concat;
 mod conv;
@@ -31,11 +32,12 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         Work::Concat(operands) => concat::concat(ctx, item, operands),
         Work::Pad { input, before } => per_channel::pad(ctx, item, *input, *before),
         Work::Rescale(input) => rescale::rescale(ctx, item, *input),
+        Work::Channels { input, first } => channels::channels(ctx, item, *input, *first),
+        Work::Split(input) => channels::split(ctx, item, *input),
         Work::PadChannels { .. }
         | Work::Prelu { .. }
         | Work::TransposedConv(_)
         | Work::Bilinear { .. }
-        | Work::Split(_)
         | Work::DepthToSpace { .. }
         | Work::SpaceToDepth { .. }
         | Work::Join { .. }
@@ -43,7 +45,6 @@ pub fn legalise(ctx: &mut Context, item: &Item) -> Result<Lowered<Layer>, Unsupp
         | Work::Unfold(_)
         | Work::Nearest { .. }
         | Work::Elementwise { .. }
-        | Work::Channels { .. }
         | Work::Table(_)
         | Work::View(_)
         | Work::Host(_) => Err(Unsupported::new(format!(
