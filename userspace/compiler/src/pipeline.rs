@@ -52,7 +52,7 @@ pub fn layers<F: Family>(
     builder: &mut F::Builder<'_>,
 ) -> Result<Ordered<F>, CompileError> {
     let mut steps = legalise::<F>(form, builder);
-    drop_slow(builder, &F::TIMING, &mut steps, |layer| {
+    drop_slow(builder, &builder.timing(), &mut steps, |layer| {
         builder.seconds(layer)
     });
     loop {

@@ -10,7 +10,7 @@ use crate::error::{CompileError, Unsupported};
 use crate::executable::{Executable, Placement};
 use crate::index::Index;
 use crate::lowered::{Event, Layer, Lowered, Maps};
-use crate::npu::{Conv, Item};
+use crate::npu::{Conv, Item, Window};
 use crate::options::Options;
 
 /// How feature maps lie in a family's memory, as far as passes over the NPU form ask.
@@ -20,8 +20,9 @@ pub struct Rules {
     pub chip: &'static str,
     /// Whether maps are planes, one channel after the other, in place of atoms of some channels.
     pub planes: bool,
-    /// Whether a convolution of a map from the host is better done with the map's windows as pixels.
-    pub im2col: fn(&Conv, &Timing) -> bool,
+    /// What of the window of a convolution of a map from the host the host should lay out as the
+    /// channels of pixels, if that is better: along each axis all or nothing of it.
+    pub im2col: fn(&Conv, &Timing) -> Option<Window>,
 }
 
 impl Rules {

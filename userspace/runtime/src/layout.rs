@@ -4,6 +4,7 @@
 
 use ferrite_compiler::executable::{Layout, Port};
 use ferrite_process::parallel;
+use std::ops::Range;
 
 use crate::patches::{self, Rows};
 
@@ -96,6 +97,11 @@ impl Cube {
             line,
             surface,
         })
+    }
+
+    /// Some neighbouring columns of it.
+    fn part(&self, width: usize) -> Cube {
+        Cube { width, ..*self }
     }
 
     /// Whether lines and surfaces lie one after the other without overlap.
@@ -237,8 +243,6 @@ fn add(bias: u8, from: &[u8], to: &mut [u8]) {
 /// Fills a map row by row.
 fn enter_rows(port: &Port, rows: &Rows, device: &mut [u8]) -> Result<(), LayoutError> {
     let [height, width, channels] = port.shape;
-    // Made when the region is known to hold all rows.
-    let row = || vec![0; width * channels];
     match port.layout {
         Layout::Cube {
             line_pitch,
@@ -250,21 +254,41 @@ fn enter_rows(port: &Port, rows: &Rows, device: &mut [u8]) -> Result<(), LayoutE
             if gaps || device.len() > ATOM * cube.surface * surfaces {
                 device.fill(port.pad_value);
             }
-            let mut row = row();
+            let mut row = rows.buffer(width);
             for y in 0..height {
-                rows.write(y, &mut row);
+                // What lies in the tensor as it is needs no detour.
+                let whole = rows.whole(y, surfaces * ATOM);
+                let Range { start, end } = whole.columns;
+                for columns in [0..start, end..width] {
+                    let row = &mut row[..columns.len() * channels];
+                    rows.write(y, columns.clone(), row);
+                    for s in 0..surfaces {
+                        let line = line(&cube, device, s, y);
+                        enter_line(
+                            &cube.part(columns.len()),
+                            row,
+                            &mut line[ATOM * columns.start..][..ATOM * columns.len()],
+                            [s, 0],
+                            port.bias,
+                            port.pad_value,
+                        );
+                    }
+                }
                 for s in 0..surfaces {
-                    let first = ATOM * (s * cube.surface + y * cube.line);
-                    let line = &mut device[first..first + ATOM * width];
-                    enter_line(&cube, &row, line, [s, 0], port.bias, port.pad_value);
+                    let line = line(&cube, device, s, y);
+                    let (atoms, _) = line[ATOM * start..ATOM * end].as_chunks_mut();
+                    let real = (channels - s * ATOM).min(ATOM);
+                    if let Some(bytes) = whole.bytes.get(s * ATOM..) {
+                        enter_atoms(bytes, whole.step, real, atoms, port);
+                    }
                 }
             }
         }
         Layout::Planar => {
             let (plane, _) = check_planar(port)?;
-            let mut row = row();
+            let mut row = rows.buffer(width);
             for y in 0..height {
-                rows.write(y, &mut row);
+                rows.write(y, 0..width, &mut row);
                 for (x, pixel) in row.chunks_exact(channels).enumerate() {
                     let planes = device[y * width + x..].iter_mut().step_by(plane);
                     for (value, channel) in planes.zip(pixel) {
@@ -275,14 +299,40 @@ fn enter_rows(port: &Port, rows: &Rows, device: &mut [u8]) -> Result<(), LayoutE
         }
         Layout::Linear => {
             check_linear(port, height * width * channels)?;
-            let mut row = row();
-            for (y, to) in device.chunks_exact_mut(row.len()).take(height).enumerate() {
-                rows.write(y, &mut row);
+            let mut row = rows.buffer(width);
+            let lines = device.chunks_exact_mut(row.len().max(1));
+            for (y, to) in lines.take(height).enumerate() {
+                rows.write(y, 0..width, &mut row);
                 add(port.bias, &row, to);
             }
         }
     }
     Ok(())
+}
+
+/// Line `y` of surface `s`.
+fn line<'a>(cube: &Cube, device: &'a mut [u8], s: usize, y: usize) -> &'a mut [u8] {
+    let first = ATOM * (s * cube.surface + y * cube.line);
+    &mut device[first..first + ATOM * cube.width]
+}
+
+/// Fills atoms with `real` channels each from pixels that lie `step` bytes apart, with an atom's bytes
+/// in each.
+fn enter_atoms(pixels: &[u8], step: usize, real: usize, atoms: &mut [[u8; ATOM]], port: &Port) {
+    let (mut kept, mut pad) = ([0; ATOM], [port.pad_value; ATOM]);
+    kept[..real].fill(0xff);
+    pad[..real].fill(0);
+    let bias = port.bias;
+    for (x, atom) in atoms.iter_mut().enumerate() {
+        // There is one of each pixel. Its length known, a few vector instructions do it.
+        if let Some(pixel) = pixels[x * step..].first_chunk::<ATOM>() {
+            let mut values = [0; ATOM];
+            for at in 0..ATOM {
+                values[at] = pixel[at].wrapping_add(bias) & kept[at] | pad[at];
+            }
+            *atom = values;
+        }
+    }
 }
 
 fn enter_cube(cube: &Cube, host: &[u8], device: &mut [u8], bias: u8, pad: u8) {
@@ -349,8 +399,6 @@ fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], [s, y]: [usize; 2], bia
             3 => fill_atoms::<3>(atoms, pixels, bias, pad),
             4 => fill_atoms::<4>(atoms, pixels, bias, pad),
             8 => fill_atoms::<8>(atoms, pixels, bias, pad),
-            // Windows of 3 x 3 x 3.
-            11 => fill_atoms::<11>(atoms, pixels, bias, pad),
             _ => {
                 for (atom, channels) in atoms.iter_mut().zip(pixels) {
                     let mut values = [pad; ATOM];

@@ -247,7 +247,7 @@ fn conv(line: &mut Cursor, kind: ConvKind) -> Result<Conv, ParseError> {
         input_shape,
         output_shape,
         window,
-        patches: after(line, "patches of ", patches)?,
+        patches: after(line, "patches of ", patches)?.map(Box::new),
         grouping,
         filter,
         bias,

@@ -129,7 +129,8 @@ impl Display for Conv {
         }
         let [[h, w, c], [oh, ow, oc]] = [self.input_shape, self.output_shape];
         write!(f, " from {h}x{w}x{c} to {oh}x{ow}x{oc}")?;
-        if let Some(Patches { image, window }) = self.patches {
+        if let Some(patches) = &self.patches {
+            let Patches { image, window } = **patches;
             let [h, w, c] = image;
             write!(f, " patches of {h}x{w}x{c}{window}")?;
         }

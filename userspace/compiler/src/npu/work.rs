@@ -155,7 +155,7 @@ pub struct Conv {
     /// Window.
     pub window: Window,
     /// What the host makes the map of, where that is not the tensor as it is.
-    pub patches: Option<Patches>,
+    pub patches: Option<Box<Patches>>,
     /// Channel structure.
     pub grouping: Grouping,
     /// Filter tensor.

@@ -1,9 +1,7 @@
 //! Operators that take longer on the NPU than by way of the host.
 
-use std::collections::HashSet;
-
 use ferrite_hw::Timing;
-use ferrite_ir::TensorId;
+use ferrite_ir::{EntitySet, TensorId};
 
 use super::drop_worthless::{bytes, host_seconds};
 use super::plan_segments::reads;
@@ -23,16 +21,15 @@ pub fn drop_slow<L>(
     steps: &mut [Legal<L>],
     seconds: impl Fn(&L) -> f64,
 ) {
-    if index.graph.total_macs() == 0 {
+    let works = |step: &Legal<L>| index.graph.macs(step.op) != 0;
+    let works: Vec<bool> = steps.iter().map(works).collect();
+    if !works.contains(&true) {
         return;
     }
-    for step in steps.iter_mut() {
+    for (step, _) in steps.iter_mut().zip(&works).filter(|(_, works)| !**works) {
         let LegalWork::Npu { reads, layers, .. } = &step.work else {
             continue;
         };
-        if index.graph.macs(step.op) != 0 {
-            continue;
-        }
         let made = &index.graph.node(step.op).outputs;
         let crossing: f64 = reads.iter().chain(made).map(|&t| bytes(index, t)).sum();
         let device: f64 = layers.iter().map(&seconds).sum();
@@ -42,7 +39,7 @@ pub fn drop_slow<L>(
             step.work = LegalWork::Host(slower("by way of the host", device, host));
         }
     }
-    let end = end(index, steps);
+    let end = end(index, steps, &works);
     if let Some((device, host)) = balance(index, timing, steps, &end, seconds)
         && host + timing.kick < device
     {
@@ -60,15 +57,17 @@ fn slower(how: &str, device: f64, host: f64) -> Unsupported {
 }
 
 /// Steps of the NPU without multiply-accumulates on which none with them depends, in order.
-fn end<L>(index: &Index, steps: &[Legal<L>]) -> Vec<usize> {
-    let mut needed: HashSet<TensorId> = HashSet::new();
+fn end<L>(index: &Index, steps: &[Legal<L>], works: &[bool]) -> Vec<usize> {
+    let mut needed = EntitySet::with_capacity(index.graph.tensors.len());
     let mut end = Vec::new();
     for (at, step) in steps.iter().enumerate().rev() {
         let npu = matches!(step.work, LegalWork::Npu { .. });
-        let works = npu && index.graph.macs(step.op) != 0;
+        let works = npu && works[at];
         let outputs = &index.graph.node(step.op).outputs;
-        if works || outputs.iter().any(|made| needed.contains(made)) {
-            needed.extend(reads(index, step));
+        if works || outputs.iter().any(|&made| needed.contains(made)) {
+            for read in reads(index, step) {
+                needed.insert(read);
+            }
         } else if npu {
             end.push(at);
         }
@@ -86,28 +85,36 @@ fn balance<L>(
     seconds: impl Fn(&L) -> f64,
 ) -> Option<(f64, f64)> {
     let (mut device, mut host) = (0.0, 0.0);
-    let (mut made, mut read) = (HashSet::new(), HashSet::new());
+    if end.is_empty() {
+        return None;
+    }
+    let (mut made, mut read) = (EntitySet::new(), EntitySet::new());
     for step in end.iter().map(|&at| &steps[at]) {
         if let LegalWork::Npu { layers, .. } = &step.work {
             device += layers.iter().map(&seconds).sum::<f64>();
         }
         host += host_seconds(index, timing, step.op);
-        made.extend(&index.graph.node(step.op).outputs);
-        read.extend(reads(index, step));
+        for &output in &index.graph.node(step.op).outputs {
+            made.insert(output);
+        }
+        for input in reads(index, step) {
+            read.insert(input);
+        }
     }
     // What is viewed crosses as the view.
     for step in steps {
         if let LegalWork::View(source) = step.work
-            && made.contains(&source)
+            && made.contains(source)
         {
             read.insert(source);
             made.insert(index.result(step.op));
         }
     }
-    let crossing = |tensors: &mut dyn Iterator<Item = &TensorId>| {
-        tensors.map(|&tensor| bytes(index, tensor)).sum::<f64>() / timing.host_bytes
+    let crossing = |tensors: &EntitySet<TensorId>, others: &EntitySet<TensorId>| {
+        let alone = tensors.keys().filter(|&tensor| !others.contains(tensor));
+        alone.map(|tensor| bytes(index, tensor)).sum::<f64>() / timing.host_bytes
     };
-    host += crossing(&mut read.difference(&made));
-    device += crossing(&mut made.difference(&read));
-    (!end.is_empty()).then_some((device, host))
+    host += crossing(&read, &made);
+    device += crossing(&made, &read);
+    Some((device, host))
 }

@@ -1,11 +1,12 @@
 //! Convolutions of maps with few channels, as the host brings them to the device: pictures and sound.
 //!
 //! The MAC array takes many channels at a time, so most of it idles where there are three. The host,
-//! which has to change the map's layout anyway, then lays out each window as the channels of one pixel
-//! (im2col), and the convolution has one tap.
+//! which has to change the map's layout anyway, then lays out each window, or each of its lines, as the
+//! channels of one pixel (im2col), and the convolution has fewer taps.
 
 use ferrite_hw::Timing;
 use ferrite_ir::TensorId;
+use ferrite_ir::op::Hw;
 
 use crate::index::Index;
 use crate::npu::{Conv, Form, Grouping, Item, Patches, Window, Work};
@@ -17,27 +18,45 @@ pub fn im2col(form: &mut Form, index: &Index, rules: &Rules, timing: &Timing) {
         let Work::Conv(conv) = &form.items[at].work else {
             continue;
         };
-        let asked = conv.grouping == Grouping::Dense
-            && conv.window.kernel != Window::unit().kernel
-            && (rules.im2col)(conv, timing);
-        let result = index.result(form.items[at].op);
-        if asked && is_used(form, index, result) && is_from_host(form, index, conv.input) {
-            let conv = of_patches(conv);
+        if conv.grouping != Grouping::Dense || conv.window.kernel == Window::unit().kernel {
+            continue;
+        }
+        let (result, asked) = (
+            index.result(form.items[at].op),
+            (rules.im2col)(conv, timing),
+        );
+        if let Some(part) = asked
+            && is_used(form, index, result)
+            && is_from_host(form, index, conv.input)
+        {
+            let conv = of_patches(conv, part);
             form.items[at].work = Work::Conv(conv);
         }
     }
 }
 
-fn of_patches(conv: &Conv) -> Conv {
-    let ([.., c], [oh, ow, _]) = (conv.input_shape, conv.output_shape);
-    let kernel = conv.window.kernel;
+/// The convolution of which the host does a part of the window.
+fn of_patches(conv: &Conv, part: Window) -> Conv {
+    let ([h, w, c], [oh, ow, _]) = (conv.input_shape, conv.output_shape);
+    let (mut window, mut size) = (conv.window, Hw { h, w });
+    let unit = Window::unit();
+    if part.kernel.h == window.kernel.h {
+        size.h = oh;
+        (window.kernel.h, window.stride.h) = (unit.kernel.h, unit.stride.h);
+        (window.dilation.h, window.pad.h) = (unit.dilation.h, unit.pad.h);
+    }
+    if part.kernel.w == window.kernel.w {
+        size.w = ow;
+        (window.kernel.w, window.stride.w) = (unit.kernel.w, unit.stride.w);
+        (window.dilation.w, window.pad.w) = (unit.dilation.w, unit.pad.w);
+    }
     Conv {
-        input_shape: [oh, ow, kernel.h * kernel.w * c],
-        window: Window::unit(),
-        patches: Some(Patches {
+        input_shape: [size.h, size.w, part.kernel.h * part.kernel.w * c],
+        window,
+        patches: Some(Box::new(Patches {
             image: conv.input_shape,
-            window: conv.window,
-        }),
+            window: part,
+        })),
         ..conv.clone()
     }
 }
@@ -70,5 +89,7 @@ fn is_used(form: &Form, index: &Index, tensor: TensorId) -> bool {
         Work::Host(_) => index.graph.node(item.op).inputs.contains(&Some(tensor)),
         _ => item.maps().contains(&tensor),
     };
-    index.is_output(tensor) || form.items.iter().any(reads)
+    // Those that read it in the graph mostly still do.
+    let readers = index.uses(tensor).iter().map(|&op| form.item(op));
+    index.is_output(tensor) || readers.chain(&form.items).any(reads)
 }

@@ -24,6 +24,12 @@ pub fn divide(ctx: &mut Context, events: &mut [Event<Layer>]) {
     if ctx.options.cores < 2 {
         return;
     }
+    let (cores, timing) = (ctx.options.cores, ctx.timing());
+    let may_pay = |layers: &[Layer]| may_pay(ctx.program(), layers, cores, &timing);
+    let mut submissions = events.iter();
+    if !submissions.any(|event| matches!(event, Event::Submit(layers) if may_pay(layers))) {
+        return;
+    }
     let users = users(ctx.program(), events);
     for (at, event) in events.iter_mut().enumerate() {
         if let Event::Submit(layers) = event {
@@ -92,6 +98,19 @@ struct Bands {
     exits: SecondaryMap<CubeId, bool>,
 }
 
+/// Whether bands can save enough at all, given what the layers take as one chain: they have as many tasks
+/// as it, and what is left is a kick of its own.
+fn may_pay(program: &Program, layers: &[Layer], cores: usize, timing: &Timing) -> bool {
+    let each = layers.iter().map(|layer| cost::seconds(timing, layer));
+    let whole = cost::job_seconds(timing, each);
+    let tasks = layers.iter().map(|layer| layer.tiles.len()).sum::<usize>();
+    let tasks = tasks as f64 * timing.task;
+    let all = layers.last().is_some_and(|layer| is_local(program, layer));
+    let kicks = if all { 1.0 } else { 2.0 } * timing.kick;
+    let least = kicks + tasks + (whole - timing.kick - tasks) / cores as f64;
+    least <= cost::WORTH * whole
+}
+
 /// Layers from `start` on that are best done in bands, if any are.
 fn best(
     program: &Program,
@@ -102,19 +121,16 @@ fn best(
     timing: &Timing,
 ) -> Option<Bands> {
     let rest = &layers[start..];
-    let seconds: Vec<f64> = rest.iter().map(|l| cost::seconds(timing, l)).collect();
-    let chain = |from: usize| cost::job_seconds(timing, seconds[from..].iter().copied());
-    let whole = chain(0);
-    // Two kicks, one after the other, and the work of all cores.
-    if cores < 2 || cost::WORTH * whole < 2.0 * timing.kick + whole / (2 * cores) as f64 {
+    if !may_pay(program, rest, cores, timing) {
         return None;
     }
+    let seconds: Vec<f64> = rest.iter().map(|l| cost::seconds(timing, l)).collect();
+    let chain = |from: usize| cost::job_seconds(timing, seconds[from..].iter().copied());
     let touches = Touches::of(program, layers);
-    let bandable = rest.iter().take_while(|layer| is_local(program, layer));
-    let most = bandable.count();
     let mut best: Option<(f64, Bands)> = None;
     let mut worse = 0;
-    for end in 1..=most {
+    let local = rest.iter().take_while(|layer| is_local(program, layer));
+    for end in 1..=local.count() {
         let Some(bands) = touches.bands(program, layers, start..start + end, others, cores) else {
             continue;
         };
@@ -134,7 +150,7 @@ fn best(
             }
         }
     }
-    best.filter(|(total, _)| *total <= cost::WORTH * whole)
+    best.filter(|(total, _)| *total <= cost::WORTH * chain(0))
         .map(|(_, bands)| bands)
 }
 

@@ -1,6 +1,7 @@
 //! What layers take, by the cost model.
 
 use ferrite_hw::Timing;
+use ferrite_ir::op::Hw;
 
 use super::legalise::tiles::Shape;
 use super::program::{Layer, Mode, Stage};
@@ -55,17 +56,35 @@ pub fn worth_dividing(timing: &Timing, shape: &Shape, cores: usize) -> bool {
     divided + 2.0 * timing.kick < whole
 }
 
-/// Whether a convolution is done sooner with its input's windows as pixels, which the host lays out in
-/// place of the input.
-pub fn im2col_pays(conv: &Conv, timing: &Timing) -> bool {
-    let ([.., c], [oh, ow, _]) = (conv.input_shape, conv.output_shape);
-    let taps = conv.window.kernel.h * conv.window.kernel.w;
-    let patches = shape([oh, ow, taps * c], &Window::unit(), conv.output_shape);
+/// The lines of a convolution's window, if it is done sooner with them as pixels, which the host lays out
+/// in place of the input. Whole windows would save the array a little more, and cost the host twice as
+/// much.
+pub fn im2col(conv: &Conv, timing: &Timing) -> Option<Window> {
+    let ([h, _, c], [_, ow, _]) = (conv.input_shape, conv.output_shape);
+    let (window, unit) = (&conv.window, Window::unit());
+    let line = |line: Hw, other: Hw| Hw {
+        h: line.h,
+        w: other.w,
+    };
+    let lines = Window {
+        kernel: line(unit.kernel, window.kernel),
+        stride: line(unit.stride, window.stride),
+        dilation: line(unit.dilation, window.dilation),
+        pad: line(unit.pad, window.pad),
+    };
+    let left = Window {
+        kernel: line(window.kernel, unit.kernel),
+        stride: line(window.stride, unit.stride),
+        dilation: line(window.dilation, unit.dilation),
+        pad: line(window.pad, unit.pad),
+    };
+    let patches = shape([h, ow, window.kernel.w * c], &left, conv.output_shape);
     let seconds = |shape: &Shape| {
         let atoms = shape.input[0] * shape.input[1] * shape.inputs.div_ceil(16);
         work_seconds(timing, shape) + (16 * atoms) as f64 / timing.host_bytes
     };
-    seconds(&patches) < seconds(&shape(conv.input_shape, &conv.window, conv.output_shape))
+    let direct = shape(conv.input_shape, window, conv.output_shape);
+    (window.kernel.w > 1 && seconds(&patches) < seconds(&direct)).then_some(lines)
 }
 
 /// Of a dense convolution.

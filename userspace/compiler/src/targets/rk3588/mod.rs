@@ -35,7 +35,7 @@ impl Family for Rk3588 {
     const RULES: Rules = Rules {
         chip: "the RK3588",
         planes: false,
-        im2col: cost::im2col_pays,
+        im2col: cost::im2col,
     };
     const TIMING: Timing = timing::RK3588;
     type Layer = Layer;

@@ -4,7 +4,7 @@ use ferrite_hw::Timing;
 
 use super::chip::{CORES, MAX_INPUTS, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use super::program::Layer;
-use crate::npu::Conv;
+use crate::npu::{Conv, Window};
 
 /// Seconds of a job: the longest of its multiply-accumulates, the symbols that its coefficients have,
 /// and the bytes that it moves.
@@ -50,9 +50,9 @@ pub fn groups_of_parts(timing: &Timing, layer: &Layer, [inputs, outputs]: [usize
     best.unwrap_or(groups)
 }
 
-/// Whether a convolution that the chip cannot do, or has not been seen to do, is worth that the host
-/// lays out its input's windows as pixels.
-pub fn im2col_pays(conv: &Conv, timing: &Timing) -> bool {
+/// The window of a convolution that the chip cannot do, or has not been seen to do, if it is worth that the
+/// host lays out its input's windows as pixels.
+pub fn im2col(conv: &Conv, timing: &Timing) -> Option<Window> {
     let ([.., c], [oh, ow, oc]) = (conv.input_shape, conv.output_shape);
     let (window, span) = (&conv.window, conv.window.span());
     let stride = window.stride.h;
@@ -63,7 +63,8 @@ pub fn im2col_pays(conv: &Conv, timing: &Timing) -> bool {
     let channels = window.kernel.h * window.kernel.w * c;
     let bytes = (conv.images * oh * ow * channels) as f64;
     let on_host = bytes * oc as f64 / timing.host_macs;
-    !proven && channels <= MAX_INPUTS && bytes / timing.host_bytes < on_host
+    let worth = channels <= MAX_INPUTS && bytes / timing.host_bytes < on_host;
+    (!proven && worth).then_some(*window)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Family for Vivante {
     const RULES: Rules = Rules {
         chip: "the A311D",
         planes: true,
-        im2col: cost::im2col_pays,
+        im2col: cost::im2col,
     };
     const TIMING: Timing = timing::A311D;
     type Layer = Layer;

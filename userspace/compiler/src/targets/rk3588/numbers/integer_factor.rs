@@ -70,7 +70,10 @@ fn about(wanted: f64, first: i32) -> u32 {
     /// Added to numbers below 2^22, this leaves the nearest integer in the lowest bits.
     const INTEGERS: f32 = (1u32 << 23) as f32;
     let (single, rounded) = (wanted as f32, wanted.round() as u32);
-    let mut factors: [u32; LANES] = std::array::from_fn(|lane| first as u32 + lane as u32);
+    let mut factors = [first as u32; LANES];
+    for (lane, factor) in factors.iter_mut().enumerate() {
+        *factor += lane as u32;
+    }
     let mut least = [u32::MAX; LANES];
     for _ in 0..BLOCK / LANES {
         for lane in 0..LANES {
