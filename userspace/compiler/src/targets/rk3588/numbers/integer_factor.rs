@@ -35,7 +35,7 @@ pub fn factor(wanted: f64, range: RangeInclusive<i32>) -> (f64, i32) {
         .enumerate()
         .filter(|(_, least)| **least <= limit)
     {
-        let found = exact(wanted, start(block), start(block) + BLOCK as i32 - 1);
+        let found = of_block(wanted, start(block));
         if found.0 < best.0 {
             best = found;
         }
@@ -43,20 +43,40 @@ pub fn factor(wanted: f64, range: RangeInclusive<i32>) -> (f64, i32) {
     best
 }
 
-/// The same, by looking at one factor after the other.
-fn exact(wanted: f64, first: i32, last: i32) -> (f64, i32) {
+/// The distance that a factor leaves with the best scale.
+fn error(wanted: f64, factor: i32) -> f64 {
     /// Numbers below 2^51 lose their fraction when this is added, by rounding to even.
     const INTEGERS: f64 = (1u64 << 52) as f64;
+    let factor = f64::from(factor);
+    let scale = (wanted / factor + INTEGERS) - INTEGERS;
+    (factor * scale - wanted).abs()
+}
+
+/// The same as [`factor`], by looking at one factor after the other.
+fn exact(wanted: f64, first: i32, last: i32) -> (f64, i32) {
     let mut best = (f64::INFINITY, first);
     for candidate in first..last + 1 {
-        let factor = f64::from(candidate);
-        let scale = (wanted / factor + INTEGERS) - INTEGERS;
-        let error = (factor * scale - wanted).abs();
+        let error = error(wanted, candidate);
         if error < best.0 {
             best = (error, candidate);
         }
     }
     best
+}
+
+/// The same for the factors of a block, in vectors.
+fn of_block(wanted: f64, first: i32) -> (f64, i32) {
+    let mut errors = [0.0; BLOCK];
+    for (at, value) in errors.iter_mut().enumerate() {
+        *value = error(wanted, first + at as i32);
+    }
+    let mut least = [f64::INFINITY; 2];
+    for [a, b] in errors.as_chunks().0 {
+        least = [least[0].min(*a), least[1].min(*b)];
+    }
+    let least = least[0].min(least[1]);
+    let at = errors.iter().position(|&error| error == least);
+    (least, first + at.unwrap_or(0) as i32)
 }
 
 /// The least error of a block of factors, to within a half.
