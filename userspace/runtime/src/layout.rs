@@ -117,7 +117,7 @@ pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutEr
     check_region(port, device.len())?;
     let bias = port.bias;
     if let Some(windows) = &port.patches {
-        let rows = Rows::of(port, windows, host)?;
+        let rows = Rows::of(port, windows, host).ok_or_else(|| no_map(port))?;
         return enter_rows(port, &rows, &mut device[..port.region.len]);
     }
     match port.layout {
@@ -153,12 +153,7 @@ pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutEr
 /// Reads `device`, the bytes of `port.region`, back into host tensor `host`.
 pub fn leave(port: &Port, device: &[u8], host: &mut [u8]) -> Result<(), LayoutError> {
     if port.patches.is_some() {
-        let [rows, columns, channels] = port.shape;
-        return Err(LayoutError::Patches {
-            rows,
-            columns,
-            channels,
-        });
+        return Err(no_map(port));
     }
     check_host(port, host.len())?;
     check_region(port, device.len())?;
@@ -186,6 +181,16 @@ pub fn leave(port: &Port, device: &[u8], host: &mut [u8]) -> Result<(), LayoutEr
         }
     }
     Ok(())
+}
+
+/// Windows that do not make the port's map, or a map that was to become a tensor again.
+fn no_map(port: &Port) -> LayoutError {
+    let [rows, columns, channels] = port.shape;
+    LayoutError::Patches {
+        rows,
+        columns,
+        channels,
+    }
 }
 
 fn check_host(port: &Port, available: usize) -> Result<(), LayoutError> {

@@ -3,8 +3,6 @@
 use ferrite_compiler::executable::{Patches, Port};
 use std::ops::Range;
 
-use crate::layout::LayoutError;
-
 /// Elements of the host tensor.
 pub fn elements(patches: &Patches) -> usize {
     let sides = patches.image.iter();
@@ -23,8 +21,9 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Of a port and its host tensor, which has the size that the patches say.
-    pub fn of(port: &Port, patches: &'a Patches, host: &'a [u8]) -> Result<Self, LayoutError> {
+    /// Of a port and its host tensor, which has the size that the patches say; None if they do not make
+    /// the port's map.
+    pub fn of(port: &Port, patches: &'a Patches, host: &'a [u8]) -> Option<Self> {
         let [rows, columns, channels] = port.shape;
         let [kh, kw] = patches.kernel;
         let [h, w, c] = patches.image;
@@ -48,14 +47,7 @@ impl<'a> Rows<'a> {
             && rows.is_multiple_of(patches.images)
             && h * w * c * columns > 0
             && patches.dilation.iter().all(|&step| step > 0);
-        if !fits {
-            return Err(LayoutError::Patches {
-                rows,
-                columns,
-                channels,
-            });
-        }
-        Ok(Rows {
+        fits.then(|| Rows {
             patches,
             host,
             height: rows / patches.images,

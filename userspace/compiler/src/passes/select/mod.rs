@@ -97,25 +97,22 @@ fn work(index: &Index, rules: &Rules, op: OpId) -> Selected {
             op: Reduce::Mean, ..
         } => pool::mean(index, op),
         OpKind::Pad => pad::pad(index, op),
-        &OpKind::ResizeBilinear {
+        kind @ &(OpKind::ResizeBilinear {
             align_corners,
             half_pixel_centers,
-        } => {
-            let grid = Grid {
-                align_corners,
-                half_pixel_centers,
-            };
-            resize::bilinear(index, op, grid)
         }
-        &OpKind::ResizeNearest {
+        | OpKind::ResizeNearest {
             align_corners,
             half_pixel_centers,
-        } => {
+        }) => {
             let grid = Grid {
                 align_corners,
                 half_pixel_centers,
             };
-            resize::nearest(index, op, grid)
+            match kind {
+                OpKind::ResizeBilinear { .. } => resize::bilinear(index, op, grid),
+                _ => resize::nearest(index, op, grid),
+            }
         }
         OpKind::Reshape | OpKind::Squeeze | OpKind::ExpandDims => {
             let source = index.operand(op, 0)?;

@@ -2,7 +2,7 @@
 //!
 //! A core that is to make some rows of a layer needs a few more rows of the layer before, which it makes
 //! itself, though its neighbour makes them too: the cores then wait for each other only once, behind the
-//! last of these layers. The bands of a map lie one below the other in a map of their own, with these rows
+//! last of these layers. A core loads the tables that it needs itself. The bands of a map lie one below the other in a map of their own, with these rows
 //! twice.
 
 use std::ops::Range;
@@ -13,11 +13,8 @@ use ferrite_ir::{DType, SecondaryMap};
 use super::context::Context;
 use super::cost;
 use super::legalise::tiles::Shape;
-use super::program::{Band, Cube, CubeId, Layer, Program, Rect, Side};
+use super::program::{Band, Cube, CubeId, Layer, OPERAND_PITCH, Program, Rect, Side};
 use crate::lowered::Event;
-
-/// Operand surfaces have this pitch at least.
-const LEAST_PITCH: usize = 12;
 
 /// Divides the layers of each submission where that pays.
 pub fn divide(ctx: &mut Context, events: &mut [Event<Layer>]) {
@@ -384,7 +381,7 @@ impl Stacks {
         let [_, w, c] = original.shape;
         let stack = program.cubes.push(Cube {
             shape: [height, w, c],
-            surface_pitch: (height * w).max(LEAST_PITCH),
+            surface_pitch: (height * w).max(OPERAND_PITCH),
             part_of,
             ..original
         });

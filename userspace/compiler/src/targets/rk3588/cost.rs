@@ -57,8 +57,8 @@ pub fn worth_dividing(timing: &Timing, shape: &Shape, cores: usize) -> bool {
 }
 
 /// The lines of a convolution's window, if it is done sooner with them as pixels, which the host lays out
-/// in place of the input. Whole windows would save the array a little more, and cost the host twice as
-/// much.
+/// in place of the input. Whole windows would save the array a little more, and cost the host several times
+/// as much: lines are in the input as they are.
 pub fn im2col(conv: &Conv, timing: &Timing) -> Option<Window> {
     let ([h, _, c], [_, ow, _]) = (conv.input_shape, conv.output_shape);
     let (window, unit) = (&conv.window, Window::unit());

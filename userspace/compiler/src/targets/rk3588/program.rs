@@ -20,6 +20,9 @@ use crate::npu::Elementwise;
 /// Index of a cube in [`Program::cubes`].
 pub use crate::npu::MapId as CubeId;
 
+/// Least pitch of the surfaces of an operand, in atoms: Mesa keeps it.
+pub const OPERAND_PITCH: usize = 12;
+
 /// A feature cube in NC1HWC2 layout, densely packed lines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cube {

@@ -4,7 +4,7 @@
 use ferrite_ir::TensorId;
 use ferrite_ir::op::Hw;
 
-use super::channels::select;
+use super::channels::{select, select_from};
 use super::copies::{Copies, STRIDE};
 use super::interleave::{columns, rows};
 use super::pointwise::copy;
@@ -13,9 +13,6 @@ use crate::lowered::Lowered;
 use crate::npu::Item;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::program::{Layer, PROVEN, Side, Taps};
-
-/// Channels of an int8 atom.
-const ATOM: usize = 16;
 
 /// Layers for pixels' channels as blocks.
 pub fn to_space(
@@ -42,15 +39,7 @@ pub fn to_space(
         };
         for y in 0..block {
             let first = (y * block + x) * target.channels;
-            let whole = first / ATOM * ATOM;
-            let some = Side {
-                surface: source.surface + whole / ATOM,
-                channels: first + target.channels - whole,
-                ..source
-            };
-            let from = (first - whole..).map(|channel| channel as u32);
-            let from = from.take(target.channels).collect();
-            let mut layer = select(op, some, column, "depth to space", from);
+            let mut layer = select_from(op, source, column, "depth to space", first);
             layer.output = rows(column, y, block);
             copies.push(layer)?;
         }
@@ -93,15 +82,7 @@ pub fn unfold(
     };
     for part in 0..parts {
         let first = part * target.channels;
-        let whole = first / ATOM * ATOM;
-        let some = Side {
-            surface: source.surface + whole / ATOM,
-            channels: first + target.channels - whole,
-            ..source
-        };
-        let from = (first - whole..).map(|channel| channel as u32);
-        let from = from.take(target.channels).collect();
-        let mut layer = select(op, some, target, "unfold", from);
+        let mut layer = select_from(op, source, target, "unfold", first);
         layer.output = columns(target, part, parts);
         copies.push(layer)?;
     }

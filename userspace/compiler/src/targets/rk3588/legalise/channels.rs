@@ -65,6 +65,19 @@ fn part(
         part.part_of = Some((source.cube, source.surface + first / ATOM));
         return Ok(None);
     }
+    let mut layer = select_from(op, source, target, "select channels", first);
+    finish(ctx, &mut layer)?;
+    Ok(Some(layer))
+}
+
+/// A 1x1 convolution that gives `target` the channels of `source` from `first` on.
+pub fn select_from(
+    op: OpId,
+    source: Side,
+    target: Side,
+    lowering: &'static str,
+    first: usize,
+) -> Layer {
     let whole = first / ATOM * ATOM;
     let source = Side {
         surface: source.surface + whole / ATOM,
@@ -73,9 +86,7 @@ fn part(
     };
     let from = (first - whole..).map(|channel| channel as u32);
     let from = from.take(target.channels).collect();
-    let mut layer = select(op, source, target, "select channels", from);
-    finish(ctx, &mut layer)?;
-    Ok(Some(layer))
+    select(op, source, target, lowering, from)
 }
 
 /// A 1x1 convolution that gives each channel of `target` the channel `from` of `source`.

@@ -7,7 +7,7 @@ use crate::error::Unsupported;
 use crate::executable::Evidence;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::cost::worth_dividing;
-use crate::targets::rk3588::program::{CubeId, Layer, Mode, Stage};
+use crate::targets::rk3588::program::{CubeId, Layer, Mode, OPERAND_PITCH, Stage};
 
 /// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
 /// touches beyond the real channels.
@@ -49,11 +49,11 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         layer.padded_inputs(),
     );
     if let Some(addend) = layer.addend.filter(|_| layer.mode != Mode::Flying) {
-        // Operand surfaces are fetched in pairs, and Mesa keeps their pitch at 12 atoms or more.
+        // Operand surfaces are fetched in pairs.
         reserve(ctx, addend.side.cube, addend.side.surface, written);
         let (root, _) = ctx.program().root(addend.side.cube);
         let cube = &mut ctx.program_mut().cubes[root];
-        cube.surface_pitch = cube.surface_pitch.max(12);
+        cube.surface_pitch = cube.surface_pitch.max(OPERAND_PITCH);
     }
     Ok(())
 }
