@@ -84,9 +84,11 @@ pub struct Region {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Layout {
     /// RK3588 feature cube NC1HWC2: element (c, y, x) at
-    /// `16 * (c / atom_channels * surface_pitch + y * line_pitch + x) + c % atom_channels * element size`,
-    /// with `atom_channels = 16 / element size`. Pitches in atoms of 16 bytes.
+    /// `atom_bytes * (c / atom_channels * surface_pitch + y * line_pitch + x) + c % atom_channels * element
+    /// size`, with `atom_channels = atom_bytes / element size`. Pitches in atoms.
     Cube {
+        /// Bytes of an atom: one pixel of one group of channels.
+        atom_bytes: u32,
         /// Atoms from line to line.
         line_pitch: u32,
         /// Atoms from surface to surface.

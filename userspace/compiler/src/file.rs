@@ -9,7 +9,7 @@ const MAGIC: &[u8; 8] = b"FERRITE\0";
 const HEADER: usize = 16;
 
 /// Version of the format that this build writes, and the only one it reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -51,7 +51,7 @@ impl<F: Family> Clone for Lowering<F> {
 impl<F: Family> Lowering<F> {
     /// Lowers a graph.
     pub fn boxed(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, CompileError> {
-        let form = pipeline::form(index, &F::RULES, &F::TIMING.at(options.clock_mhz));
+        let form = pipeline::form(index, &F::RULES, options);
         let mut builder = F::Builder::new(index.clone(), options, F::Maps::default());
         let (steps, schedule) = pipeline::layers::<F>(&form, &mut builder)?;
         Ok(Box::new(Lowering::<F> {

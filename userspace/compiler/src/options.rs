@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use ferrite_hw::rk3588::{Parameters, parameters::RK3588};
+
 use crate::executable::{Evidence, Target};
 
 /// What to compile for.
@@ -17,6 +19,8 @@ pub struct Options {
     pub exact: bool,
     /// The NPU's clock in MHz, if that is not the cost model's.
     pub clock_mhz: Option<NonZeroU32>,
+    /// Sizes and limits of an NPU of the RK3588's family.
+    pub rk3588: &'static Parameters,
 }
 
 impl Options {
@@ -28,6 +32,7 @@ impl Options {
             cores: 1,
             exact: false,
             clock_mhz: None,
+            rk3588: &RK3588,
         }
     }
 }

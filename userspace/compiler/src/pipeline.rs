@@ -1,12 +1,11 @@
 //! The passes, in order.
 
-use ferrite_hw::Timing;
-
 use crate::debug::Debug;
 use crate::error::CompileError;
 use crate::index::Index;
 use crate::lowered::{Event, Legal};
 use crate::npu::Form;
+use crate::options::Options;
 use crate::passes::{
     drop_idle::drop_idle,
     drop_slow::drop_slow,
@@ -23,7 +22,7 @@ use crate::passes::{
 use crate::target::{Builder, Family, Rules};
 
 /// From a graph to the NPU form that a target gets.
-pub fn form(index: &Index, rules: &Rules, timing: &Timing) -> Form {
+pub fn form(index: &Index, rules: &Rules, options: &Options) -> Form {
     let mut debug = Debug::from_environment();
     let mut form = select(index, rules);
     debug.after("select", index, &form);
@@ -38,7 +37,7 @@ pub fn form(index: &Index, rules: &Rules, timing: &Timing) -> Form {
         fold_clamp();
         fold_tables();
         find_views(rules);
-        im2col(rules, timing);
+        im2col(rules, options);
     }
     form
 }

@@ -20,9 +20,9 @@ pub fn lower(index: &Index, options: &Options) -> Result<Box<dyn Plannable>, Com
 
 /// The NPU form of a graph for a target.
 pub fn form(index: &Index, options: &Options) -> Form {
-    let (rules, timing) = match options.target {
-        Target::Rk3588 => (Rk3588::RULES, Rk3588::TIMING),
-        Target::A311d => (Vivante::RULES, Vivante::TIMING),
+    let rules = match options.target {
+        Target::Rk3588 => Rk3588::RULES,
+        Target::A311d => Vivante::RULES,
     };
-    pipeline::form(index, &rules, &timing.at(options.clock_mhz))
+    pipeline::form(index, &rules, options)
 }

@@ -22,7 +22,7 @@ pub struct Rules {
     pub planes: bool,
     /// What of the window of a convolution of a map from the host the host should lay out as the
     /// channels of pixels, if that is better: along each axis all or nothing of it.
-    pub im2col: fn(&Conv, &Timing) -> Option<Window>,
+    pub im2col: fn(&Conv, &Options) -> Option<Window>,
 }
 
 impl Rules {
@@ -46,8 +46,6 @@ impl Rules {
 pub trait Family: fmt::Debug + Sized + 'static {
     /// What passes over the NPU form ask.
     const RULES: Rules;
-    /// Prices of the work, with the clock that most boards have.
-    const TIMING: Timing;
     /// A task or job.
     type Layer: Layer;
     /// Feature maps on the device.

@@ -9,5 +9,5 @@ pub mod timing;
 pub mod vivante;
 
 pub use grade::Grade;
-pub use target::{Chip, Parameters, Target};
+pub use target::{Chip, Target};
 pub use timing::Timing;

@@ -1,6 +1,6 @@
 //! The chips that there is a compiler and a simulator for.
 
-use crate::{Timing, rk3588, timing, vivante};
+use crate::{Timing, rk3588, timing};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -28,19 +28,8 @@ pub struct Chip {
     pub title: &'static str,
     /// Cores that work on jobs of their own at the same time.
     pub cores: usize,
-    /// Sizes and limits of the NPU, and its family with them.
-    pub parameters: Parameters,
     /// What work takes.
     pub timing: Timing,
-}
-
-/// Sizes and limits of an NPU, by family.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Parameters {
-    /// The family of Rockchip's NPUs that descends from NVDLA.
-    Rk3588(rk3588::Parameters),
-    /// Vivante's VIPNano.
-    Vivante(vivante::Parameters),
 }
 
 static RK3588: Chip = Chip {
@@ -48,7 +37,6 @@ static RK3588: Chip = Chip {
     label: "RK3588",
     title: "Rockchip RK3588",
     cores: rk3588::parameters::RK3588.cores,
-    parameters: Parameters::Rk3588(rk3588::parameters::RK3588),
     timing: timing::RK3588,
 };
 
@@ -58,7 +46,6 @@ static A311D: Chip = Chip {
     title: "Amlogic A311D",
     // Its NN cores share every job.
     cores: 1,
-    parameters: Parameters::Vivante(vivante::chip::A311D_PARAMETERS),
     timing: timing::A311D,
 };
 

@@ -45,6 +45,7 @@ pub fn requantise(
 ) -> Result<(), RequantError> {
     let (
         Layout::Cube {
+            atom_bytes,
             line_pitch,
             surface_pitch,
         },
@@ -56,7 +57,7 @@ pub fn requantise(
             layout: port.layout,
         });
     };
-    let cube = Cube::of(port, line_pitch, surface_pitch)?;
+    let cube = Cube::of(port, atom_bytes, line_pitch, surface_pitch)?;
     check(&cube, requant, device.len(), host.len(), port)?;
     let row = cube.width * cube.channels;
     if row == 0 {
@@ -111,13 +112,13 @@ fn check(
     Ok(())
 }
 
-/// Four int32 channels to an atom.
 fn requantise_row(cube: &Cube, requant: &HostRequant, device: &[u8], y: usize, row: &mut [u8]) {
-    for first in (0..cube.channels).step_by(4) {
-        let real = (cube.channels - first).min(4);
-        let line = &device[16 * (first / 4 * cube.surface + y * cube.line)..][..16 * cube.width];
+    let group = cube.atom / 4;
+    for first in (0..cube.channels).step_by(group) {
+        let real = (cube.channels - first).min(group);
+        let line = cube.line(device, first / group, y);
         let pixels = row.chunks_exact_mut(cube.channels);
-        for (atom, pixel) in line.chunks_exact(16).zip(pixels) {
+        for (atom, pixel) in line.chunks_exact(cube.atom).zip(pixels) {
             for (i, out) in pixel[first..first + real].iter_mut().enumerate() {
                 let c = first + i;
                 let word = [
@@ -154,6 +155,7 @@ mod tests {
                 len: 2 * 2 * 16,
             },
             layout: Layout::Cube {
+                atom_bytes: 16,
                 line_pitch: 2,
                 surface_pitch: 2,
             },

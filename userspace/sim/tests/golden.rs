@@ -3,6 +3,7 @@
 mod common;
 
 use common::{assemble, golden, hex, place, place_bytes};
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_sim::rk3588::{Config, Core, FaultKind, Start, conv::cbuf};
 use ferrite_sim::{FlatMemory, Memory};
 use serde_json::Value;
@@ -165,8 +166,8 @@ fn vendor_tasks_fit_the_buffer() {
                 continue;
             }
             let atoms = (channels * 2).div_ceil(16);
-            let entries = cbuf::row_entries(size >> 16, atoms);
-            let needed = cbuf::data_banks(entries, size & 0x7ff);
+            let entries = cbuf::row_entries(&RK3588, size >> 16, atoms);
+            let needed = cbuf::data_banks(&RK3588, entries, size & 0x7ff);
             assert!(needed <= con0 & 0xf, "{} needs {needed}", vector["id"]);
             exact += usize::from(needed == con0 & 0xf);
         }

@@ -4,16 +4,16 @@
 //! which has to change the map's layout anyway, then lays out each window, or each of its lines, as the
 //! channels of one pixel (im2col), and the convolution has fewer taps.
 
-use ferrite_hw::Timing;
 use ferrite_ir::TensorId;
 use ferrite_ir::op::Hw;
 
 use crate::index::Index;
 use crate::npu::{Conv, Form, Grouping, Item, Patches, Window, Work};
+use crate::options::Options;
 use crate::target::Rules;
 
 /// Has the host lay out windows for the convolutions where the target asks for it.
-pub fn im2col(form: &mut Form, index: &Index, rules: &Rules, timing: &Timing) {
+pub fn im2col(form: &mut Form, index: &Index, rules: &Rules, options: &Options) {
     for at in 0..form.items.len() {
         let Work::Conv(conv) = &form.items[at].work else {
             continue;
@@ -23,7 +23,7 @@ pub fn im2col(form: &mut Form, index: &Index, rules: &Rules, timing: &Timing) {
         }
         let (result, asked) = (
             index.result(form.items[at].op),
-            (rules.im2col)(conv, timing),
+            (rules.im2col)(conv, options),
         );
         if let Some(part) = asked
             && is_used(form, index, result)

@@ -59,6 +59,7 @@ fn layout(port: &Port) -> String {
         Layout::Cube {
             line_pitch,
             surface_pitch,
+            ..
         } => format!("lines of {line_pitch} and surfaces of {surface_pitch} atoms"),
         Layout::Linear => "linear".to_owned(),
         Layout::Planar => "planes".to_owned(),

@@ -1,6 +1,7 @@
 //! The form of a case.
 
 use ferrite_compiler::{Evidence, Options, Target};
+use ferrite_hw::rk3588::{Parameters, parameters::RK3588};
 use ferrite_ir::text::END;
 
 /// What a section looks at.
@@ -170,6 +171,13 @@ impl Header {
     }
 }
 
+/// A chip of the RK3588's family that differs in its table only: nobody has built it.
+pub static RELATED: Parameters = Parameters {
+    cbuf_banks: 8,
+    atom_bytes: 8,
+    ..RK3588
+};
+
 /// `rk3588 evidence=sibling cores=3`, `a311d exact=1`.
 fn options(text: &str) -> Result<Options, String> {
     let mut words = text.split_whitespace();
@@ -184,6 +192,7 @@ fn options(text: &str) -> Result<Options, String> {
             Some(("evidence", "sibling")) => options.evidence = Evidence::Sibling,
             Some(("evidence", "inferred")) => options.evidence = Evidence::Inferred,
             Some(("exact", "1")) => options.exact = true,
+            Some(("related", "1")) => options.rk3588 = &RELATED,
             Some(("clock", clock)) => {
                 let clock = clock.parse().map_err(|_| format!("`{word}`: no number"))?;
                 options.clock_mhz = Some(clock);

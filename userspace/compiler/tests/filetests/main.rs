@@ -4,9 +4,9 @@
 mod case;
 mod run;
 
-use case::{Case, Section, Test};
+use case::{Case, RELATED, Section, Test};
 use ferrite_compiler::index::Index;
-use ferrite_compiler::{Evidence, Placement, Stage, emit, npu, place};
+use ferrite_compiler::{Evidence, Options, Placement, Stage, Target, emit, npu, place};
 use ferrite_ir::text::{self, Constants};
 use ferrite_ir::{Graph, OpId, PrimaryMap, verify};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -21,11 +21,47 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("filetests");
     let files = files(&root);
     assert!(!files.is_empty(), "{} has cases", root.display());
-    let trials = files.into_iter().map(|path| {
+    let trials = files.into_iter().flat_map(|path| {
         let name = path.strip_prefix(&root).unwrap_or(&path).with_extension("");
-        Trial::test(name.display().to_string(), move || check(&path))
+        let name = name.display().to_string();
+        let related = Trial::test(format!("related/{name}"), {
+            let path = path.clone();
+            move || check_related(&path)
+        });
+        [Trial::test(name, move || check(&path)), related]
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// The case whose 32-bit sums, of twice as many surfaces, a related chip cannot write.
+const TOO_MANY_SURFACES: &str = "conv_scales_far_apart.txt";
+
+/// Runs the runs of a case on the RK3588 on a related chip.
+fn check_related(path: &Path) -> Result<(), Failed> {
+    let text = std::fs::read_to_string(path)?;
+    let case = Case::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+    let Ok(graph) = read(&text) else {
+        return Ok(());
+    };
+    for section in case.sections {
+        if let Test::Run { seed, steps } = section.test
+            && section.options.target == Target::Rk3588
+        {
+            let options = Options {
+                rk3588: &RELATED,
+                ..section.options
+            };
+            let found = run::run(&graph, &options, seed, steps)
+                .map_err(|why| format!("{}: {why}", section.title))?;
+            // Layers are divided otherwise, so that other elements may be exact.
+            let placed = |text: &str| text.lines().next().map(str::to_owned);
+            let same = placed(&found) == placed(&section.expected);
+            if same == path.ends_with(TOO_MANY_SURFACES) {
+                return Err(difference(&section, &found).into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The text files in a folder and those in it, in order.

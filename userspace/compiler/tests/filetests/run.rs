@@ -26,7 +26,7 @@ pub fn run(graph: &Graph, options: &Options, seed: u64, steps: u64) -> Result<St
         .collect();
     let inputs = inputs?;
     let device: Box<dyn Device> = match options.target {
-        Target::Rk3588 => Box::new(SimRk3588::new()),
+        Target::Rk3588 => Box::new(SimRk3588::of(options.rk3588)),
         Target::A311d => Box::new(SimA311d::new()),
     };
     let mut session =

@@ -118,6 +118,7 @@ fn latest_first(jobs: &[Job]) -> Vec<&Job> {
 /// Byte offset of an element of a cube.
 fn at(port: &Port, y: usize, x: usize, c: usize) -> usize {
     let Layout::Cube {
+        atom_bytes,
         line_pitch,
         surface_pitch,
     } = port.layout
@@ -125,9 +126,9 @@ fn at(port: &Port, y: usize, x: usize, c: usize) -> usize {
         panic!("not a cube");
     };
     let size = port.dtype.size();
-    let per_atom = 16 / size;
+    let per_atom = atom_bytes as usize / size;
     let atom = c / per_atom * surface_pitch as usize + y * line_pitch as usize + x;
-    16 * atom + c % per_atom * size
+    atom_bytes as usize * atom + c % per_atom * size
 }
 
 fn elements(port: &Port) -> impl Iterator<Item = (usize, usize)> {

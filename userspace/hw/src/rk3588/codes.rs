@@ -63,23 +63,8 @@ impl Precision {
             Precision::Int32 | Precision::Fp32 | Precision::Tf32 => 32,
         }
     }
-
-    /// Channels in an atom of 16 bytes.
-    pub const fn atom_channels(self) -> u32 {
-        128 / self.bits()
-    }
 }
 
-/// Bytes of an atom: one pixel of one channel group.
-pub const ATOM_BYTES: u32 = 16;
-/// Banks of the convolution buffer (CBUF) of one core.
-pub const CBUF_BANKS: u32 = 12;
-/// Bytes of a CBUF bank.
-pub const CBUF_BANK_BYTES: u32 = 32 * 1024;
-/// Bytes of a CBUF entry.
-pub const CBUF_ENTRY_BYTES: u32 = 64;
-/// Entries of a CBUF bank.
-pub const CBUF_BANK_ENTRIES: u32 = CBUF_BANK_BYTES / CBUF_ENTRY_BYTES;
 /// The usual value of S_POINTER: both toggles on, the pointer follows itself.
 pub const S_POINTER_PING_PONG: u32 = 0xe;
 /// S_POINTER of tasks that use the DPU's tables: both toggles off, both pointers back at group 0, so that
@@ -87,10 +72,6 @@ pub const S_POINTER_PING_PONG: u32 = 0xe;
 pub const S_POINTER_ALONE: u32 = 0x30;
 /// What VERSION reads on a board: ASCII "FIRE".
 pub const VERSION_FIRE: u32 = 0x4649_5245;
-/// Alignment of command segments in memory, in bytes.
-pub const SEGMENT_ALIGN: u32 = 64;
-/// Entries of each of the two DPU tables.
-pub const LUT_ENTRIES: usize = 513;
 
 /// Masks of the raw interrupt register. Group 0 of a pair is the lower bit.
 pub mod interrupt {

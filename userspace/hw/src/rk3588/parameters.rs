@@ -25,6 +25,8 @@ parameters! {
         "Kernels of a direct 8-bit convolution that are worked on together", "order of weights in captured jobs; Mesa pads output channels to it";
     depthwise_group: usize = 64, "channels", Silicon,
         "Channels of a depthwise 8-bit convolution that are worked on together", "order of weights in captured jobs; Mesa pads channels to it";
+    group_surfaces: usize = 8, "surfaces", Inferred,
+        "Most surfaces that the channels of a group fill", "3 bits of SIZE_E, less one; 8 have run";
     max_kernel: usize = 31, "taps", Inferred,
         "Largest kernel along an axis", "5 bits of WEIGHT_SIZE2; 17 x 1 and similar have run";
     max_stride: usize = 7, "pixels", Silicon,
@@ -66,8 +68,8 @@ impl Parameters {
         self.cbuf_entry_bytes / self.atom_bytes
     }
 
-    /// Channels of 8 bits in an atom.
-    pub const fn atom_channels(&self) -> usize {
-        self.atom_bytes
+    /// Channels of elements of `bytes` bytes in an atom.
+    pub const fn atom_channels(&self, bytes: usize) -> usize {
+        self.atom_bytes / bytes
     }
 }

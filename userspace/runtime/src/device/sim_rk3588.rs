@@ -5,6 +5,7 @@ use super::sim::{Loaded, evidence};
 use super::{Counters, Device, DeviceError, DeviceSpec, JobError, Program, check, schedule};
 use ferrite_compiler::executable::{Executable, Job, Region, Target};
 use ferrite_compiler::passes::makespan::makespan;
+use ferrite_hw::rk3588::{Parameters, parameters::RK3588};
 use ferrite_hw::timing;
 use ferrite_sim::rk3588::{self, Config, Core, Start};
 use std::num::NonZeroU32;
@@ -14,15 +15,24 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Most tasks of a chain: TASK_NUMBER has 12 bits.
 const MAX_CHAIN: usize = 4095;
 
-/// Cores of the chip.
-const CORES: usize = 3;
-
 /// The simulator. It is strict: a model may use only what the lowerings of its executable say that
 /// they rest on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SimRk3588 {
     clock_mhz: Option<NonZeroU32>,
+    chip: &'static Parameters,
     programs: Arc<Programs>,
+}
+
+impl Default for SimRk3588 {
+    /// The RK3588 itself.
+    fn default() -> SimRk3588 {
+        SimRk3588 {
+            clock_mhz: None,
+            chip: &RK3588,
+            programs: Arc::default(),
+        }
+    }
 }
 
 impl SimRk3588 {
@@ -35,6 +45,14 @@ impl SimRk3588 {
     pub fn at(clock_mhz: Option<NonZeroU32>) -> SimRk3588 {
         SimRk3588 {
             clock_mhz,
+            ..SimRk3588::default()
+        }
+    }
+
+    /// A related chip.
+    pub fn of(chip: &'static Parameters) -> SimRk3588 {
+        SimRk3588 {
+            chip,
             ..SimRk3588::default()
         }
     }
@@ -63,7 +81,7 @@ impl Device for SimRk3588 {
     }
 
     fn cores(&self) -> usize {
-        CORES
+        self.chip.cores
     }
 
     fn load(&self, executable: &Executable) -> Result<Box<dyn Program>, DeviceError> {
@@ -71,14 +89,15 @@ impl Device for SimRk3588 {
         let config = Config {
             evidence: evidence(executable),
             timing: timing::RK3588.at(self.clock_mhz),
+            chip: self.chip,
             ..Config::default()
         };
         let loaded = Loaded::new(executable)?;
         self.programs.loaded.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(SimProgram {
             loaded,
-            cores: (0..CORES).map(|_| Core::new(config)).collect(),
-            home: self.programs.ever.fetch_add(1, Ordering::Relaxed) % CORES,
+            cores: (0..self.chip.cores).map(|_| Core::new(config)).collect(),
+            home: self.programs.ever.fetch_add(1, Ordering::Relaxed) % self.chip.cores,
             programs: Arc::clone(&self.programs),
             estimated_ns: 0,
         }))
@@ -147,7 +166,7 @@ impl Program for SimProgram {
             count => schedule::run(&mut self.cores, count, after, run)?,
         }
         let programs = self.programs.loaded.load(Ordering::Relaxed);
-        self.estimated_ns += estimate(jobs, &costs, programs);
+        self.estimated_ns += estimate(jobs, &costs, programs, self.cores.len());
         Ok(())
     }
 
@@ -178,7 +197,7 @@ impl Cost {
 /// Estimated nanoseconds of the device that a submission takes: until its last job ends, and at least
 /// what all cores together need for its bytes. Of `programs` that submit the like at the same time it is
 /// the share of one.
-fn estimate(jobs: &[Job], costs: &[Cost], programs: usize) -> u64 {
+fn estimate(jobs: &[Job], costs: &[Cost], programs: usize, cores: usize) -> u64 {
     let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
     let alone: Vec<u64> = costs.iter().map(|cost| load(&cost.nanoseconds)).collect();
     let bytes: u64 = costs.iter().map(|cost| load(&cost.bytes)).sum();
@@ -192,7 +211,7 @@ fn estimate(jobs: &[Job], costs: &[Cost], programs: usize) -> u64 {
             after.map(|before| first + before).collect()
         })
         .collect();
-    let end = makespan(&durations, |job| &after[job][..], CORES);
+    let end = makespan(&durations, |job| &after[job][..], cores);
     (end / programs as u64).max(shared as u64)
 }
 

@@ -1,6 +1,7 @@
 //! What a model is allowed to do.
 
 use super::fault::FaultKind;
+use ferrite_hw::rk3588::{Parameters, parameters::RK3588};
 use ferrite_hw::{Grade, Timing, timing};
 
 /// Settings of a core.
@@ -13,6 +14,8 @@ pub struct Config {
     pub buffer_outlives_reset: bool,
     /// Prices of the time estimate.
     pub timing: Timing,
+    /// Sizes and limits of the chip. Atoms have 8 or 16 bytes, and the MAC array the RK3588's groups.
+    pub chip: &'static Parameters,
 }
 
 impl Default for Config {
@@ -22,11 +25,21 @@ impl Default for Config {
             evidence: Grade::Silicon,
             buffer_outlives_reset: false,
             timing: timing::RK3588,
+            chip: &RK3588,
         }
     }
 }
 
 impl Config {
+    /// Bytes of an atom.
+    pub(crate) fn atom(&self) -> Result<u32, FaultKind> {
+        match self.chip.atom_bytes {
+            8 => Ok(8),
+            16 => Ok(16),
+            _ => Err(FaultKind::NotModelled("atoms of other than 8 and 16 bytes")),
+        }
+    }
+
     /// An error unless behaviours of `grade` are allowed.
     pub(crate) fn require(&self, grade: Grade, behaviour: &'static str) -> Result<(), FaultKind> {
         if grade <= self.evidence {

@@ -14,7 +14,6 @@ use super::state::Running;
 use crate::memory::Memory;
 use ferrite_hw::Grade;
 use ferrite_hw::rk3588::Precision;
-use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_process::parallel;
 
 /// Pixels that pass the stages together.
@@ -33,7 +32,7 @@ impl Core {
         let table = Table::decode(&registers, &self.config, Feed::Flying, dpu.input)?;
         let rdma = Rdma::decode(&registers, &self.config, true, Feed::Flying, &dpu)?;
         bounded(dpu.width, dpu.height)?;
-        if dpu.width.max(dpu.height) as usize > RK3588.max_flying {
+        if dpu.width.max(dpu.height) as usize > self.config.chip.max_flying {
             let behaviour = "more than 4096 rows or columns without convolution";
             self.config.require(Grade::Inferred, behaviour)?;
         }
@@ -54,10 +53,10 @@ impl Core {
         let operands = channel_operands(&dpu, &rdma, memory, counters)?;
         let atoms = u64::from(dpu.width)
             * u64::from(dpu.height)
-            * u64::from(dpu.channels / dpu.output.atom_channels());
+            * u64::from(dpu.channels / dpu.atom_channels());
         let sources = 1 + u64::from(dpu.ew.operand.is_some());
-        counters.operand_bytes += atoms * sources * 16;
-        counters.output_bytes += atoms * 16;
+        counters.operand_bytes += atoms * sources * u64::from(dpu.atom);
+        counters.output_bytes += atoms * u64::from(dpu.atom);
         counters.atoms += atoms;
         let task = Task {
             pipeline: Pipeline {
@@ -70,9 +69,11 @@ impl Core {
             bytes,
             memory,
         };
-        match bytes {
-            1 => task.run::<16>()?,
-            _ => task.run::<4>()?,
+        match task.pipeline.dpu.atom_channels() {
+            16 => task.run::<16>()?,
+            8 => task.run::<8>()?,
+            4 => task.run::<4>()?,
+            _ => task.run::<2>()?,
         }
         task.pipeline.check(&self.config)
     }
@@ -135,6 +136,7 @@ impl Task<'_> {
             rows: 0..dpu.height as usize,
             width: dpu.width as usize,
             bytes: self.bytes,
+            atom: dpu.atom as usize,
             memory: self.memory,
             unit,
         };

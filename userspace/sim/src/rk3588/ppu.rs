@@ -22,6 +22,8 @@ enum Method {
 
 /// A decoded pooling task. Pairs are vertical, horizontal.
 struct Pool {
+    /// Bytes of an atom.
+    atom: u32,
     method: Method,
     input: [u32; 2],
     output: [u32; 2],
@@ -50,12 +52,12 @@ impl Core {
         counters: &mut Counters,
     ) -> Check {
         let pool = Pool::decode(&self.state.view(running), &self.config)?;
-        let surfaces = u64::from(pool.channels / 16);
+        let surfaces = u64::from(pool.channels / pool.atom);
         let atoms = |size: [u32; 2]| surfaces * u64::from(size[0]) * u64::from(size[1]);
-        counters.pool_bytes += atoms(pool.input) * 16;
-        counters.output_bytes += atoms(pool.output) * 16;
+        counters.pool_bytes += atoms(pool.input) * u64::from(pool.atom);
+        counters.output_bytes += atoms(pool.output) * u64::from(pool.atom);
         counters.atoms += atoms(pool.output);
-        parallel::try_each(pool.channels as usize / 16, |s| {
+        parallel::try_each((pool.channels / pool.atom) as usize, |s| {
             pool.surface(s as u32, memory)
         })
     }
@@ -90,6 +92,7 @@ impl Pool {
         );
         let pad_word = r.word(ppu::PADDING_VALUE_1_CFG);
         let pool = Pool {
+            atom: config.atom()?,
             method: method(r, kernel)?,
             input: pair(
                 (
@@ -154,11 +157,11 @@ impl Pool {
     fn check(&self, r: &Registers<'_>) -> Check {
         bounded(self.input[1], self.input[0])?;
         bounded(self.output[1], self.output[0])?;
-        aligned("PPU.DST_BASE_ADDR", self.destination, 16)?;
-        aligned("PPU_RDMA.SRC_BASE_ADDR", self.source, 16)?;
+        aligned("PPU.DST_BASE_ADDR", self.destination, self.atom)?;
+        aligned("PPU_RDMA.SRC_BASE_ADDR", self.source, self.atom)?;
         same(
             "PPU channels modulo an atom",
-            self.channels % 16,
+            self.channels % self.atom,
             "remainder",
             0,
         )?;
@@ -237,9 +240,10 @@ impl Pool {
     }
 
     fn surface(&self, surface: u32, memory: &dyn Memory) -> Check {
+        let atom = self.atom as usize;
         let [height, width] = self.input.map(|v| v as usize);
-        let mut source = vec![0u8; height * width * 16];
-        for (y, row) in source.chunks_exact_mut(width * 16).enumerate() {
+        let mut source = vec![0u8; height * width * atom];
+        for (y, row) in source.chunks_exact_mut(width * atom).enumerate() {
             let offset = u64::from(surface) * u64::from(self.source_surface)
                 + y as u64 * u64::from(self.source_line);
             memory
@@ -248,16 +252,19 @@ impl Pool {
         }
         let [out_height, out_width] = self.output.map(|v| v as usize);
         let line = out_width + self.notch as usize;
-        let mut row = vec![0u8; out_width * 16];
+        let mut row = vec![0u8; out_width * atom];
         for y in 0..out_height {
-            for (x, atom) in row.chunks_exact_mut(16).enumerate() {
-                for (lane, to) in atom.iter_mut().enumerate() {
+            for (x, lanes) in row.chunks_exact_mut(atom).enumerate() {
+                for (lane, to) in lanes.iter_mut().enumerate() {
                     *to = self.output_value(&source, y as u32, x as u32, lane) as u8;
                 }
             }
             let atoms = u64::from(surface) * u64::from(self.surface) + (y * line) as u64;
             memory
-                .write(u64::from(self.destination) + atoms * 16, &row)
+                .write(
+                    u64::from(self.destination) + atoms * u64::from(self.atom),
+                    &row,
+                )
                 .map_err(FaultKind::memory(DmaUnit::Output))?;
         }
         Ok(())
@@ -272,7 +279,7 @@ impl Pool {
             ];
             match at {
                 [Some(y), Some(x)] if y < height && x < width => {
-                    source[((y * width + x) * 16) as usize + lane] as i8
+                    source[((y * width + x) * self.atom) as usize + lane] as i8
                 }
                 _ => self.pad_value,
             }

@@ -1,13 +1,14 @@
 //! Register state of a core: two groups per block, and the rules by which they alternate.
 
 use super::fault::{FaultKind, documented};
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_hw::rk3588::table::{Block, Field, Register};
 use ferrite_hw::rk3588::{cna, dpu};
 
 /// Words of one group; the highest register offset in a block is below 0x200.
 const WORDS: usize = 0x80;
 /// Entries of one DPU table.
-const LUT: usize = ferrite_hw::rk3588::codes::LUT_ENTRIES;
+const LUT: usize = RK3588.lut_entries;
 
 /// The blocks that a command list programs, in the order of their state.
 const BLOCKS: [Block; 6] = [

@@ -1,6 +1,7 @@
 //! Command lists for test convolutions, after the recipe of the hardware document (appendix B).
 #![allow(dead_code, reason = "each test uses its part")]
 
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_hw::rk3588::table::Register;
 use ferrite_hw::rk3588::{cna, codes, command, core, dpu, dpu_rdma};
 use ferrite_sim::rk3588::conv::cbuf;
@@ -97,7 +98,7 @@ impl Layer {
 
     /// Rows of input that a task may have.
     pub fn rows_per_task(&self, data_banks: u32) -> u32 {
-        data_banks * 512 / cbuf::row_entries(self.width, self.stored_channels() / 16)
+        data_banks * 512 / cbuf::row_entries(&RK3588, self.width, self.stored_channels() / 16)
     }
 
     /// The whole layer as one task.
@@ -191,7 +192,10 @@ impl Layer {
                 self.kernel[1] << 24 | self.kernel[0] << 16 | kernels,
             ),
             (cna::CBUF_CON0, reuse | banks << 4 | (12 - banks)),
-            (cna::CBUF_CON1, cbuf::row_entries(self.width, stored / 16)),
+            (
+                cna::CBUF_CON1,
+                cbuf::row_entries(&RK3588, self.width, stored / 16),
+            ),
             (cna::CVT_CON0, 0xb),
             (cna::CVT_CON5, 0),
             (cna::PAD_CON0, self.pad[2] << 4 | pad_top),

@@ -7,11 +7,10 @@
 
 use std::ops::Range;
 
-use ferrite_hw::Timing;
 use ferrite_ir::{DType, SecondaryMap};
 
 use super::context::Context;
-use super::cost;
+use super::cost::{Cost, WORTH};
 use super::legalise::tiles::Shape;
 use super::program::{Band, Cube, CubeId, Layer, OPERAND_PITCH, Program, Rect, Side};
 use crate::lowered::Event;
@@ -21,8 +20,8 @@ pub fn divide(ctx: &mut Context, events: &mut [Event<Layer>]) {
     if ctx.options.cores < 2 {
         return;
     }
-    let (cores, timing) = (ctx.options.cores, ctx.timing());
-    let may_pay = |layers: &[Layer]| may_pay(ctx.program(), layers, cores, &timing);
+    let (cores, cost) = (ctx.options.cores, ctx.cost());
+    let may_pay = |layers: &[Layer]| may_pay(ctx.program(), layers, cores, &cost);
     let mut submissions = events.iter();
     if !submissions.any(|event| matches!(event, Event::Submit(layers) if may_pay(layers))) {
         return;
@@ -71,8 +70,8 @@ fn users(program: &Program, events: &[Event<Layer>]) -> SecondaryMap<CubeId, Opt
 /// Divides the layers of a submission. `others` tells of the root cubes that other steps touch too.
 fn divide_submission(ctx: &mut Context, layers: &mut Vec<Layer>, others: &dyn Fn(CubeId) -> bool) {
     let (mut start, mut run) = (0, 0);
-    let (cores, timing) = (ctx.options.cores, ctx.timing());
-    while let Some(bands) = best(ctx.program(), layers, start, others, cores, &timing) {
+    let (cores, cost) = (ctx.options.cores, ctx.cost());
+    while let Some(bands) = best(ctx.program(), layers, start, others, cores, &cost) {
         let part = &layers[bands.range.clone()];
         let Some(banded) = bands.layers(ctx.program_mut(), part, run) else {
             return;
@@ -97,15 +96,15 @@ struct Bands {
 
 /// Whether bands can save enough at all, given what the layers take as one chain: they have as many tasks
 /// as it, and what is left is a kick of its own.
-fn may_pay(program: &Program, layers: &[Layer], cores: usize, timing: &Timing) -> bool {
-    let each = layers.iter().map(|layer| cost::seconds(timing, layer));
-    let whole = cost::job_seconds(timing, each);
+fn may_pay(program: &Program, layers: &[Layer], cores: usize, cost: &Cost) -> bool {
+    let each = layers.iter().map(|layer| cost.seconds(layer));
+    let whole = cost.job_seconds(each);
     let tasks = layers.iter().map(|layer| layer.tiles.len()).sum::<usize>();
-    let tasks = tasks as f64 * timing.task;
+    let tasks = tasks as f64 * cost.timing.task;
     let all = layers.last().is_some_and(|layer| is_local(program, layer));
-    let kicks = if all { 1.0 } else { 2.0 } * timing.kick;
-    let least = kicks + tasks + (whole - timing.kick - tasks) / cores as f64;
-    least <= cost::WORTH * whole
+    let kicks = if all { 1.0 } else { 2.0 } * cost.timing.kick;
+    let least = kicks + tasks + (whole - cost.timing.kick - tasks) / cores as f64;
+    least <= WORTH * whole
 }
 
 /// Layers from `start` on that are best done in bands, if any are.
@@ -115,14 +114,14 @@ fn best(
     start: usize,
     others: &dyn Fn(CubeId) -> bool,
     cores: usize,
-    timing: &Timing,
+    cost: &Cost,
 ) -> Option<Bands> {
     let rest = &layers[start..];
-    if !may_pay(program, rest, cores, timing) {
+    if !may_pay(program, rest, cores, cost) {
         return None;
     }
-    let seconds: Vec<f64> = rest.iter().map(|l| cost::seconds(timing, l)).collect();
-    let chain = |from: usize| cost::job_seconds(timing, seconds[from..].iter().copied());
+    let seconds: Vec<f64> = rest.iter().map(|l| cost.seconds(l)).collect();
+    let chain = |from: usize| cost.job_seconds(seconds[from..].iter().copied());
     let touches = Touches::of(program, layers);
     let mut best: Option<(f64, Bands)> = None;
     let mut worse = 0;
@@ -132,7 +131,7 @@ fn best(
             continue;
         };
         let left = if end == rest.len() { 0.0 } else { chain(end) };
-        let total = bands.seconds(program, layers, timing) + left;
+        let total = bands.seconds(program, layers, cost) + left;
         match &best {
             Some((least, _)) if *least <= total => {
                 worse += 1;
@@ -147,7 +146,7 @@ fn best(
             }
         }
     }
-    best.filter(|(total, _)| *total <= cost::WORTH * chain(0))
+    best.filter(|(total, _)| *total <= WORTH * chain(0))
         .map(|(_, bands)| bands)
 }
 
@@ -276,22 +275,20 @@ fn window(layer: &Layer, made: &Rows) -> (Rows, usize) {
 
 impl Bands {
     /// Seconds of the slowest band, as a job.
-    fn seconds(&self, program: &Program, layers: &[Layer], timing: &Timing) -> f64 {
+    fn seconds(&self, program: &Program, layers: &[Layer], cost: &Cost) -> f64 {
         let layers = &layers[self.range.clone()];
         let made = |layer: &Layer| self.rows[program.root(layer.output.cube).0].as_deref();
         let count = layers.first().and_then(made).map_or(1, <[Rows]>::len);
-        let share = timing.shared_bandwidth / count as f64;
-        let timing = Timing {
-            core_bandwidth: timing.core_bandwidth.min(share),
-            ..*timing
-        };
+        let mut cost = *cost;
+        let share = cost.timing.shared_bandwidth / count as f64;
+        cost.timing.core_bandwidth = cost.timing.core_bandwidth.min(share);
         let band = |band: usize| {
             let parts = layers.iter().filter_map(|layer| {
                 let rows = made(layer)?.get(band)?.len();
                 let part = rows as f64 / layer.output.rect.h as f64;
-                Some(cost::part_seconds(&timing, layer, part))
+                Some(cost.part_seconds(layer, part))
             });
-            cost::job_seconds(&timing, parts)
+            cost.job_seconds(parts)
         };
         (0..count).map(band).fold(0.0, f64::max)
     }
@@ -318,7 +315,7 @@ impl Bands {
                 if let Some(addend) = &mut part.addend {
                     addend.side = self.side(program, &mut stacks, &addend.side, index, rows);
                 }
-                part.tiles = Shape::of(&part, 1).tiles().ok()?;
+                part.tiles = Shape::of(program.chip, &part, 1).tiles().ok()?;
                 divided.push(part);
             }
         }

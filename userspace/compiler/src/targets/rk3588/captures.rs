@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_hw::rk3588::table::Block;
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId};
@@ -175,7 +176,7 @@ impl Case {
             pad_left: pad >> 4,
             first_channel: 0,
             channels: self.layer.output.channels,
-            entries: cbuf::row_entries(w, self.layer.input.channels.div_ceil(16)),
+            entries: cbuf::row_entries(&RK3588, w, self.layer.input.channels.div_ceil(16)),
             data_banks: (cbuf & 15) as usize,
             reuse_weights: cbuf & 0x2000 != 0,
         }
@@ -191,7 +192,7 @@ impl Case {
             .iter()
             .map(|(map, cube)| Life {
                 map,
-                bytes: cube.bytes(),
+                bytes: cube.bytes(&RK3588),
                 first: 0,
                 last: 0,
             })
@@ -284,7 +285,7 @@ impl Case {
             ("DPU", "BS_OW_CFG") if self.layer.weight_zero == 0 => {
                 (ours == theirs | 2).then_some(Explained::IdleCpend)
             }
-            ("CNA", "WEIGHT_SIZE0") => (theirs - ours == self.layer.kernel_bytes() as u32)
+            ("CNA", "WEIGHT_SIZE0") => (theirs - ours == kernel_bytes(&self.layer) as u32)
                 .then_some(Explained::KernelPairs),
             ("CNA", "WEIGHT_SIZE2") => {
                 (ours + 1 == theirs && theirs % 2 == 0).then_some(Explained::KernelPairs)
@@ -451,8 +452,8 @@ fn cbuf_planning_matches_the_vendor_compiler() {
                 continue;
             }
             tasks += 1;
-            let entries = cbuf::row_entries(width as usize, channels.div_ceil(8));
-            let needed = cbuf::data_banks(entries, rows as usize);
+            let entries = cbuf::row_entries(&RK3588, width as usize, channels.div_ceil(8));
+            let needed = cbuf::data_banks(&RK3588, entries, rows as usize);
             assert!(
                 needed <= banks,
                 "{id}: {needed} banks where the vendor has {banks}"
@@ -513,6 +514,7 @@ fn tiles_of(single: &[BTreeMap<(String, String), Json>], vector: &Json) -> Optio
         get("WEIGHT_SIZE2") & 0x3fff
     };
     let plan = Shape {
+        chip: &RK3588,
         mode: if depthwise {
             Mode::Depthwise
         } else {
@@ -531,4 +533,9 @@ fn tiles_of(single: &[BTreeMap<(String, String), Json>], vector: &Json) -> Optio
         cores: 1,
     };
     Some((plan.tiles().ok()?.len(), single.len()))
+}
+
+/// Bytes of a kernel with whole atoms of channels.
+fn kernel_bytes(layer: &Layer) -> usize {
+    layer.kernel.h * layer.kernel.w * layer.padded_inputs(&RK3588)
 }

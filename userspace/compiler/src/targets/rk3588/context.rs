@@ -2,10 +2,11 @@
 
 use std::ops::Deref;
 
-use ferrite_hw::{Timing, timing};
+use ferrite_hw::rk3588::Parameters;
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, SecondaryMap, TensorId};
 
+use super::cost::Cost;
 use super::program::{CubeId, Program, Rect, Side};
 use crate::error::Unsupported;
 use crate::executable::{Evidence, Patches};
@@ -41,12 +42,18 @@ impl<'g> Deref for Context<'g> {
 impl<'g> Context<'g> {
     /// A view of a graph, with the cubes of an earlier one.
     pub fn new(index: Index<'g>, options: &'g Options, mut cubes: Cubes) -> Self {
+        cubes.program.chip = options.rk3588;
         cubes.of_tensor.resize(index.graph.tensors.len());
         Context {
             index,
             options,
             cubes,
         }
+    }
+
+    /// Sizes and limits of the chip.
+    pub fn chip(&self) -> &'static Parameters {
+        self.cubes.program.chip
     }
 
     /// The cubes.
@@ -65,8 +72,8 @@ impl<'g> Context<'g> {
     }
 
     /// Prices of the work.
-    pub fn timing(&self) -> Timing {
-        timing::RK3588.at(self.options.clock_mhz)
+    pub fn cost(&self) -> Cost {
+        Cost::of(self.options)
     }
 
     /// Whether `evidence` is admitted.

@@ -14,7 +14,7 @@ mod verify;
 
 use std::fmt::Write;
 
-use ferrite_hw::{Timing, timing};
+use ferrite_hw::Timing;
 use ferrite_ir::{OpId, PrimaryMap, TensorId};
 
 use crate::error::{CompileError, Unsupported};
@@ -37,7 +37,6 @@ impl Family for Rk3588 {
         planes: false,
         im2col: cost::im2col,
     };
-    const TIMING: Timing = timing::RK3588;
     type Layer = Layer;
     type Maps = Cubes;
     type Builder<'g> = Context<'g>;
@@ -71,11 +70,11 @@ impl<'g> Builder<'g, Rk3588> for Context<'g> {
     }
 
     fn timing(&self) -> Timing {
-        Context::timing(self)
+        self.cost().timing
     }
 
     fn seconds(&self, layer: &Layer) -> f64 {
-        cost::seconds(&self.timing(), layer)
+        self.cost().seconds(layer)
     }
 
     fn divide(&mut self, events: &mut [Event<Layer>]) {

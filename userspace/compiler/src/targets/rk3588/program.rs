@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ferrite_hw::rk3588::{Parameters, parameters::RK3588};
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId, PrimaryMap, TensorId};
 
@@ -44,13 +45,13 @@ pub struct Cube {
 
 impl Cube {
     /// Channels in an atom.
-    pub fn atom_channels(&self) -> usize {
-        16 / self.dtype.size()
+    pub fn atom_channels(&self, chip: &Parameters) -> usize {
+        chip.atom_channels(self.dtype.size())
     }
 
     /// Bytes in memory.
-    pub fn bytes(&self) -> usize {
-        16 * self.surface_pitch * self.surfaces
+    pub fn bytes(&self, chip: &Parameters) -> usize {
+        chip.atom_bytes * self.surface_pitch * self.surfaces
     }
 }
 
@@ -77,11 +78,11 @@ pub enum Mode {
 
 impl Mode {
     /// Output channels that the accumulator hands over at a time.
-    pub fn group(self) -> usize {
+    pub fn group(self, chip: &Parameters) -> usize {
         match self {
-            Mode::Direct => 32,
-            Mode::Depthwise => 64,
-            Mode::Flying => 16,
+            Mode::Direct => chip.kernel_group,
+            Mode::Depthwise => chip.depthwise_group,
+            Mode::Flying => chip.atom_channels(1),
         }
     }
 }
@@ -251,7 +252,7 @@ pub struct Tile {
     pub first_channel: usize,
     /// Output channels.
     pub channels: usize,
-    /// DATA_ENTRIES: 64-byte entries per input row.
+    /// DATA_ENTRIES: entries of the CBUF per input row.
     pub entries: usize,
     /// Banks for data; the weights get the others.
     pub data_banks: usize,
@@ -321,8 +322,8 @@ pub struct Layer {
 
 impl Layer {
     /// Input channels as the CNA counts them.
-    pub fn padded_inputs(&self) -> usize {
-        self.input.channels.next_multiple_of(16)
+    pub fn padded_inputs(&self, chip: &Parameters) -> usize {
+        self.input.channels.next_multiple_of(chip.atom_channels(1))
     }
 
     /// Rows that the kernel spans.
@@ -332,18 +333,25 @@ impl Layer {
             w: (self.kernel.w - 1) * self.dilation.w + 1,
         }
     }
-
-    /// Bytes of one kernel: of all channels for a depthwise layer.
-    pub fn kernel_bytes(&self) -> usize {
-        self.kernel.h * self.kernel.w * self.padded_inputs()
-    }
 }
 
 /// Cubes and layers of a whole model.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Program {
+    /// Sizes and limits of the chip.
+    pub chip: &'static Parameters,
     /// All cubes.
     pub cubes: PrimaryMap<CubeId, Cube>,
+}
+
+impl Default for Program {
+    /// Without cubes, for the RK3588.
+    fn default() -> Self {
+        Program {
+            chip: &RK3588,
+            cubes: PrimaryMap::new(),
+        }
+    }
 }
 
 impl Program {
@@ -368,7 +376,7 @@ impl Program {
         dtype: DType,
         tensor: Option<TensorId>,
     ) -> CubeId {
-        let per_atom = 16 / dtype.size();
+        let per_atom = self.chip.atom_channels(dtype.size());
         self.cubes.push(Cube {
             shape,
             dtype,

@@ -1,6 +1,6 @@
 //! Checks of the NPU-level form: what every layer must satisfy, whoever made it.
 
-use ferrite_hw::rk3588::parameters::RK3588;
+use ferrite_hw::rk3588::Parameters;
 
 use super::cbuf;
 use super::program::{Layer, Mode, Program, Side, Stage};
@@ -8,10 +8,14 @@ use super::program::{Layer, Mode, Program, Side, Stage};
 /// Everything wrong with a sequence of layers, in words.
 pub fn verify(program: &Program, layers: &[Layer]) -> Vec<String> {
     let mut found = Vec::new();
+    let chip = program.chip;
     for (index, layer) in layers.iter().enumerate() {
         let mut wrong = |what: String| found.push(format!("layer {index} ({layer}): {what}"));
-        side(program, &layer.input, layer.padded_inputs(), &mut wrong);
-        let written = layer.output.channels.next_multiple_of(layer.mode.group());
+        side(program, &layer.input, layer.padded_inputs(chip), &mut wrong);
+        let written = layer
+            .output
+            .channels
+            .next_multiple_of(layer.mode.group(chip));
         side(program, &layer.output, written, &mut wrong);
         if let Some(addend) = &layer.addend {
             side(program, &addend.side, written, &mut wrong);
@@ -33,16 +37,28 @@ pub fn verify(program: &Program, layers: &[Layer]) -> Vec<String> {
             wrong(format!("{} biases", layer.bias.len()));
         }
         for (what, value, limit) in [
-            ("kernel", layer.kernel.h.max(layer.kernel.w), 31),
-            ("stride", layer.stride.h.max(layer.stride.w), 7),
-            ("dilation", layer.dilation.h.max(layer.dilation.w), 32),
-            ("padding", layer.pad.h.max(layer.pad.w), 15),
+            (
+                "kernel",
+                layer.kernel.h.max(layer.kernel.w),
+                chip.max_kernel,
+            ),
+            (
+                "stride",
+                layer.stride.h.max(layer.stride.w),
+                chip.max_stride,
+            ),
+            (
+                "dilation",
+                layer.dilation.h.max(layer.dilation.w),
+                chip.max_dilation,
+            ),
+            ("padding", layer.pad.h.max(layer.pad.w), chip.max_pad),
         ] {
             if value > limit {
                 wrong(format!("{what} {value} exceeds {limit}"));
             }
         }
-        tiles(layer, &mut wrong);
+        tiles(chip, layer, &mut wrong);
     }
     found
 }
@@ -62,14 +78,14 @@ fn side(program: &Program, side: &Side, channels: usize, wrong: &mut impl FnMut(
     if rect.y + rect.h > side.grid.h || rect.x + rect.w > side.grid.w {
         wrong(format!("{side} reaches over the edge"));
     }
-    let last = first + side.surface + channels.div_ceil(cube.atom_channels());
+    let last = first + side.surface + channels.div_ceil(cube.atom_channels(program.chip));
     if last > cube.surfaces {
         wrong(format!("{side} needs {last} surfaces of {}", cube.surfaces));
     }
 }
 
 /// Each output element is made exactly once, of input that is there, within the CBUF.
-fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
+fn tiles(chip: &Parameters, layer: &Layer, wrong: &mut impl FnMut(String)) {
     let made: usize = layer
         .tiles
         .iter()
@@ -95,7 +111,7 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
             wrong(format!("tile {i} reads over the edge"));
         }
         if layer.mode == Mode::Flying {
-            if a.input != a.output || a.output.h.max(a.output.w) > RK3588.max_flying {
+            if a.input != a.output || a.output.h.max(a.output.w) > chip.max_flying {
                 wrong(format!("tile {i} moves pixels or has too many"));
             }
             continue;
@@ -104,11 +120,11 @@ fn tiles(layer: &Layer, wrong: &mut impl FnMut(String)) {
             Mode::Direct => layer.input.channels,
             _ => a.channels,
         };
-        let entries = cbuf::row_entries(a.input.w, channels.div_ceil(16));
-        if entries != a.entries || cbuf::data_banks(entries, a.input.h) > a.data_banks {
+        let entries = cbuf::row_entries(chip, a.input.w, channels.div_ceil(chip.atom_channels(1)));
+        if entries != a.entries || cbuf::data_banks(chip, entries, a.input.h) > a.data_banks {
             wrong(format!("tile {i} overflows {} data banks", a.data_banks));
         }
-        if a.data_banks >= cbuf::BANKS {
+        if a.data_banks >= chip.cbuf_banks {
             wrong(format!("tile {i} leaves no bank for weights"));
         }
         // The first output row must start where the tile's input does.
@@ -188,7 +204,7 @@ mod tests {
         let [a, b] = cubes.map(side);
         let mut layer = pointwise(OpId::from_u32(0), a, b, "test");
         layer.stage = Stage::narrow(Scaling::ONE, 0);
-        layer.tiles = Shape::of(&layer, 1).tiles().expect("fits");
+        layer.tiles = Shape::of(program.chip, &layer, 1).tiles().expect("fits");
         (program, vec![layer])
     }
 }

@@ -1,10 +1,11 @@
 //! What a job takes, by the cost model.
 
-use ferrite_hw::Timing;
+use ferrite_hw::{Timing, timing};
 
 use super::chip::{CORES, MAX_INPUTS, MAX_RUN_BITS, PROVEN_KERNEL, PROVEN_PAD};
 use super::program::Layer;
 use crate::npu::{Conv, Window};
+use crate::options::Options;
 
 /// Seconds of a job: the longest of its multiply-accumulates, the symbols that its coefficients have,
 /// and the bytes that it moves.
@@ -52,7 +53,8 @@ pub fn groups_of_parts(timing: &Timing, layer: &Layer, [inputs, outputs]: [usize
 
 /// The window of a convolution that the chip cannot do, or has not been seen to do, if it is worth that the
 /// host lays out its input's windows as pixels.
-pub fn im2col(conv: &Conv, timing: &Timing) -> Option<Window> {
+pub fn im2col(conv: &Conv, options: &Options) -> Option<Window> {
+    let timing = timing::A311D.at(options.clock_mhz);
     let ([.., c], [oh, ow, oc]) = (conv.input_shape, conv.output_shape);
     let (window, span) = (&conv.window, conv.window.span());
     let stride = window.stride.h;

@@ -15,7 +15,7 @@ mod split_channels;
 
 use std::fmt::Write;
 
-use ferrite_hw::{Timing, timing};
+use ferrite_hw::Timing;
 use ferrite_ir::{OpId, PrimaryMap, TensorId};
 
 use crate::error::{CompileError, Unsupported};
@@ -38,7 +38,6 @@ impl Family for Vivante {
         planes: true,
         im2col: cost::im2col,
     };
-    const TIMING: Timing = timing::A311D;
     type Layer = Layer;
     type Maps = TensorMaps;
     type Builder<'g> = Context<'g>;

@@ -6,6 +6,7 @@ use super::super::state::Registers;
 use super::cbuf::{self, Split};
 use super::layout::{FeatureLayout, layout};
 use ferrite_hw::Grade;
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_hw::rk3588::table::{Field, Register};
 use ferrite_hw::rk3588::{Precision, cna, core};
 
@@ -15,8 +16,10 @@ pub(crate) struct Conv {
     pub depthwise: bool,
     pub in_width: u32,
     pub in_height: u32,
-    /// Channels as stored, a multiple of 16.
+    /// Channels as stored, whole atoms.
     pub channels: u32,
+    /// Bytes of an atom.
+    pub atom: u32,
     pub out_width: u32,
     pub out_height: u32,
     pub kernels: u32,
@@ -44,9 +47,9 @@ pub(crate) struct Conv {
 }
 
 /// Kernels that are computed together.
-pub(crate) const KERNEL_GROUP: u32 = 32;
+pub(crate) const KERNEL_GROUP: u32 = RK3588.kernel_group as u32;
 /// Channels that depthwise convolution computes together.
-pub(crate) const DEPTHWISE_GROUP: u32 = 64;
+pub(crate) const DEPTHWISE_GROUP: u32 = RK3588.depthwise_group as u32;
 
 impl Conv {
     /// Rows, columns that a kernel spans.
@@ -70,7 +73,15 @@ impl Conv {
 
     /// Decodes and checks the registers.
     pub(crate) fn decode(r: &Registers<'_>, config: &Config) -> Check<Conv> {
-        let mode = mode(r)?;
+        let (mode, chip) = (mode(r)?, config.chip);
+        if (chip.kernel_group, chip.depthwise_group)
+            != (RK3588.kernel_group, RK3588.depthwise_group)
+        {
+            return Err(FaultKind::NotModelled(
+                "groups of the MAC array other than the RK3588's",
+            ));
+        }
+        let atom = config.atom()?;
         let size = |register: Register, field: Field| -> Check<u32> {
             let value = r.value(register, field);
             documented(value > 0, field.name, value as u32, "must not be 0")?;
@@ -80,10 +91,10 @@ impl Conv {
         let in_height = size(cna::DATA_SIZE0, cna::data_size0::DATAIN_HEIGHT)?;
         let channels = size(cna::DATA_SIZE1, cna::data_size1::DATAIN_CHANNEL)?;
         documented(
-            channels.is_multiple_of(16),
+            channels.is_multiple_of(atom),
             "CNA.DATAIN_CHANNEL",
             channels,
-            "int8 channels come in multiples of 16",
+            "int8 channels come in whole atoms",
         )?;
         let channels_real = size(cna::DATA_SIZE1, cna::data_size1::DATAIN_CHANNEL_REAL)?;
         documented(
@@ -133,6 +144,7 @@ impl Conv {
         let split = Split {
             data: r.bits(cna::CBUF_CON0, cna::cbuf_con0::DATA_BANK),
             weights: r.bits(cna::CBUF_CON0, cna::cbuf_con0::WEIGHT_BANK),
+            chip,
         };
         let weight_address = r.word(cna::DCOMP_ADDR0);
         aligned("CNA.DCOMP_ADDR0", weight_address, 16)?;
@@ -142,6 +154,7 @@ impl Conv {
             in_width,
             in_height,
             channels,
+            atom,
             out_width,
             out_height,
             kernels,
@@ -234,7 +247,7 @@ impl Conv {
                     "CNA.DATA_ENTRIES",
                     self.entries,
                     "entries of a row",
-                    cbuf::row_entries(self.in_width, self.channels / 16),
+                    cbuf::row_entries(self.split.chip, self.in_width, self.channels / self.atom),
                 )?;
                 self.split.check_data(self.entries, self.in_height)?;
             }

@@ -78,7 +78,29 @@ impl<S: Fn(usize) -> usize, E: FnMut(usize, &[i32])> Loop for Pixels<'_, S, E> {
                     }
                 }
             }
+            self.rest(first, &mut block[..count * GROUP]);
             (self.emit)(first, &block[..count * GROUP]);
+        }
+    }
+}
+
+impl<S: Fn(usize) -> usize, E> Pixels<'_, S, E> {
+    /// Channels that fill no vector, of pixels from `first` on.
+    fn rest(&self, first: usize, block: &mut [i32]) {
+        let rest = self.depth / LANES * LANES..self.depth;
+        if rest.is_empty() {
+            return;
+        }
+        for (at, sums) in block.chunks_exact_mut(GROUP).enumerate() {
+            let window = &self.values[(self.start)(first + at)..];
+            for channel in rest.clone() {
+                let products = self.taps.iter().enumerate().map(|(t, &tap)| {
+                    let [weight, _]: [i16; 2] =
+                        bytemuck::cast(self.weights[t * self.depth + channel]);
+                    i32::from(window[tap + channel]) * i32::from(weight)
+                });
+                sums[channel] = products.sum();
+            }
         }
     }
 }

@@ -96,27 +96,30 @@ impl Fill<'_> {
             #[inline(always)]
             || {
                 for (i, row) in values.chunks_exact_mut(row_values).enumerate() {
-                    self.row(first + i, row);
+                    match self.conv.atom {
+                        8 => self.row::<8>(first + i, row),
+                        _ => self.row::<16>(first + i, row),
+                    }
                 }
             },
         );
     }
 
     #[inline(always)]
-    fn row(&self, row: usize, out: &mut [i16]) {
+    fn row<const ATOM: usize>(&self, row: usize, out: &mut [i16]) {
         let (top, left) = (self.conv.pad[0] as usize, self.conv.pad[1] as usize);
         let (width, height) = (self.conv.in_width as usize, self.conv.in_height as usize);
-        let plane = width * height * 16;
+        let plane = width * height * ATOM;
         let inside = row >= top && row - top < height;
         for (column, pixel) in out.chunks_exact_mut(self.padding.len()).enumerate() {
             if !inside || column < left || column - left >= width {
                 pixel.copy_from_slice(&self.padding);
                 continue;
             }
-            let at = ((row - top) * width + column - left) * 16;
-            let (atoms, _) = pulp::as_arrays_mut::<16, _>(pixel);
+            let at = ((row - top) * width + column - left) * ATOM;
+            let (atoms, _) = pulp::as_arrays_mut::<ATOM, _>(pixel);
             for (s, atom) in atoms.iter_mut().enumerate() {
-                let from = &self.source[s * plane + at..][..16];
+                let from = &self.source[s * plane + at..][..ATOM];
                 for (to, &value) in atom.iter_mut().zip(from) {
                     *to = i16::from(value as i8);
                 }
@@ -141,14 +144,14 @@ fn fetch_cube(
     counters: &mut Counters,
 ) -> Check<Vec<u8>> {
     let (width, height) = (conv.in_width as usize, conv.in_height as usize);
-    let surfaces = conv.channels as usize / 16;
-    let mut bytes = vec![0; surfaces * width * height * 16];
+    let atom = conv.atom as usize;
+    let mut bytes = vec![0; width * height * conv.channels as usize];
     counters.feature_bytes += bytes.len() as u64;
     let dense = line == width as i64;
-    let run = if dense { width * height } else { width } * 16;
-    for (s, plane) in bytes.chunks_exact_mut(width * height * 16).enumerate() {
+    let run = if dense { width * height } else { width } * atom;
+    for (s, plane) in bytes.chunks_exact_mut(width * height * atom).enumerate() {
         for (y, row) in plane.chunks_exact_mut(run).enumerate() {
-            let offset = (s as i64 * surface + y as i64 * line) * 16;
+            let offset = (s as i64 * surface + y as i64 * line) * atom as i64;
             read(memory, conv.feature_address, offset, row)?;
         }
     }
@@ -167,13 +170,14 @@ fn fetch_packed(conv: &Conv, memory: &dyn Memory, counters: &mut Counters) -> Ch
         return Err(FaultKind::NotModelled("packed fetch of a cube"));
     };
     let (width, lanes) = (conv.in_width as usize, channels as usize);
-    let mut bytes = vec![0; width * conv.in_height as usize * 16];
+    let atom = conv.atom as usize;
+    let mut bytes = vec![0; width * conv.in_height as usize * atom];
     let mut row = vec![0; dma_width as usize * lanes];
-    for (y, atoms) in bytes.chunks_exact_mut(width * 16).enumerate() {
+    for (y, atoms) in bytes.chunks_exact_mut(width * atom).enumerate() {
         let offset = y as i64 * pitch * lanes as i64;
         read(memory, conv.feature_address, offset, &mut row)?;
         counters.feature_bytes += row.len() as u64;
-        for (pixel, atom) in row.chunks_exact(lanes).zip(atoms.chunks_exact_mut(16)) {
+        for (pixel, atom) in row.chunks_exact(lanes).zip(atoms.chunks_exact_mut(atom)) {
             for (lane, (&value, to)) in pixel.iter().zip(atom).enumerate() {
                 *to = convert(&converter, lane, value) as u8;
             }

@@ -99,7 +99,11 @@ pub(super) fn layout(
         "the input converter has only been used with packed pixels",
     )?;
     same("CNA.DMA_WIDTH", dma_width, "CNA.DATAIN_WIDTH", width)?;
-    aligned("CNA.FEATURE_DATA_ADDR", r.word(cna::FEATURE_DATA_ADDR), 16)?;
+    aligned(
+        "CNA.FEATURE_DATA_ADDR",
+        r.word(cna::FEATURE_DATA_ADDR),
+        config.atom()?,
+    )?;
     let rows = if r.flag(cna::CONV_CON1, con1::GROUP_LINE_OFF) {
         1
     } else {

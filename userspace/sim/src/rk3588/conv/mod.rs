@@ -20,7 +20,7 @@ use super::fault::{Check, DmaUnit, FaultKind, same};
 use super::simd::vectorised;
 use super::state::Running;
 use crate::memory::Memory;
-use cna::Conv;
+use cna::{Conv, DEPTHWISE_GROUP, KERNEL_GROUP};
 use features::{Panel, Source};
 use ferrite_process::parallel;
 use std::ops::Range;
@@ -228,17 +228,17 @@ fn count(conv: &Conv, dpu: &Dpu, counters: &mut Counters) {
     let per_kernel = pixels * taps * u64::from(conv.channels);
     if conv.depthwise {
         counters.macs += per_kernel;
-        counters.mac_cycles += pixels * taps * u64::from(conv.channels.div_ceil(64));
+        counters.mac_cycles += pixels * taps * u64::from(conv.channels.div_ceil(DEPTHWISE_GROUP));
     } else {
         counters.macs += per_kernel * u64::from(conv.kernels);
         counters.mac_cycles += pixels
             * taps
-            * u64::from(conv.channels.div_ceil(32))
-            * u64::from(conv.kernels.div_ceil(32));
+            * u64::from(conv.channels.div_ceil(conv.split.chip.mac_lanes as u32))
+            * u64::from(conv.kernels.div_ceil(KERNEL_GROUP));
     }
-    let atoms = pixels * u64::from(dpu.channels / dpu.output.atom_channels());
+    let atoms = pixels * u64::from(dpu.channels / dpu.atom_channels());
     counters.atoms += atoms;
-    counters.output_bytes += atoms * 16;
+    counters.output_bytes += atoms * u64::from(conv.atom);
     if let Some(operand) = dpu.ew.operand {
         counters.operand_bytes += pixels * u64::from(dpu.channels) * u64::from(operand.bytes);
     }
@@ -274,9 +274,9 @@ impl Task<'_> {
             let (group, part) = (i / height.div_ceil(rows), i % height.div_ceil(rows));
             let range = part * rows..((part + 1) * rows).min(height);
             if self.conv.depthwise {
-                self.unit::<64>(group, range, &weights[group].words)
+                self.unit::<{ DEPTHWISE_GROUP as usize }>(group, range, &weights[group].words)
             } else {
-                self.unit::<32>(group, range, &weights[group].words)
+                self.unit::<{ KERNEL_GROUP as usize }>(group, range, &weights[group].words)
             }
         };
         let units = groups * height.div_ceil(rows);
@@ -332,8 +332,9 @@ impl Task<'_> {
         let width = self.conv.out_width as usize;
         let real = self.pipeline.dpu.real_channels as usize;
         let mut values = vec![0.0; rows.len() * width * G];
-        for s in 0..G / 16 {
-            let surface = group * (G / 16) + s;
+        let atom = self.conv.atom as usize;
+        for s in 0..G / atom {
+            let surface = group * (G / atom) + s;
             let reader = CubeReader {
                 cube: if surface.is_multiple_of(2) {
                     *main
@@ -343,12 +344,13 @@ impl Task<'_> {
                 rows: rows.clone(),
                 width,
                 bytes: 1,
+                atom,
                 memory: self.memory,
                 unit: DmaUnit::Elementwise,
             };
-            match reader.read((surface / 2) as i64, &mut values, G, s * 16) {
+            match reader.read((surface / 2) as i64, &mut values, G, s * atom) {
                 // Of channels beyond the real ones the result is OFFSET_PEND, whatever is read.
-                Err(fault) if surface * 16 >= real && fault.is_never_written() => {}
+                Err(fault) if surface * atom >= real && fault.is_never_written() => {}
                 read => read?,
             }
         }

@@ -180,7 +180,8 @@ fn read(conv: &Conv, offset: u64, len: usize, memory: &dyn Memory) -> Check<Vec<
     Ok(bytes)
 }
 
-/// Memory order: channel blocks of 32 (the last 16 or 32), taps, kernels of the group, channels.
+/// Memory order: blocks of the array's channels (of the last what is left), taps, kernels of the group,
+/// channels.
 fn direct_group(conv: &Conv, group: u32, added: &Added, bytes: &[u8]) -> Check<Vec<i32>> {
     let first = group * KERNEL_GROUP;
     let kernels = (conv.kernels - first).min(KERNEL_GROUP) as usize;
@@ -188,8 +189,9 @@ fn direct_group(conv: &Conv, group: u32, added: &Added, bytes: &[u8]) -> Check<V
     let taps = (conv.kernel[0] * conv.kernel[1]) as usize;
     let mut panel = vec![0i32; taps * channels / 2 * LANES];
     let mut at = 0;
-    for block in (0..channels).step_by(32) {
-        let depth = (channels - block).min(32);
+    let lanes = conv.split.chip.mac_lanes;
+    for block in (0..channels).step_by(lanes) {
+        let depth = (channels - block).min(lanes);
         for tap in 0..taps {
             let to = &mut panel[(tap * channels + block) / 2 * LANES..][..depth / 2 * LANES];
             let added = |kernel| added.of(first as usize + kernel);

@@ -101,10 +101,10 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Channels in an atom.
-    pub(crate) fn atom_channels(self) -> u32 {
+    /// Bytes of an element.
+    fn bytes(self) -> usize {
         match self {
-            Output::Int8 => 16,
+            Output::Int8 => 1,
             Output::Int32 | Output::Fp32 => 4,
         }
     }
@@ -127,6 +127,8 @@ pub(crate) enum Feed {
 /// A decoded DPU task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dpu {
+    /// Bytes of an atom.
+    pub atom: u32,
     pub input: Precision,
     pub output: Output,
     pub width: u32,
@@ -153,6 +155,11 @@ pub(crate) struct Dpu {
 }
 
 impl Dpu {
+    /// Channels in an atom of the output.
+    pub(crate) fn atom_channels(&self) -> u32 {
+        self.atom / self.output.bytes() as u32
+    }
+
     /// Decodes and checks the registers.
     pub(crate) fn decode(r: &Registers<'_>, config: &Config, feed: Feed) -> Check<Dpu> {
         let (input, output) = formats(r, feed)?;
@@ -170,9 +177,10 @@ impl Dpu {
         let channels = size(dpu::DATA_CUBE_CHANNEL, dpu::data_cube_channel::CHANNEL);
         let group = match feed {
             Feed::Conv { group, .. } => group,
-            Feed::Flying => output.atom_channels(),
+            Feed::Flying => config.chip.atom_channels(output.bytes()) as u32,
         };
         let decoded = Dpu {
+            atom: config.atom()?,
             input,
             output,
             width: size(dpu::DATA_CUBE_WIDTH, dpu::data_cube_width::WIDTH),
@@ -194,12 +202,12 @@ impl Dpu {
             cvt: out_cvt(r, config, output)?,
         };
         decoded.check_sizes(r, config, feed)?;
-        decoded.check_surfaces(r, feed)?;
+        decoded.check_surfaces(r, config, feed)?;
         Ok(decoded)
     }
 
     fn check_sizes(&self, r: &Registers<'_>, config: &Config, feed: Feed) -> Check {
-        aligned("DPU.DST_BASE_ADDR", self.address, 16)?;
+        aligned("DPU.DST_BASE_ADDR", self.address, self.atom)?;
         documented(
             r.bits(dpu::DATA_CUBE_HEIGHT, dpu::data_cube_height::MINMAX_CTL) == 0,
             "DPU.DATA_CUBE_HEIGHT",
@@ -265,7 +273,7 @@ impl Dpu {
     }
 
     /// Surfaces of a kernel group: SIZE_E and SURFACE_ADD.
-    fn check_surfaces(&self, r: &Registers<'_>, feed: Feed) -> Check {
+    fn check_surfaces(&self, r: &Registers<'_>, config: &Config, feed: Feed) -> Check {
         use dpu::bs_ow_cfg as ow;
         let word = r.word(dpu::BS_OW_CFG);
         documented(
@@ -280,16 +288,16 @@ impl Dpu {
             "remainder",
             0,
         )?;
-        let surfaces = self.group / self.output.atom_channels();
+        let surfaces = self.group / self.atom_channels();
         let (coded, rule) = match feed {
             Feed::Conv { .. } => (surfaces, "output surfaces of a kernel group"),
             Feed::Flying => (1, "surfaces at a time without convolution"),
         };
-        if coded > 8 {
+        if coded > config.chip.group_surfaces as u32 {
             return Err(FaultKind::Undocumented {
                 register: "DPU.DATA_FORMAT",
                 value: r.word(dpu::DATA_FORMAT),
-                why: "depthwise groups of 16 output surfaces do not fit SIZE_E; nobody has used \
+                why: "groups of more than 8 output surfaces do not fit SIZE_E; nobody has used \
                       32-bit output of a depthwise convolution",
             });
         }

@@ -92,6 +92,8 @@ pub(crate) struct CubeReader<'a> {
     pub width: usize,
     /// Bytes of an element: 1 or 4.
     pub bytes: u32,
+    /// Bytes of an atom.
+    pub atom: usize,
     pub memory: &'a dyn Memory,
     pub unit: DmaUnit,
 }
@@ -103,22 +105,24 @@ impl CubeReader<'_> {
         let dense = self.cube.line == self.width as i64;
         let lines = if dense { 1 } else { self.rows.len() };
         let run = self.rows.len() * self.width / lines;
-        let mut buffer = vec![0u8; run * 16];
+        let mut buffer = vec![0u8; run * self.atom];
         for line in 0..lines {
             let row = (self.rows.start + line) as i64;
             let atoms = surface * self.cube.surface + row * self.cube.line;
-            let address = u64::from((i64::from(self.cube.address) + atoms * 16) as u32);
+            let address =
+                u64::from((i64::from(self.cube.address) + atoms * self.atom as i64) as u32);
             self.memory
                 .read(address, &mut buffer)
                 .map_err(FaultKind::memory(self.unit))?;
             let pixels = out[line * run * group..].chunks_exact_mut(group);
-            for (atom, pixel) in buffer.chunks_exact(16).zip(pixels) {
+            for (atom, pixel) in buffer.chunks_exact(self.atom).zip(pixels) {
                 if self.bytes == 1 {
-                    for (to, &b) in pixel[first..first + 16].iter_mut().zip(atom) {
+                    for (to, &b) in pixel[first..][..self.atom].iter_mut().zip(atom) {
                         *to = f64::from(b as i8);
                     }
                 } else {
-                    for (to, b) in pixel[first..first + 4].iter_mut().zip(atom.chunks_exact(4)) {
+                    let pixel = pixel[first..][..self.atom / 4].iter_mut();
+                    for (to, b) in pixel.zip(atom.chunks_exact(4)) {
                         *to = int32(b);
                     }
                 }

@@ -269,7 +269,7 @@ fn fused(r: &Registers<'_>, config: &Config, depthwise: bool, dpu: &Dpu, rdma: &
     }
     // Each of the two skips the surface that the other reads.
     let cube = |address| {
-        aligned("DPU_RDMA operand address", address, 16)?;
+        aligned("DPU_RDMA operand address", address, dpu.atom)?;
         Ok(SourceCube {
             address,
             line: i64::from(dpu.width),
@@ -306,8 +306,8 @@ fn flying(r: &Registers<'_>, config: &Config, dpu: &Dpu, rdma: &mut Rdma) -> Che
     )?;
     let (width, height) = (i64::from(dpu.width), i64::from(dpu.height));
     let cube = |address: u32, notch: i64, surf_notch: i64| {
-        aligned("DPU_RDMA source address", address, 16)?;
-        if notch != 0 && dpu.channels > dpu.output.atom_channels() {
+        aligned("DPU_RDMA source address", address, dpu.atom)?;
+        if notch != 0 && dpu.channels > dpu.atom_channels() {
             config.require(Grade::Inferred, "line and surface notches together")?;
         }
         Ok(SourceCube {
@@ -344,7 +344,7 @@ fn flying(r: &Registers<'_>, config: &Config, dpu: &Dpu, rdma: &mut Rdma) -> Che
             dpu_rdma::ew_surf_notch::EW_SURF_NOTCH,
         ),
     )?;
-    if dpu.channels > dpu.output.atom_channels() {
+    if dpu.channels > dpu.atom_channels() {
         same(
             "DPU_RDMA.EW_SURF_STRIDE",
             r.value(

@@ -8,16 +8,18 @@ use std::ops::Range;
 /// Output atoms of some rows of one group, surface after surface.
 pub(crate) struct Surfaces {
     bytes: Vec<u8>,
-    pixels: usize,
+    /// Bytes of a surface.
+    plane: usize,
 }
 
 impl Surfaces {
     /// Room for `pixels` pixels of a group.
     pub(crate) fn new(dpu: &Dpu, pixels: usize) -> Self {
-        let surfaces = (dpu.group / dpu.output.atom_channels()) as usize;
+        let surfaces = (dpu.group / dpu.atom_channels()) as usize;
+        let plane = pixels * dpu.atom as usize;
         Surfaces {
-            bytes: vec![0; surfaces * pixels * 16],
-            pixels,
+            bytes: vec![0; surfaces * plane],
+            plane,
         }
     }
 
@@ -38,13 +40,27 @@ impl Surfaces {
                 pixel[real..].fill(fill);
             }
         }
+        match dpu.atom {
+            8 => self.fill_atoms::<G, 8>(dpu, at, values),
+            _ => self.fill_atoms::<G, 16>(dpu, at, values),
+        }
+    }
+
+    /// Narrows values of pixels from `at` on into atoms.
+    #[inline(always)]
+    fn fill_atoms<const G: usize, const ATOM: usize>(
+        &mut self,
+        dpu: &Dpu,
+        at: usize,
+        values: &[f64],
+    ) {
         let (pixels, _) = pulp::as_arrays::<G, _>(values);
-        for (s, plane) in self.bytes.chunks_exact_mut(self.pixels * 16).enumerate() {
-            let (atoms, _) = pulp::as_arrays_mut::<16, _>(&mut plane[at * 16..]);
+        for (s, plane) in self.bytes.chunks_exact_mut(self.plane).enumerate() {
+            let (atoms, _) = pulp::as_arrays_mut::<ATOM, _>(&mut plane[at * ATOM..]);
             match dpu.output {
                 Output::Int8 => {
                     for (atom, pixel) in atoms.iter_mut().zip(pixels) {
-                        narrow(atom, &pixel[s * 16..s * 16 + 16]);
+                        narrow(atom, &pixel[s * ATOM..][..ATOM]);
                     }
                 }
                 Output::Int32 => words(
@@ -80,13 +96,14 @@ impl Surfaces {
         } else {
             width
         };
-        let planes = self.bytes.chunks_exact(self.pixels * 16);
+        let atom = dpu.atom as usize;
+        let planes = self.bytes.chunks_exact(self.plane);
         let first = group * planes.len();
         for (s, plane) in planes.enumerate() {
             let surface = (first + s) as u64 * u64::from(dpu.surface_stride);
-            for (i, part) in plane.chunks_exact(run * 16).enumerate() {
-                let atom = surface + ((rows.start + i) * line) as u64;
-                let address = u64::from(dpu.address) + atom * 16;
+            for (i, part) in plane.chunks_exact(run * atom).enumerate() {
+                let first = surface + ((rows.start + i) * line) as u64;
+                let address = u64::from(dpu.address) + first * atom as u64;
                 memory
                     .write(address, part)
                     .map_err(FaultKind::memory(DmaUnit::Output))?;
@@ -96,9 +113,9 @@ impl Surfaces {
     }
 }
 
-/// 16 integers within int8 to bytes. Adding 1.5 * 2^52 leaves the integer in the low mantissa bits.
+/// Integers within int8 to bytes. Adding 1.5 * 2^52 leaves the integer in the low mantissa bits.
 #[inline(always)]
-fn narrow(atom: &mut [u8; 16], values: &[f64]) {
+fn narrow<const ATOM: usize>(atom: &mut [u8; ATOM], values: &[f64]) {
     const MAGIC: f64 = 6_755_399_441_055_744.0;
     for (to, &x) in atom.iter_mut().zip(values) {
         *to = (x + MAGIC).to_bits() as u8;
@@ -106,14 +123,14 @@ fn narrow(atom: &mut [u8; 16], values: &[f64]) {
 }
 
 #[inline(always)]
-fn words<const G: usize>(
-    atoms: &mut [[u8; 16]],
+fn words<const G: usize, const ATOM: usize>(
+    atoms: &mut [[u8; ATOM]],
     pixels: &[[f64; G]],
     surface: usize,
     code: impl Fn(f64) -> u32,
 ) {
     for (atom, pixel) in atoms.iter_mut().zip(pixels) {
-        for (to, &x) in atom.chunks_exact_mut(4).zip(&pixel[surface * 4..]) {
+        for (to, &x) in atom.chunks_exact_mut(4).zip(&pixel[surface * ATOM / 4..]) {
             to.copy_from_slice(&code(x).to_le_bytes());
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use ferrite_hw::rk3588::Parameters;
+
 use super::packing::{Form, Packing};
 use crate::content::Source;
 use crate::error::Unsupported;
@@ -24,8 +26,8 @@ pub struct Operands {
 }
 
 /// The buffer under construction.
-#[derive(Default)]
 pub struct Constants {
+    chip: &'static Parameters,
     len: usize,
     /// Weights, each with its first byte.
     weights: BTreeMap<Form, (usize, Packing)>,
@@ -34,18 +36,28 @@ pub struct Constants {
 }
 
 impl Constants {
+    /// Nothing yet.
+    pub fn new(chip: &'static Parameters) -> Self {
+        Constants {
+            chip,
+            len: 0,
+            weights: BTreeMap::new(),
+            operands: BTreeMap::new(),
+        }
+    }
+
     /// Adds what a layer needs, whose biases it takes.
     pub fn add(&mut self, ctx: &Index, layer: &mut Layer) -> Result<Operands, Unsupported> {
         if layer.mode == Mode::Flying {
             return Ok(Operands::default());
         }
-        let operands = PerChannel::take(layer);
+        let operands = PerChannel::take(self.chip, layer);
         let bias_stride = operands.stride();
         let weights = match self.weights.entry(Form::of(layer)) {
             Entry::Occupied(known) => known.get().0,
             Entry::Vacant(new) => {
                 let packing = new.key().packing(ctx, layer)?;
-                let offset = append(&mut self.len, new.key().len());
+                let offset = append(&mut self.len, new.key().len(self.chip));
                 new.insert((offset, packing)).0
             }
         };
@@ -71,7 +83,8 @@ impl Source for Constants {
 
     fn write(&self, memory: &mut [u8]) {
         for (form, (offset, packing)) in &self.weights {
-            form.write(packing, &mut memory[*offset..][..form.len()]);
+            let memory = &mut memory[*offset..][..form.len(self.chip)];
+            form.write(self.chip, packing, memory);
         }
         for (operands, offset) in &self.operands {
             operands.write(&mut memory[*offset..][..operands.len()]);
@@ -87,7 +100,7 @@ fn append(len: &mut usize, more: usize) -> usize {
 }
 
 /// Channels of which the operands lie together.
-const GROUP: usize = 8;
+pub const GROUP: usize = 8;
 
 /// Operands of each channel: int32 bias, and, where there are any, int16 factors with an int16 of CPEND
 /// in front, which is 0 for weights without zero point. Channels that only exist as padding have zeros.
@@ -99,9 +112,9 @@ struct PerChannel {
 
 impl PerChannel {
     /// Those of a layer.
-    fn take(layer: &mut Layer) -> PerChannel {
+    fn take(chip: &Parameters, layer: &mut Layer) -> PerChannel {
         let mut bias = std::mem::take(&mut layer.bias);
-        let channels = bias.len().next_multiple_of(layer.mode.group());
+        let channels = bias.len().next_multiple_of(layer.mode.group(chip));
         bias.resize(channels, 0);
         let mut factors = match &layer.stage {
             Stage::PerChannel { factors, .. } => factors.clone(),

@@ -1,6 +1,7 @@
 //! Writes a scheduled program out as an executable.
 
-use ferrite_hw::rk3588::codes::{SEGMENT_ALIGN, enable};
+use ferrite_hw::rk3588::Parameters;
+use ferrite_hw::rk3588::codes::enable;
 use ferrite_hw::rk3588::command::{Link, TAIL_WORDS, tail};
 use ferrite_hw::rk3588::table::Block;
 use ferrite_ir::{DType, OpId, PrimaryMap, SecondaryMap, TensorId};
@@ -66,6 +67,8 @@ impl List {
 struct Commands {
     words: Vec<u64>,
     relocations: Vec<Relocation>,
+    /// Words that lists are aligned to.
+    align: usize,
     /// Of the convolution that is being written.
     registers: Registers,
     /// Of the task without convolution that is being written, from the first one on.
@@ -77,12 +80,14 @@ const ADDRESSES: usize = 5;
 
 impl Commands {
     /// With room for so many tasks.
-    fn new(tasks: usize) -> Self {
+    fn new(chip: &Parameters, tasks: usize) -> Self {
         let registers = Registers::of(&BLOCKS);
-        let words = registers.count() + TAIL_WORDS + SEGMENT_ALIGN as usize / 8;
+        let align = chip.segment_align / 8;
+        let words = registers.count() + TAIL_WORDS + align;
         Commands {
             words: Vec::with_capacity(tasks * words),
             relocations: Vec::with_capacity(tasks * ADDRESSES),
+            align,
             registers,
             flying: None,
         }
@@ -102,12 +107,12 @@ pub fn encode(
         activations: ACTIVATIONS,
         constants: CONSTANTS,
     };
-    let mut constants = Constants::default();
+    let mut constants = Constants::new(ctx.chip());
     let layers = events.iter().flat_map(|event| match event {
         Event::Submit(layers) => &layers[..],
         _ => &[],
     });
-    let mut commands = Commands::new(layers.map(|layer| layer.tiles.len()).sum());
+    let mut commands = Commands::new(ctx.chip(), layers.map(|layer| layer.tiles.len()).sum());
     let mut steps = Vec::with_capacity(events.len());
     for event in &mut events {
         steps.push(match event {
@@ -115,11 +120,9 @@ pub fn encode(
             Event::Enter(cube, tensor) => {
                 let mut port = port(ctx, &memory, *cube, *tensor);
                 // Readers may touch more surfaces than the channels fill.
-                let pitch = ctx
-                    .program()
-                    .cube(ctx.program().root(*cube).0)
-                    .surface_pitch;
-                port.region.len = 16 * pitch * ctx.program().cube(*cube).surfaces;
+                let program = ctx.program();
+                let pitch = program.cube(program.root(*cube).0).surface_pitch;
+                port.region.len = ctx.chip().atom_bytes * pitch * program.cube(*cube).surfaces;
                 Step::Enter(port)
             }
             Event::Leave(cube, tensor) => Step::Leave(port(ctx, &memory, *cube, *tensor)),
@@ -138,7 +141,7 @@ pub fn encode(
                     &memory,
                     layers,
                     ctx.options.cores,
-                    &ctx.timing(),
+                    &ctx.cost(),
                 );
                 let mut out = Vec::with_capacity(jobs.len());
                 for job in jobs {
@@ -246,7 +249,7 @@ impl Commands {
 
     /// Writes one task, with a link to the next one, and the table that it loads.
     fn task(&mut self, list: List, next: Option<List>, values: Option<&[i8; 256]>) -> Task {
-        let align = SEGMENT_ALIGN as usize / 8;
+        let align = self.align;
         self.words
             .resize(self.words.len().next_multiple_of(align), 0);
         let start = self.words.len();
@@ -306,17 +309,19 @@ fn port(ctx: &Context, memory: &Memory, cube: CubeId, tensor: TensorId) -> Port 
         ctx.program().cube(cube).dtype,
     );
     let root_cube = ctx.program().cube(root);
-    let surfaces = shape[2].div_ceil(16 / dtype.size());
+    let chip = ctx.chip();
+    let surfaces = shape[2].div_ceil(chip.atom_channels(dtype.size()));
     let stored = Stored::of(ctx.tensor(tensor));
     let raw = dtype == DType::I32;
     Port {
         tensor,
         region: Region {
             buffer: ACTIVATIONS,
-            offset: memory.offset(root) + 16 * surface * root_cube.surface_pitch,
-            len: 16 * surfaces * root_cube.surface_pitch,
+            offset: memory.offset(root) + chip.atom_bytes * surface * root_cube.surface_pitch,
+            len: chip.atom_bytes * surfaces * root_cube.surface_pitch,
         },
         layout: Layout::Cube {
+            atom_bytes: chip.atom_bytes as u32,
             line_pitch: shape[1] as u32,
             surface_pitch: root_cube.surface_pitch as u32,
         },
@@ -343,7 +348,7 @@ fn lives(ctx: &Context, events: &[Event<Layer>]) -> Vec<Life> {
         let (root, _) = ctx.program().root(cube);
         let life = lives[root].get_or_insert(Life {
             map: root,
-            bytes: ctx.program().cube(root).bytes(),
+            bytes: ctx.program().cube(root).bytes(ctx.chip()),
             first: step,
             last: step,
         });

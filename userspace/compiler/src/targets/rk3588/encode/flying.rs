@@ -6,7 +6,7 @@ use ferrite_hw::rk3588::{dpu, dpu_rdma};
 
 use super::bypass::{self, ON};
 use super::registers::Registers;
-use super::task::{Emitter, written};
+use super::task::Emitter;
 use crate::npu::Elementwise;
 use crate::targets::rk3588::program::{Addend, Combine, Layer, Side, Stage, Tile};
 
@@ -72,7 +72,7 @@ impl Emitter<'_> {
         regs.set(DATA_CUBE_HEIGHT, [(data_cube_height::HEIGHT, height)])?;
         regs.set(
             DATA_CUBE_CHANNEL,
-            [(data_cube_channel::CHANNEL, written(layer, tile))],
+            [(data_cube_channel::CHANNEL, self.written(layer, tile))],
         )?;
         // From the end of a tile in one surface to its start in the next.
         let notch = |side: &Side| self.pitch(side) - width * height;

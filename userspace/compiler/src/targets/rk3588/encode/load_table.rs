@@ -21,6 +21,7 @@ impl Emitter<'_> {
     ) -> Result<(), FieldOverflow> {
         use dpu::*;
         regs.clear();
+        let atom = self.program.chip.atom_channels(1) as i64;
         regs.set(
             FEATURE_MODE_CFG,
             [
@@ -39,11 +40,11 @@ impl Emitter<'_> {
         regs.set(
             DATA_CUBE_CHANNEL,
             [
-                (data_cube_channel::ORIG_CHANNEL, 16),
-                (data_cube_channel::CHANNEL, 16),
+                (data_cube_channel::ORIG_CHANNEL, atom),
+                (data_cube_channel::CHANNEL, atom),
             ],
         )?;
-        regs.set(WDMA_SIZE_0, [(wdma_size_0::CHANNEL_WDMA, 16)])?;
+        regs.set(WDMA_SIZE_0, [(wdma_size_0::CHANNEL_WDMA, atom)])?;
         regs.set(BS_OW_CFG, [(bs_ow_cfg::OD_BYPASS, ON)])?;
         regs.set(BS_CFG, bypass::CHANNELS)?;
         regs.set(BN_CFG, bypass::CHANNELS)?;
@@ -51,7 +52,7 @@ impl Emitter<'_> {
         regs.set(OUT_CVT_SCALE, [(out_cvt_scale::OUT_CVT_SCALE, 1)])?;
         regs.set(
             dpu_rdma::DATA_CUBE_CHANNEL,
-            [(dpu_rdma::data_cube_channel::CHANNEL, 16)],
+            [(dpu_rdma::data_cube_channel::CHANNEL, atom)],
         )?;
         regs.address(dpu_rdma::SRC_BASE_ADDR, self.constants, operands.weights);
         regs.set(

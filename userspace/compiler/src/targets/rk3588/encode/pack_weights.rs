@@ -2,17 +2,17 @@
 //!
 //! Direct: `[oc / 32] [ic / 32] [ky] [kx] [oc mod 32] [ic mod 32]`, depthwise:
 //! `[c / 64] [ky] [kx] [c mod 64]`; last groups are as long as what remains of kernels, and of
-//! channels rounded up to 16.
+//! channels rounded up to an atom. What has the RK3588's numbers is copied in blocks of a known length.
 
-/// Kernels in a group.
-const KERNELS: usize = 32;
-/// Channels in a block of a direct convolution.
+use ferrite_hw::rk3588::Parameters;
+
+/// Channels in a block of a direct convolution of the RK3588.
 const BLOCK: usize = 32;
-/// Channels in the last block, if what remains of them does not fill a whole one.
+/// Channels in an atom of it, of which the last block has one or two.
 const HALF_BLOCK: usize = 16;
 /// Kernels that are copied together, which are neighbours in every block.
 const TOGETHER: usize = 4;
-/// Channels in a group of a depthwise convolution.
+/// Channels in a group of a depthwise convolution of the RK3588.
 const DEPTHWISE: usize = 64;
 
 /// Dense filter as the model has it, `[outputs][taps][inputs]`.
@@ -29,25 +29,49 @@ pub struct Dense<'a> {
 }
 
 /// Bytes of the packed weights of `outputs` dense kernels.
-pub fn direct_len(outputs: usize, taps: usize, inputs: usize) -> usize {
-    outputs * taps * inputs.next_multiple_of(16)
+pub fn direct_len(chip: &Parameters, outputs: usize, taps: usize, inputs: usize) -> usize {
+    outputs * taps * inputs.next_multiple_of(chip.atom_channels(1))
 }
 
 /// Bytes of packed depthwise weights.
-pub fn depthwise_len(taps: usize, channels: usize) -> usize {
-    taps * channels.next_multiple_of(16)
+pub fn depthwise_len(chip: &Parameters, taps: usize, channels: usize) -> usize {
+    taps * channels.next_multiple_of(chip.atom_channels(1))
 }
 
 /// Packs a dense filter for `outputs` kernels.
 ///
 /// `taps` has the filter's tap for each of the kernel's; `zero` is the weight of those without one,
-/// and fills the channels up to a multiple of 16.
-pub fn direct(packed: &mut [u8], filter: Dense, outputs: usize, taps: &[Option<usize>], zero: i8) {
+/// and fills the channels up to whole atoms.
+pub fn direct(
+    chip: &Parameters,
+    packed: &mut [u8],
+    filter: Dense,
+    outputs: usize,
+    taps: &[Option<usize>],
+    zero: i8,
+) {
     let kernel_bytes = filter.taps * filter.inputs;
-    let packed_bytes = direct_len(1, taps.len(), filter.inputs);
+    if chip.mac_lanes != BLOCK {
+        computed(
+            chip,
+            packed,
+            outputs,
+            taps.len(),
+            filter.inputs,
+            |kernel, tap, input| match taps[tap].filter(|_| input < filter.inputs) {
+                Some(tap) => {
+                    let at = kernel * kernel_bytes + tap * filter.inputs + input;
+                    (filter.data[at] ^ filter.flip) as i8
+                }
+                None => zero,
+            },
+        );
+        return;
+    }
+    let packed_bytes = direct_len(chip, 1, taps.len(), filter.inputs);
     let mut left = &mut packed[..outputs * packed_bytes];
-    for first in (0..outputs).step_by(KERNELS) {
-        let kernels = KERNELS.min(outputs - first);
+    for first in (0..outputs).step_by(chip.kernel_group) {
+        let kernels = chip.kernel_group.min(outputs - first);
         let into;
         (into, left) = left.split_at_mut(kernels * packed_bytes);
         let group = Group {
@@ -55,6 +79,7 @@ pub fn direct(packed: &mut [u8], filter: Dense, outputs: usize, taps: &[Option<u
             kernel_bytes,
             kernels,
             inputs: filter.inputs,
+            atom: chip.atom_channels(1),
             flip: filter.flip,
             zero: zero as u8,
         };
@@ -69,6 +94,8 @@ struct Group<'a> {
     kernel_bytes: usize,
     kernels: usize,
     inputs: usize,
+    /// Channels in an atom.
+    atom: usize,
     flip: u8,
     zero: u8,
 }
@@ -77,7 +104,7 @@ impl Group<'_> {
     fn pack(&self, into: &mut [u8], taps: &[Option<usize>]) {
         let blocks = self.inputs / BLOCK;
         let real = self.inputs % BLOCK;
-        let width = real.next_multiple_of(16);
+        let width = real.next_multiple_of(self.atom);
         let tap_bytes = self.kernels * BLOCK;
         let (whole, rest) = into.split_at_mut(blocks * taps.len() * tap_bytes);
         let pitch = taps.len() * tap_bytes;
@@ -104,14 +131,14 @@ impl Group<'_> {
     /// `offset` of every `pitch`.
     fn copy_whole(&self, first: usize, into: &mut [u8], pitch: usize, offset: usize) {
         let channels = into.len() / pitch * BLOCK;
-        let blocks = |kernel: usize| {
-            let weights = &self.data[kernel * self.kernel_bytes + first..][..channels];
-            weights.as_chunks::<BLOCK>().0.iter()
-        };
-        let mut kernel = 0;
-        while kernel + TOGETHER <= self.kernels {
-            let at = offset + kernel * BLOCK;
-            let [a, b, c, d] = std::array::from_fn(|next| blocks(kernel + next));
+        let (mut at, mut left) = (offset, self.data);
+        while left.len() >= TOGETHER * self.kernel_bytes {
+            let kernels;
+            (kernels, left) = left.split_at(TOGETHER * self.kernel_bytes);
+            let (ab, cd) = kernels.split_at(2 * self.kernel_bytes);
+            let [(a, b), (c, d)] = [ab, cd].map(|pair| pair.split_at(self.kernel_bytes));
+            let [a, b, c, d] =
+                [a, b, c, d].map(|kernel| blocks(&kernel[first..][..channels]).iter());
             let from = a.zip(b).zip(c.zip(d));
             for (into, ((a, b), (c, d))) in into.chunks_exact_mut(pitch).zip(from) {
                 let into = into[at..][..TOGETHER * BLOCK].as_chunks_mut().0;
@@ -119,13 +146,16 @@ impl Group<'_> {
                     *into = flipped(block, self.flip);
                 }
             }
-            kernel += TOGETHER;
+            at += TOGETHER * BLOCK;
         }
-        for kernel in kernel..self.kernels {
-            let at = offset + kernel * BLOCK;
-            for (into, block) in into.chunks_exact_mut(pitch).zip(blocks(kernel)) {
+        for kernel in left.chunks_exact(self.kernel_bytes) {
+            for (into, block) in into
+                .chunks_exact_mut(pitch)
+                .zip(blocks(&kernel[first..][..channels]))
+            {
                 into[at..][..BLOCK].copy_from_slice(&flipped(block, self.flip));
             }
+            at += BLOCK;
         }
     }
 
@@ -150,6 +180,11 @@ impl Group<'_> {
     }
 }
 
+/// Whole blocks of channels.
+fn blocks(channels: &[u8]) -> &[[u8; BLOCK]] {
+    channels.as_chunks().0
+}
+
 /// `weights` with `flip` xored onto every byte. With a known length, and made before it is stored,
 /// this is a few vector instructions.
 fn flipped<const N: usize>(weights: &[u8; N], flip: u8) -> [u8; N] {
@@ -167,18 +202,19 @@ fn flip_into(source: &[u8], flip: u8, into: &mut [u8]) {
 
 /// The same for weights computed one by one: `weight(output, tap, input)`.
 pub fn computed(
+    chip: &Parameters,
     packed: &mut [u8],
     outputs: usize,
     taps: usize,
     inputs: usize,
     weight: impl Fn(usize, usize, usize) -> i8,
 ) {
-    let padded = inputs.next_multiple_of(16);
+    let padded = inputs.next_multiple_of(chip.atom_channels(1));
     let mut left = packed.iter_mut();
-    for group in (0..outputs).step_by(KERNELS) {
-        let kernels = group..(group + KERNELS).min(outputs);
-        for block in (0..padded).step_by(BLOCK) {
-            let channels = block..(block + BLOCK).min(padded);
+    for group in (0..outputs).step_by(chip.kernel_group) {
+        let kernels = group..(group + chip.kernel_group).min(outputs);
+        for block in (0..padded).step_by(chip.mac_lanes) {
+            let channels = block..(block + chip.mac_lanes).min(padded);
             for tap in 0..taps {
                 for kernel in kernels.clone() {
                     for (channel, into) in channels.clone().zip(&mut left) {
@@ -192,11 +228,18 @@ pub fn computed(
 
 /// Packs a depthwise filter of `channels` channels, given as one row of channels per tap; taps without
 /// one get `zero`.
-pub fn depthwise(packed: &mut [u8], channels: usize, flip: u8, zero: i8, rows: &[Option<&[u8]>]) {
-    let padded = channels.next_multiple_of(16);
+pub fn depthwise(
+    chip: &Parameters,
+    packed: &mut [u8],
+    channels: usize,
+    flip: u8,
+    zero: i8,
+    rows: &[Option<&[u8]>],
+) {
+    let padded = channels.next_multiple_of(chip.atom_channels(1));
     let mut left = packed;
-    for group in (0..padded).step_by(DEPTHWISE) {
-        let width = DEPTHWISE.min(padded - group);
+    for group in (0..padded).step_by(chip.depthwise_group) {
+        let width = chip.depthwise_group.min(padded - group);
         let real = width.min(channels - group);
         let into;
         (into, left) = left.split_at_mut(rows.len() * width);
@@ -206,7 +249,9 @@ pub fn depthwise(packed: &mut [u8], channels: usize, flip: u8, zero: i8, rows: &
                 continue;
             };
             let row = &row[group..];
-            if let (Some(whole), Some(into)) = (row.first_chunk(), into.first_chunk_mut()) {
+            if real == DEPTHWISE
+                && let (Some(whole), Some(into)) = (row.first_chunk(), into.first_chunk_mut())
+            {
                 *into = flipped::<DEPTHWISE>(whole, flip);
                 continue;
             }
@@ -220,6 +265,7 @@ pub fn depthwise(packed: &mut [u8], channels: usize, flip: u8, zero: i8, rows: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferrite_hw::rk3588::parameters::RK3588;
 
     /// What a packer makes of memory that holds something else.
     fn made(len: usize, pack: impl FnOnce(&mut [u8])) -> Vec<u8> {
@@ -241,8 +287,9 @@ mod tests {
     fn direct_blocks_nest_kernels_inside_taps() {
         // 33 kernels, 2 taps, 40 channels: groups of 32 and 1, blocks of 32 and 16.
         let filter: Vec<u8> = (0..33 * 2 * 40).map(|i| (i % 251) as u8).collect();
-        let packed = made(direct_len(33, 2, 40), |packed| {
+        let packed = made(direct_len(&RK3588, 33, 2, 40), |packed| {
             direct(
+                &RK3588,
                 packed,
                 dense(&filter, 2, 40, 0),
                 33,
@@ -265,12 +312,12 @@ mod tests {
     #[test]
     fn computed_and_direct_agree() {
         let filter: Vec<u8> = (0..35 * 3 * 20).map(|i| (i * 7 % 256) as u8).collect();
-        let a = made(direct_len(35, 4, 20), |packed| {
+        let a = made(direct_len(&RK3588, 35, 4, 20), |packed| {
             let taps = [None, Some(2), Some(0), Some(1)];
-            direct(packed, dense(&filter, 3, 20, 0x80), 35, &taps, 9);
+            direct(&RK3588, packed, dense(&filter, 3, 20, 0x80), 35, &taps, 9);
         });
-        let b = made(direct_len(35, 4, 20), |packed| {
-            computed(packed, 35, 4, 20, |oc, tap, ic| {
+        let b = made(direct_len(&RK3588, 35, 4, 20), |packed| {
+            computed(&RK3588, packed, 35, 4, 20, |oc, tap, ic| {
                 if ic < 20 && tap > 0 {
                     (filter[(oc * 3 + [2, 0, 1][tap - 1]) * 20 + ic] ^ 0x80) as i8
                 } else {
@@ -284,9 +331,9 @@ mod tests {
     #[test]
     fn the_last_depthwise_group_holds_what_remains() {
         let filter: Vec<u8> = (0..4 * 72).map(|i| (i % 256) as u8).collect();
-        let packed = made(depthwise_len(4, 72), |packed| {
+        let packed = made(depthwise_len(&RK3588, 4, 72), |packed| {
             let rows: Vec<_> = filter.chunks(72).map(Some).collect();
-            depthwise(packed, 72, 0x80, 1, &rows);
+            depthwise(&RK3588, packed, 72, 0x80, 1, &rows);
         });
         assert_eq!(packed.len(), 4 * 80);
         assert_eq!(packed[64 + 3], filter[72 + 3] ^ 0x80);

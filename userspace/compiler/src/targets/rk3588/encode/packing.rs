@@ -1,5 +1,6 @@
 //! The weights of a layer, to be packed when it is known where to.
 
+use ferrite_hw::rk3588::Parameters;
 use ferrite_ir::Bytes;
 use ferrite_ir::op::Hw;
 
@@ -66,15 +67,15 @@ impl Form {
     }
 
     /// Bytes when packed.
-    pub fn len(&self) -> usize {
+    pub fn len(&self, chip: &Parameters) -> usize {
         let (taps, inputs) = (self.kernel_taps(), self.inputs);
         match self.weights {
             Weights::Dense { .. }
             | Weights::Grouped { .. }
             | Weights::Select { .. }
-            | Weights::Identity(_) => pack::direct_len(self.outputs, taps, inputs),
+            | Weights::Identity(_) => pack::direct_len(chip, self.outputs, taps, inputs),
             Weights::Depthwise { .. } | Weights::Constant(_) | Weights::Taps(_) => {
-                pack::depthwise_len(taps, inputs)
+                pack::depthwise_len(chip, taps, inputs)
             }
             Weights::None => 0,
         }
@@ -115,7 +116,7 @@ impl Form {
     }
 
     /// Packs the weights.
-    pub fn write(&self, packing: &Packing, packed: &mut [u8]) {
+    pub fn write(&self, chip: &Parameters, packing: &Packing, packed: &mut [u8]) {
         let (taps, full, inputs) = (self.kernel_taps(), self.filter_taps(), self.inputs);
         let &Packing {
             ref data,
@@ -132,12 +133,12 @@ impl Form {
                     flip,
                 };
                 let places: SmallVec<[_; TAPS]> = (0..taps).map(|tap| self.tap(tap)).collect();
-                pack::direct(packed, filter, self.outputs, &places, zero);
+                pack::direct(chip, packed, filter, self.outputs, &places, zero);
             }
             Weights::Depthwise { .. } => {
                 let row = |tap| Some(&data[self.tap(tap)? * inputs..][..inputs]);
                 let rows: Rows = (0..taps).map(row).collect();
-                pack::depthwise(packed, inputs, flip, zero, &rows);
+                pack::depthwise(chip, packed, inputs, flip, zero, &rows);
             }
             Weights::Grouped {
                 outputs: per_group,
@@ -148,7 +149,7 @@ impl Form {
                 ..
             } => {
                 let total = data.len() / (full * group_inputs);
-                pack::computed(packed, self.outputs, taps, inputs, |oc, tap, ic| {
+                pack::computed(chip, packed, self.outputs, taps, inputs, |oc, tap, ic| {
                     let (oc, ic) = (first_output + oc, first_input + ic);
                     let start = oc / per_group * group_inputs;
                     let inside = ic >= start && ic < start + group_inputs;
@@ -166,28 +167,33 @@ impl Form {
                 let weights = vec![value as u8; inputs];
                 let row = |tap| self.tap(tap).map(|_| &weights[..]);
                 let rows: Rows = (0..taps).map(row).collect();
-                pack::depthwise(packed, inputs, 0, 0, &rows);
+                pack::depthwise(chip, packed, inputs, 0, 0, &rows);
             }
             Weights::Taps(ref weights) => {
                 let row = |tap| Some(vec![weights[self.tap(tap)?] as u8; inputs]);
                 let weights: Vec<Option<Vec<u8>>> = (0..taps).map(row).collect();
                 let rows: Rows = weights.iter().map(Option::as_deref).collect();
-                pack::depthwise(packed, inputs, 0, 0, &rows);
+                pack::depthwise(chip, packed, inputs, 0, 0, &rows);
             }
             Weights::Select { ref from } => {
-                pack::computed(packed, self.outputs, taps, inputs, |oc, tap, ic| {
+                pack::computed(chip, packed, self.outputs, taps, inputs, |oc, tap, ic| {
                     let own = self.tap(tap).filter(|_| ic < inputs);
                     let own = own.map(|tap| tap * inputs + ic);
                     i8::from(own.is_some_and(|own| from.get(oc) == Some(&(own as u32))))
                 });
             }
             Weights::Identity(value) => {
-                pack::computed(packed, self.outputs, taps, inputs, |oc, tap, ic| {
-                    match oc == ic && self.tap(tap).is_some() {
+                pack::computed(
+                    chip,
+                    packed,
+                    self.outputs,
+                    taps,
+                    inputs,
+                    |oc, tap, ic| match oc == ic && self.tap(tap).is_some() {
                         true => value,
                         false => 0,
-                    }
-                });
+                    },
+                );
             }
         }
     }

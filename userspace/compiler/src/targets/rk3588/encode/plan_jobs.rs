@@ -7,13 +7,11 @@
 
 use std::ops::Range;
 
-use ferrite_hw::Timing;
-
 use crate::passes::ancestors::Ancestors;
 use crate::passes::last_access::LastAccess;
 use crate::passes::makespan::makespan;
 use crate::passes::plan_memory::Memory;
-use crate::targets::rk3588::cost;
+use crate::targets::rk3588::cost::{Cost, WORTH};
 use crate::targets::rk3588::program::{Band, Layer, Mode, Program, Rect, Side};
 
 /// Tasks of a job, as (layer, tile) pairs, and the jobs that must be done before.
@@ -49,7 +47,7 @@ pub fn plan(
     memory: &Memory,
     layers: &[Layer],
     cores: usize,
-    timing: &Timing,
+    cost: &Cost,
 ) -> Vec<JobPlan> {
     let all = |(i, layer): (usize, &Layer)| (0..layer.tiles.len()).map(move |t| (i, t));
     let chain = vec![JobPlan {
@@ -61,16 +59,16 @@ pub fn plan(
     }
     let seconds: Vec<f64> = layers
         .iter()
-        .map(|layer| cost::task_seconds(timing, layer))
+        .map(|layer| cost.task_seconds(layer))
         .collect();
-    let bytes: usize = layers.iter().map(cost::bytes).sum();
+    let bytes: usize = layers.iter().map(|layer| cost.bytes(layer)).sum();
     let duration = |jobs: &[JobPlan]| {
         let tasks = |job: &JobPlan| job.tasks.iter().map(|&(i, _)| seconds[i]).collect();
         let each = jobs.iter().map(tasks);
-        let each = each.map(|tasks: Vec<f64>| cost::job_seconds(timing, tasks.into_iter()));
+        let each = each.map(|tasks: Vec<f64>| cost.job_seconds(tasks.into_iter()));
         let each: Vec<u64> = each.map(nanoseconds).collect();
         let last = makespan(&each, |job| &jobs[job].after[..], cores);
-        last.max(nanoseconds(bytes as f64 / timing.shared_bandwidth))
+        last.max(nanoseconds(bytes as f64 / cost.timing.shared_bandwidth))
     };
     let shares = shares_of(program, memory, layers);
     let waits = waits(&shares);
@@ -79,7 +77,7 @@ pub fn plan(
     for together in [true, false] {
         let jobs = spread(&shares, &waits, together);
         let found = duration(&jobs);
-        if found as f64 <= cost::WORTH * least as f64 {
+        if found as f64 <= WORTH * least as f64 {
             (best, least) = (jobs, found);
         }
     }
@@ -199,7 +197,9 @@ fn shares(program: &Program, memory: &Memory, index: usize, layer: &Layer) -> Ve
                     accesses.push(access(program, memory, side, rect, first, channels, write));
                 };
                 add(&layer.input, &tile.input, first, channels, false);
-                let group = tile.channels.next_multiple_of(layer.mode.group());
+                let group = tile
+                    .channels
+                    .next_multiple_of(layer.mode.group(program.chip));
                 add(&layer.output, &tile.output, tile.first_channel, group, true);
                 if let Some(addend) = &layer.addend {
                     add(&addend.side, &tile.output, tile.first_channel, group, false);
@@ -225,12 +225,13 @@ fn access(
 ) -> Access {
     let (root, surface) = program.root(side.cube);
     let cube = program.cube(root);
-    let pitch = 16 * cube.surface_pitch;
-    let first = surface + side.surface + first_channel / cube.atom_channels();
-    let count = channels.div_ceil(cube.atom_channels());
+    let pitch = program.chip.atom_bytes * cube.surface_pitch;
+    let first = surface + side.surface + first_channel / cube.atom_channels(program.chip);
+    let count = channels.div_ceil(cube.atom_channels(program.chip));
     let start = memory.offset(root) + first * pitch;
     let row = side.rect.y + rect.y;
-    let (from, to) = (16 * row * side.grid.w, 16 * (row + rect.h) * side.grid.w);
+    let line = program.chip.atom_bytes * side.grid.w;
+    let (from, to) = (line * row, line * (row + rect.h));
     // Whole surfaces are one piece.
     match from == 0 && to == pitch {
         true => Access {
@@ -284,7 +285,9 @@ mod tests {
                     "test",
                 );
                 layer.cores = if i == 1 { cores } else { 1 };
-                layer.tiles = Shape::of(&layer, layer.cores).tiles().unwrap();
+                layer.tiles = Shape::of(program.chip, &layer, layer.cores)
+                    .tiles()
+                    .unwrap();
                 layer
             })
             .collect();
@@ -292,7 +295,7 @@ mod tests {
             .iter()
             .map(|&cube| Life {
                 map: cube,
-                bytes: program.cube(cube).bytes(),
+                bytes: program.cube(cube).bytes(program.chip),
                 first: 0,
                 last: 9,
             })

@@ -1,6 +1,7 @@
 //! The DPU's tables: the commands that load them, and the registers of tasks that use them.
 
-use ferrite_hw::rk3588::codes::{LUT_ENTRIES, S_POINTER_ALONE, lut};
+use ferrite_hw::rk3588::codes::{S_POINTER_ALONE, lut};
+use ferrite_hw::rk3588::parameters::RK3588;
 use ferrite_hw::rk3588::table::{FieldOverflow, Register};
 use ferrite_hw::rk3588::{dpu, dpu_rdma};
 
@@ -10,8 +11,11 @@ use super::registers::Registers;
 /// Index units from one byte to the next: four entries.
 pub const UNITS: i16 = 4 << lut::STEP_LOG2;
 
+/// Entries of a table: the bytes' places in it depend on their number.
+const ENTRIES: usize = RK3588.lut_entries;
+
 /// Commands that load both tables.
-pub const LOADS: usize = 2 * (1 + LUT_ENTRIES);
+pub const LOADS: usize = 2 * (1 + ENTRIES);
 
 /// Sets a task up to look its results up in the tables.
 pub fn look_up(regs: &mut Registers) -> Result<(), FieldOverflow> {
@@ -43,7 +47,7 @@ pub fn look_up(regs: &mut Registers) -> Result<(), FieldOverflow> {
 pub fn loads(values: &[i8; 256]) -> impl Iterator<Item = u64> + '_ {
     let entry = |byte: usize| i32::from(values[byte.min(255)]) as u32 & 0xffff;
     let table = move |first: usize, access: u32| {
-        let entries = (0..LUT_ENTRIES).map(move |at| entry(first + (at + 1) / 4));
+        let entries = (0..ENTRIES).map(move |at| entry(first + (at + 1) / 4));
         let entries = entries.map(|value| (dpu::LUT_ACCESS_DATA, value));
         [(dpu::LUT_ACCESS_CFG, access)].into_iter().chain(entries)
     };
@@ -63,8 +67,8 @@ mod tests {
             .map(|word| Command::decode(word).value)
             .collect();
         assert_eq!(words.len(), LOADS);
-        let (le, lo) = (&words[1..][..LUT_ENTRIES], &words[2 + LUT_ENTRIES..]);
-        assert_eq!((words[0], words[1 + LUT_ENTRIES]), (0x2_0000, 0x3_0000));
+        let (le, lo) = (&words[1..][..ENTRIES], &words[2 + ENTRIES..]);
+        assert_eq!((words[0], words[1 + ENTRIES]), (0x2_0000, 0x3_0000));
         for byte in 0..256_usize {
             let expected = i32::from(byte as u8 as i8) as u32 & 0xffff;
             let (table, at) = if byte < 128 {

@@ -4,7 +4,7 @@ use ferrite_hw::rk3588::table::FieldOverflow;
 use ferrite_hw::rk3588::{Precision, cna, core, dpu, dpu_rdma};
 
 use super::bypass::{self, ON};
-use super::constants::Operands;
+use super::constants::{GROUP, Operands};
 use super::registers::Registers;
 use super::table::{UNITS, look_up};
 use crate::executable::BufferId;
@@ -49,9 +49,16 @@ impl Emitter<'_> {
     pub(super) fn place(&self, side: &Side, tile: &Rect, channel: usize) -> usize {
         let (root, surface) = self.program.root(side.cube);
         let cube = self.program.cube(root);
-        let surface = surface + side.surface + channel / cube.atom_channels();
+        let surface = surface + side.surface + channel / cube.atom_channels(self.program.chip);
         let pixel = (side.rect.y + tile.y) * side.grid.w + side.rect.x + tile.x;
-        self.memory.offset(root) + 16 * (surface * cube.surface_pitch + pixel)
+        self.memory.offset(root)
+            + self.program.chip.atom_bytes * (surface * cube.surface_pitch + pixel)
+    }
+
+    /// Channels that a task writes: whole kernel groups.
+    pub(super) fn written(&self, layer: &Layer, tile: &Tile) -> i64 {
+        let group = layer.mode.group(self.program.chip);
+        tile.channels.next_multiple_of(group) as i64
     }
 
     pub(super) fn pitch(&self, side: &Side) -> i64 {
@@ -72,15 +79,15 @@ impl Emitter<'_> {
             Mode::Direct => (layer.input.channels, 0, tile.channels),
             _ => (tile.channels, tile.first_channel, 1),
         };
-        let padded = inputs.next_multiple_of(16);
+        let chip = self.program.chip;
+        let padded = inputs.next_multiple_of(chip.atom_channels(1));
         let per_kernel = layer.kernel.h * layer.kernel.w * padded;
         let (width, height) = (tile.input.w as i64, tile.input.h as i64);
         let grains = cbuf::grains(
             tile.input.h,
             layer.span().h,
             layer.stride.h,
-            tile.entries,
-            tile.data_banks,
+            cbuf::rows_in(chip, tile.data_banks, tile.entries),
         );
         regs.set(
             CONV_CON1,
@@ -136,7 +143,7 @@ impl Emitter<'_> {
                 (cbuf_con0::WEIGHT_REUSE, tile.reuse_weights.into()),
                 (
                     cbuf_con0::WEIGHT_BANK,
-                    (cbuf::BANKS - tile.data_banks) as i64,
+                    (chip.cbuf_banks - tile.data_banks) as i64,
                 ),
                 (cbuf_con0::DATA_BANK, tile.data_banks as i64),
             ],
@@ -219,7 +226,7 @@ impl Emitter<'_> {
         )?;
         regs.set(
             DATAOUT_SIZE_1,
-            [(dataout_size_1::DATAOUT_CHANNEL, written(layer, tile))],
+            [(dataout_size_1::DATAOUT_CHANNEL, self.written(layer, tile))],
         )
     }
 
@@ -233,7 +240,7 @@ impl Emitter<'_> {
         use dpu::*;
         let raw = layer.stage == Stage::Raw;
         let (width, height) = (tile.output.w as i64, tile.output.h as i64);
-        let written = written(layer, tile);
+        let written = self.written(layer, tile);
         // Without convolution, channels beyond the real ones spoil those before.
         let real = match layer.mode {
             Mode::Flying => written,
@@ -305,7 +312,9 @@ impl Emitter<'_> {
             ],
         )?;
         // The accumulator hands over one kernel group at a time.
-        let surfaces = layer.mode.group() as i64 / if raw { 4 } else { 16 };
+        let chip = self.program.chip;
+        let per_surface = chip.atom_channels(if raw { 4 } else { 1 });
+        let surfaces = (layer.mode.group(chip) / per_surface) as i64;
         regs.set(SURFACE_ADD, [(surface_add::SURF_ADD, surfaces * pitch)])?;
         // CPEND adds the sum of the data times this operand: minus the zero point of the weights.
         // Depthwise streams always leave it on.
@@ -465,7 +474,7 @@ impl Emitter<'_> {
         regs.set(DATA_CUBE_HEIGHT, [(data_cube_height::HEIGHT, height)])?;
         regs.set(
             DATA_CUBE_CHANNEL,
-            [(data_cube_channel::CHANNEL, written(layer, tile))],
+            [(data_cube_channel::CHANNEL, self.written(layer, tile))],
         )?;
         // Kinds of operand: 1 ALU, 2 CPEND, 4 MUL.
         let kinds = match layer.stage {
@@ -475,7 +484,7 @@ impl Emitter<'_> {
         };
         regs.set(BRDMA_CFG, [(brdma_cfg::BRDMA_DATA_USE, kinds)])?;
         if kinds != 0 {
-            let skipped = operands.bias_stride * (tile.first_channel / 8);
+            let skipped = operands.bias_stride * (tile.first_channel / GROUP);
             regs.address(BS_BASE_ADDR, self.constants, operands.bias + skipped);
         }
         let burst = feature_mode_cfg::BURST_LEN.value(15 << 11);
@@ -496,7 +505,11 @@ impl Emitter<'_> {
         let pitch = self.pitch(&addend.side);
         let first = self.place(&addend.side, &tile.output, tile.first_channel);
         regs.address(SRC_BASE_ADDR, self.activations, first);
-        regs.address(EW_BASE_ADDR, self.activations, first + 16 * pitch as usize);
+        regs.address(
+            EW_BASE_ADDR,
+            self.activations,
+            first + self.program.chip.atom_bytes * pitch as usize,
+        );
         regs.set(
             ERDMA_CFG,
             [
@@ -519,11 +532,6 @@ impl Emitter<'_> {
         regs.word(WEIGHT, 0x0101_0101);
         Ok(())
     }
-}
-
-/// Channels that a task writes: whole kernel groups.
-pub(super) fn written(layer: &Layer, tile: &Tile) -> i64 {
-    tile.channels.next_multiple_of(layer.mode.group()) as i64
 }
 
 fn conv_mode(layer: &Layer) -> i64 {

@@ -52,8 +52,9 @@ pub fn add(
     let one = Hw { h: 1, w: 1 };
     let mut layers = Vec::new();
     for (start, count) in slices(channels) {
+        let surfaces = start / ctx.chip().atom_channels(1);
         let part = |side: Side| Side {
-            surface: side.surface + start / 16,
+            surface: side.surface + surfaces,
             channels: count,
             ..side
         };

@@ -15,10 +15,6 @@ use crate::targets::rk3588::program::{
     Layer, Mode, PROVEN, Rect, Side, Stage, Taps, Tiles, Weights,
 };
 
-/// Largest kernel of the CNA.
-const KERNEL: usize = 31;
-/// Largest stride of the CNA.
-const STRIDE: usize = 7;
 /// Windows that a pooling may be cut into before the CPU does it better.
 const PIECES: usize = 256;
 
@@ -32,8 +28,15 @@ struct Band {
     stride: usize,
 }
 
-/// Cuts the outputs of an axis into bands.
-fn bands(input: usize, output: usize, window: usize, stride: usize, pad: usize) -> Vec<Band> {
+/// Cuts the outputs of an axis into bands, with strides of at most `farthest`.
+fn bands(
+    farthest: usize,
+    input: usize,
+    output: usize,
+    window: usize,
+    stride: usize,
+    pad: usize,
+) -> Vec<Band> {
     let mut bands: Vec<Band> = Vec::new();
     for at in 0..output {
         let low = (at * stride).saturating_sub(pad);
@@ -41,7 +44,7 @@ fn bands(input: usize, output: usize, window: usize, stride: usize, pad: usize) 
         let size = high.saturating_sub(low);
         if let Some(band) = bands.last_mut()
             && band.window == size
-            && stride <= STRIDE
+            && stride <= farthest
             && low == band.start + (at - band.first) * stride
         {
             band.count += 1;
@@ -52,7 +55,7 @@ fn bands(input: usize, output: usize, window: usize, stride: usize, pad: usize) 
             count: 1,
             start: low,
             window: size,
-            stride: if stride <= STRIDE { stride } else { 1 },
+            stride: if stride <= farthest { stride } else { 1 },
         });
     }
     bands
@@ -85,7 +88,8 @@ impl Average<'_> {
         let (from, to) = (ctx.stored(self.pool.input)?, ctx.stored(output)?);
         // A pooling averages the model's values themselves. Averages of averages are above the zero
         // point.
-        let fits = window.h.min(h) <= KERNEL && window.w.min(w) <= KERNEL;
+        let chip = ctx.chip();
+        let fits = window.h.min(h).max(window.w.min(w)) <= chip.max_kernel;
         let raw = self.pool.kind == PoolKind::Average && from == to && fits;
         let origin = if raw { -to.offset } else { to.zero };
         let (offset, shifts) = clamp_shifts(origin, item.range);
@@ -100,8 +104,8 @@ impl Average<'_> {
             ..side
         };
         let mut layers = Vec::new();
-        let rows = bands(h, out.h, window.h, stride.h, pad.h);
-        let columns = bands(w, out.w, window.w, stride.w, pad.w);
+        let rows = bands(chip.max_stride, h, out.h, window.h, stride.h, pad.h);
+        let columns = bands(chip.max_stride, w, out.w, window.w, stride.w, pad.w);
         if rows.len() * columns.len() > PIECES {
             return Err(Unsupported::new(format!(
                 "{} pieces of window, too many",
@@ -199,12 +203,13 @@ impl Average<'_> {
         window: Hw,
         layers: &mut Vec<Layer>,
     ) -> Result<(Side, Hw, f64), Unsupported> {
-        if window.h <= KERNEL && window.w <= KERNEL {
+        let largest = ctx.chip().max_kernel;
+        if window.h.max(window.w) <= largest {
             return Ok((input, window, 1.0));
         }
         let too_large = || {
             Unsupported::new(format!(
-                "a window of {} x {} exceeds the hardware's 31 x 31 and does not divide into such",
+                "a window of {} x {} exceeds the hardware's {largest} x {largest} and does not divide into such",
                 window.h, window.w
             ))
         };
@@ -212,12 +217,12 @@ impl Average<'_> {
             return Err(too_large());
         }
         let fold = (1..=window.w)
-            .find(|a| window.w.is_multiple_of(*a) && window.w / a <= KERNEL)
+            .find(|a| window.w.is_multiple_of(*a) && window.w / a <= largest)
             .ok_or_else(too_large)?;
         let (rows, width) = (window.h * fold, window.w / fold);
-        let count = rows.div_ceil(KERNEL);
+        let count = rows.div_ceil(largest);
         let most = rows.div_ceil(count);
-        if count > KERNEL {
+        if count > largest {
             return Err(too_large());
         }
         let zero = ctx.stored(self.pool.input)?.zero;
@@ -304,7 +309,7 @@ mod tests {
     #[test]
     fn border_windows_are_bands_of_their_own() {
         // SAME, window 3, stride 1 on 6: one element less at each end.
-        let b = bands(6, 6, 3, 1, 1);
+        let b = bands(7, 6, 6, 3, 1, 1);
         let windows: Vec<_> = b
             .iter()
             .map(|b| (b.first, b.count, b.start, b.window))
@@ -339,7 +344,7 @@ mod tests {
 
     #[test]
     fn strides_beyond_the_field_become_single_windows() {
-        let b = bands(32, 4, 8, 8, 0);
+        let b = bands(7, 32, 4, 8, 8, 0);
         assert_eq!(b.len(), 4);
         assert!(b.iter().all(|b| b.count == 1 && b.window == 8));
     }

@@ -170,7 +170,7 @@ pub fn bilinear(
             }
         }
         if across.factor > 1 {
-            let mut layer = copy(op, of_phase, target, "interleave");
+            let mut layer = copy(copies.ctx.chip(), op, of_phase, target, "interleave");
             layer.input = columns(of_phase, 0, 1);
             layer.output = columns(target, phase, across.factor);
             copies.push(layer)?;

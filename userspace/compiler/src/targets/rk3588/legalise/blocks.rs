@@ -5,7 +5,7 @@ use ferrite_ir::TensorId;
 use ferrite_ir::op::Hw;
 
 use super::channels::{select, select_from};
-use super::copies::{Copies, STRIDE};
+use super::copies::Copies;
 use super::interleave::{columns, rows};
 use super::pointwise::copy;
 use crate::error::Unsupported;
@@ -39,12 +39,19 @@ pub fn to_space(
         };
         for y in 0..block {
             let first = (y * block + x) * target.channels;
-            let mut layer = select_from(op, source, column, "depth to space", first);
+            let mut layer = select_from(
+                copies.ctx.chip(),
+                op,
+                source,
+                column,
+                "depth to space",
+                first,
+            );
             layer.output = rows(column, y, block);
             copies.push(layer)?;
         }
         if block > 1 {
-            let mut layer = copy(op, column, target, "interleave");
+            let mut layer = copy(copies.ctx.chip(), op, column, target, "interleave");
             layer.input = columns(column, 0, 1);
             layer.output = columns(target, x, block);
             copies.push(layer)?;
@@ -82,7 +89,7 @@ pub fn unfold(
     };
     for part in 0..parts {
         let first = part * target.channels;
-        let mut layer = select_from(op, source, target, "unfold", first);
+        let mut layer = select_from(copies.ctx.chip(), op, source, target, "unfold", first);
         layer.output = columns(target, part, parts);
         copies.push(layer)?;
     }
@@ -101,9 +108,10 @@ pub fn to_depth(
     block: usize,
 ) -> Result<Lowered<Layer>, Unsupported> {
     let op = item.op;
-    if block > STRIDE {
+    let most = ctx.chip().max_stride;
+    if block > most {
         return Err(Unsupported::new(format!(
-            "blocks of {block} rows, beyond the hardware's step of {STRIDE}"
+            "blocks of {block} rows, beyond the hardware's step of {most}"
         )));
     }
     let (source, target) = (ctx.side(input)?, ctx.side(ctx.result(op))?);

@@ -1,5 +1,6 @@
 //! Some channels of a map, or more than it has: whole atoms are where they are, others are selected by a 1x1 convolution.
 
+use ferrite_hw::rk3588::Parameters;
 use ferrite_ir::{DType, OpId, TensorId};
 
 use super::finish::finish;
@@ -10,9 +11,6 @@ use crate::npu::Item;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::numbers::quant::Scaling;
 use crate::targets::rk3588::program::{Layer, Mode, PROVEN, Side, Stage, Weights};
-
-/// Channels of an int8 atom.
-const ATOM: usize = 16;
 
 /// Layers for channels from `first` on.
 pub fn channels(
@@ -58,29 +56,32 @@ fn part(
 ) -> Result<Option<Layer>, Unsupported> {
     let source = ctx.side(input)?;
     let target = ctx.side(output)?;
+    let atom = ctx.chip().atom_channels(1);
     // What lies in the same atoms as the last channel would be taken for padding.
-    if first.is_multiple_of(ATOM) && target.channels.is_multiple_of(ATOM) {
+    if first.is_multiple_of(atom) && target.channels.is_multiple_of(atom) {
         let part = &mut ctx.program_mut().cubes[target.cube];
         debug_assert!(part.dtype == DType::I8 && part.part_of.is_none());
-        part.part_of = Some((source.cube, source.surface + first / ATOM));
+        part.part_of = Some((source.cube, source.surface + first / atom));
         return Ok(None);
     }
-    let mut layer = select_from(op, source, target, "select channels", first);
+    let mut layer = select_from(ctx.chip(), op, source, target, "select channels", first);
     finish(ctx, &mut layer)?;
     Ok(Some(layer))
 }
 
 /// A 1x1 convolution that gives `target` the channels of `source` from `first` on.
 pub fn select_from(
+    chip: &Parameters,
     op: OpId,
     source: Side,
     target: Side,
     lowering: &'static str,
     first: usize,
 ) -> Layer {
-    let whole = first / ATOM * ATOM;
+    let atom = chip.atom_channels(1);
+    let whole = first / atom * atom;
     let source = Side {
-        surface: source.surface + whole / ATOM,
+        surface: source.surface + whole / atom,
         channels: first + target.channels - whole,
         ..source
     };

@@ -13,9 +13,6 @@ use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::numbers::quant::{STEPS, scaling};
 use crate::targets::rk3588::program::{Layer, PROVEN, Side, Stage};
 
-/// Channels of an int8 atom.
-const ATOM: usize = 16;
-
 /// Layers for a concatenation along the channels.
 ///
 /// Operands are copied in order: a writer stores whole groups of channels, and what it leaves in
@@ -35,16 +32,17 @@ pub fn concat(
     if counts.iter().sum::<usize>() != target.channels {
         return Err(Unsupported::new("operands and result differ in channels"));
     }
+    let atom = ctx.chip().atom_channels(1);
     // Every operand but the last has to end where an atom does.
     let whole = counts
         .split_last()
-        .is_none_or(|(_, others)| others.iter().all(|c| c % ATOM == 0));
+        .is_none_or(|(_, others)| others.iter().all(|c| c % atom == 0));
     let mut layers = Vec::new();
     let name = if whole {
         copies(ctx, op, operands, target, &mut layers)?;
         "concatenation by copies"
     } else {
-        let aligned: Vec<usize> = counts.iter().map(|c| c.next_multiple_of(ATOM)).collect();
+        let aligned: Vec<usize> = counts.iter().map(|c| c.next_multiple_of(atom)).collect();
         let [h, w, _] = ctx.program().cube(target.cube).shape;
         let channels = aligned.iter().sum();
         let cube = ctx
@@ -85,7 +83,7 @@ fn copies(
         layer.stage = Stage::narrow(scaling(from.scale / to.scale, STEPS)?, to.zero);
         finish(ctx, &mut layer)?;
         layers.push(layer);
-        surface += source.channels.div_ceil(ATOM);
+        surface += source.channels.div_ceil(ctx.chip().atom_channels(1));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Convolutions, whatever TFLite calls them, as layers.
 
+use ferrite_hw::rk3588::Parameters;
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, TensorId};
 
@@ -102,17 +103,18 @@ pub fn part(
     Ok(plan.shifts)
 }
 
-/// Most input channels: DATAIN_CHANNEL_REAL has 14 bits for their number less 1.
-const INPUTS: usize = 1 << 14;
-
 /// Checks a window and its channels against the fields of the CNA.
-fn check(window: &Window, layer: &Layer) -> Result<(), Unsupported> {
+fn check(chip: &Parameters, window: &Window, layer: &Layer) -> Result<(), Unsupported> {
     let axes = [
-        ("the number of input channels", layer.input.channels, INPUTS),
-        ("kernel height", window.kernel.h, 31),
-        ("kernel width", window.kernel.w, 31),
-        ("vertical stride", window.stride.h, 7),
-        ("horizontal stride", window.stride.w, 7),
+        (
+            "the number of input channels",
+            layer.input.channels,
+            chip.max_channels,
+        ),
+        ("kernel height", window.kernel.h, chip.max_kernel),
+        ("kernel width", window.kernel.w, chip.max_kernel),
+        ("vertical stride", window.stride.h, chip.max_stride),
+        ("horizontal stride", window.stride.w, chip.max_stride),
         ("vertical dilation", window.dilation.h, DILATION),
         ("horizontal dilation", window.dilation.w, DILATION),
     ];
@@ -163,6 +165,15 @@ impl Conv<'_> {
             self.item.range,
             ctx.options.evidence,
         )?;
+        let chip = ctx.chip();
+        let surfaces = chip.kernel_group / chip.atom_channels(DType::I32.size());
+        if plan.raw.is_some() && surfaces > chip.group_surfaces {
+            return Err(Unsupported::new(format!(
+                "scales per channel for the host, whose sums would fill {surfaces} surfaces at a time, \
+                 beyond the hardware's {}",
+                chip.group_surfaces
+            )));
+        }
         let mut bias = std::mem::take(&mut plan.bias);
         let input = match &conv.patches {
             None => ctx.side(conv.input)?,
@@ -230,11 +241,13 @@ impl Conv<'_> {
         let window = &self.conv.window;
         let (kernel, stride, dilation) = (window.kernel, window.stride, window.dilation);
         let [oh, ow, _] = self.conv.output_shape;
+        let deepest = ctx.chip().max_pad;
         let only_padding = || Unsupported::new("an output sees nothing but padding");
-        let rows = split_padding::bands(oh, kernel.h, stride.h, dilation.h, window.pad.h)
+        let rows = split_padding::bands(deepest, oh, kernel.h, stride.h, dilation.h, window.pad.h)
             .ok_or_else(only_padding)?;
-        let columns = split_padding::bands(ow, kernel.w, stride.w, dilation.w, window.pad.w)
-            .ok_or_else(only_padding)?;
+        let columns =
+            split_padding::bands(deepest, ow, kernel.w, stride.w, dilation.w, window.pad.w)
+                .ok_or_else(only_padding)?;
         let mut left = (self.conv.images - image) * rows.len() * columns.len();
         for row in &rows {
             for column in &columns {
@@ -244,7 +257,7 @@ impl Conv<'_> {
                     0 => std::mem::take(bias),
                     _ => bias.clone(),
                 };
-                self.narrow(filter, row, column, &mut layer)?;
+                self.narrow(filter, row, column, deepest, &mut layer)?;
                 self.divide(ctx, layer, plan, layers)?;
             }
         }
@@ -315,6 +328,7 @@ impl Conv<'_> {
         filter: &Filter<'_>,
         row: &Band,
         column: &Band,
+        deepest: usize,
         layer: &mut Layer,
     ) -> Result<(), Unsupported> {
         layer.pad = Hw {
@@ -351,8 +365,7 @@ impl Conv<'_> {
         let zero = i32::from(filter.pad_value);
         if layer.stage == Stage::Raw && zero != 0 {
             return Err(Unsupported::new(format!(
-                "padding beyond {} together with scales per channel on the host",
-                split_padding::DEEPEST
+                "padding beyond {deepest} together with scales per channel on the host"
             )));
         }
         // In taps of the filter.
@@ -399,17 +412,22 @@ impl Conv<'_> {
                 channel_last,
             } => {
                 // Slices of whole kernel groups, each with just the channels it needs.
-                let step = if outputs % 32 == 0 { outputs } else { 32 };
-                let per_surface = ctx.program().cube(whole.output.cube).atom_channels();
+                let chip = ctx.chip();
+                let step = match outputs.is_multiple_of(chip.kernel_group) {
+                    true => outputs,
+                    false => chip.kernel_group,
+                };
+                let per_surface = ctx.program().cube(whole.output.cube).atom_channels(chip);
+                let atom = chip.atom_channels(1);
                 let oc = whole.output.channels;
                 for first in (0..oc).step_by(step) {
                     let count = step.min(oc - first);
                     let low = first / outputs * inputs;
                     let high = ((first + count - 1) / outputs + 1) * inputs;
-                    let start = low / 16 * 16;
+                    let start = low / atom * atom;
                     let layer = Layer {
                         input: Side {
-                            surface: start / 16,
+                            surface: start / atom,
                             channels: high - start,
                             ..whole.input
                         },
@@ -447,7 +465,7 @@ impl Conv<'_> {
         mut layer: Layer,
         layers: &mut Vec<Layer>,
     ) -> Result<(), Unsupported> {
-        check(&self.conv.window, &layer)?;
+        check(ctx.chip(), &self.conv.window, &layer)?;
         if matches!(layer.stage, Stage::Raw) {
             layer.bias.clear();
         }

@@ -9,11 +9,6 @@ use crate::error::Unsupported;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::program::{Layer, Rect, Side};
 
-/// Largest step of a kernel.
-pub const STRIDE: usize = 7;
-/// Columns that kernels can skip in front of the one that they read.
-const SKIPPED: usize = 30;
-
 /// The layers of an operator so far.
 pub struct Copies<'a, 'g> {
     /// Where maps and layers are made.
@@ -39,6 +34,11 @@ impl Copies<'_, '_> {
         }
     }
 
+    /// Columns that kernels can skip in front of the one that they read.
+    fn skipped(&self) -> usize {
+        self.ctx.chip().max_kernel - 1
+    }
+
     /// Columns of `source` from `first` on, `step` apart, as the rectangle of `target`.
     pub fn pick(
         &mut self,
@@ -47,11 +47,11 @@ impl Copies<'_, '_> {
         first: usize,
         step: usize,
     ) -> Result<(), Unsupported> {
-        let (source, first) = match first > SKIPPED && target.rect.w == 1 {
+        let (source, first) = match first > self.skipped() && target.rect.w == 1 {
             true => self.narrowed(source, first)?,
             false => (source, first),
         };
-        let mut layer = copy(self.op, source, target, "pick columns");
+        let mut layer = copy(self.ctx.chip(), self.op, source, target, "pick columns");
         layer.output.rect = target.rect;
         layer.input.rect.x = first;
         layer.input.rect.w -= first;
@@ -65,15 +65,16 @@ impl Copies<'_, '_> {
         mut source: Side,
         mut column: usize,
     ) -> Result<(Side, usize), Unsupported> {
-        while column > SKIPPED {
-            let (first, count) = (column % STRIDE, column / STRIDE + 1);
+        let step = self.ctx.chip().max_stride;
+        while column > self.skipped() {
+            let (first, count) = (column % step, column / step + 1);
             let size = Hw {
                 w: count,
                 ..source.grid
             };
             let some = self.scratch(source, size);
-            self.pick(source, some, first, STRIDE)?;
-            (source, column) = (some, column / STRIDE);
+            self.pick(source, some, first, step)?;
+            (source, column) = (some, column / step);
         }
         Ok((source, column))
     }

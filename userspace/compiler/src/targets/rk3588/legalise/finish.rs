@@ -6,7 +6,6 @@ use super::tiles::Shape;
 use crate::error::Unsupported;
 use crate::executable::Evidence;
 use crate::targets::rk3588::context::Context;
-use crate::targets::rk3588::cost::worth_dividing;
 use crate::targets::rk3588::program::{CubeId, Layer, Mode, OPERAND_PITCH, Stage};
 
 /// Plans the tiles of a complete layer and makes its cubes large enough for what the hardware
@@ -23,12 +22,13 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
     if layer.mode != Mode::Flying {
         align_columns(ctx, layer)?;
     }
-    let mut shape = Shape::of(layer, ctx.options.cores);
+    let chip = ctx.chip();
+    let mut shape = Shape::of(chip, layer, ctx.options.cores);
     // Rows become bands later. The vendor's jobs keep layers with a table on one core.
     let alone = layer.mode == Mode::Flying
         || matches!(layer.stage, Stage::Table(_))
         || layer.output.rect.h >= shape.cores;
-    if alone || !worth_dividing(&ctx.timing(), &shape, shape.cores) {
+    if alone || !ctx.cost().worth_dividing(&shape, shape.cores) {
         shape.cores = 1;
     }
     layer.cores = shape.cores;
@@ -40,13 +40,16 @@ pub fn finish(ctx: &mut Context, layer: &mut Layer) -> Result<(), Unsupported> {
         tiles = shape.tiles();
     }
     layer.tiles = tiles.map_err(|why| Unsupported::new(why.to_string()))?;
-    let written = layer.output.channels.next_multiple_of(layer.mode.group());
+    let written = layer
+        .output
+        .channels
+        .next_multiple_of(layer.mode.group(chip));
     reserve(ctx, layer.output.cube, layer.output.surface, written);
     reserve(
         ctx,
         layer.input.cube,
         layer.input.surface,
-        layer.padded_inputs(),
+        layer.padded_inputs(chip),
     );
     if let Some(addend) = layer.addend.filter(|_| layer.mode != Mode::Flying) {
         // Operand surfaces are fetched in pairs.
@@ -66,7 +69,10 @@ fn align_columns(ctx: &Context, layer: &mut Layer) -> Result<(), Unsupported> {
         layer.input.rect.w = layer.input.grid.w;
         return Ok(());
     }
-    if layer.dilation.w == 1 && layer.kernel.w + skipped <= 31 && layer.pad.w == 0 {
+    if layer.dilation.w == 1
+        && layer.kernel.w + skipped <= ctx.chip().max_kernel
+        && layer.pad.w == 0
+    {
         layer.kernel.w += skipped;
         layer.taps.first[1] -= skipped as isize * layer.taps.every[1];
         layer.input.rect.x = 0;
@@ -84,7 +90,7 @@ fn align_columns(ctx: &Context, layer: &mut Layer) -> Result<(), Unsupported> {
 }
 
 fn reserve(ctx: &mut Context, cube: CubeId, surface: usize, channels: usize) {
-    let per_atom = ctx.program().cube(cube).atom_channels();
+    let per_atom = ctx.program().cube(cube).atom_channels(ctx.chip());
     let (root, first) = ctx.program().root(cube);
     let cube = &mut ctx.program_mut().cubes[root];
     debug_assert!(matches!(cube.dtype, DType::I8 | DType::I32));

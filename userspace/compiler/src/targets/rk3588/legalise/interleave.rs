@@ -4,6 +4,7 @@
 //! many rows have every so-manieth row in one place, and a map of which all pixels are lines of their own
 //! has the columns there.
 
+use ferrite_hw::rk3588::Parameters;
 use ferrite_ir::op::Hw;
 
 use crate::targets::rk3588::program::{Rect, Side};
@@ -47,13 +48,10 @@ pub fn columns(map: Side, phase: usize, every: usize) -> Side {
     }
 }
 
-/// Columns that lines may have.
-const WIDEST: usize = 2047;
-
 /// The whole of a map for layers that do not look at neighbours: a row that is too long for a line is as
 /// well a column.
-pub fn pixels(map: Side) -> Side {
-    match map.grid.h == 1 && map.grid.w > WIDEST {
+pub fn pixels(chip: &Parameters, map: Side) -> Side {
+    match map.grid.h == 1 && map.grid.w > chip.max_input {
         true => columns(map, 0, 1),
         false => map,
     }

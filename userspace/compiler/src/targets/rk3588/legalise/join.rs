@@ -38,7 +38,7 @@ pub fn join(
         if row {
             source = interleave::columns(source, 0, 1);
         }
-        let mut layer = copy(op, source, target, "join");
+        let mut layer = copy(copies.ctx.chip(), op, source, target, "join");
         let Rect { h, w, .. } = source.rect;
         let (y, x) = if columns && !row { (0, at) } else { (at, 0) };
         layer.output.rect = Rect { y, x, h, w };

@@ -12,7 +12,6 @@ use ferrite_ir::{DType, OpId};
 use super::add::slices;
 use super::finish::finish;
 use super::pointwise::cascade;
-use super::split_padding::DEEPEST;
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
 use crate::npu::{Item, Pool};
@@ -22,9 +21,6 @@ use crate::targets::rk3588::numbers::quant::{Multiplier, Scaling};
 use crate::targets::rk3588::program::{
     Addend, Combine, Layer, Mode, PROVEN, Rect, Side, Stage, Taps, Tiles, Weights,
 };
-
-/// Largest stride of the CNA.
-const STRIDE: usize = 7;
 
 /// The lowest stored value: what padding holds, and what no difference is written as.
 const LOWEST: i8 = -128;
@@ -65,10 +61,11 @@ pub fn max_pool(
         h: if oh == 1 { 1 } else { pool.stride.h },
         w: if ow == 1 { 1 } else { pool.stride.w },
     };
-    if stride.h > STRIDE || stride.w > STRIDE {
+    let chip = ctx.chip();
+    if stride.h.max(stride.w) > chip.max_stride {
         return Err(Unsupported::new(format!(
-            "stride {} x {} exceeds the hardware's {STRIDE}",
-            stride.h, stride.w
+            "stride {} x {} exceeds the hardware's {}",
+            stride.h, stride.w, chip.max_stride
         )));
     }
     // No window reaches farther than the map.
@@ -78,6 +75,7 @@ pub fn max_pool(
     let steps = steps(
         [around(h, window.h, pad.h), around(w, window.w, pad.w)],
         stride,
+        chip.max_pad,
     );
     let (offset, shifts) = clamp_shifts(0, item.range);
     let (source, target) = (ctx.side(pool.input)?, ctx.side(output)?);
@@ -134,9 +132,9 @@ pub fn max_pool(
     Ok(Lowered::new(name, PROVEN, layers))
 }
 
-/// The steps for windows that reach so far before and behind an element along rows and columns. At
-/// least one.
-fn steps(around: [[usize; 2]; 2], stride: Hw) -> Vec<Step> {
+/// The steps for windows that reach so far before and behind an element along rows and columns, of
+/// `farthest` elements at most. At least one.
+fn steps(around: [[usize; 2]; 2], stride: Hw, farthest: usize) -> Vec<Step> {
     let one = Hw { h: 1, w: 1 };
     let mut steps = Vec::new();
     // Columns first: what the stride leaves out need not be compared along the other axis.
@@ -151,7 +149,7 @@ fn steps(around: [[usize; 2]; 2], stride: Hw) -> Vec<Step> {
             // unless that lies next to it.
             let distance = match side == 0 && reached[1] > 0 {
                 true => 1,
-                false => left[side].min(seen).min(DEEPEST),
+                false => left[side].min(seen).min(farthest),
             };
             reached[side] += distance;
             let mut shift = [0, 0];
@@ -300,7 +298,7 @@ impl Step {
         layers.push(layer);
         for (start, count) in slices(map.channels) {
             let part = |side: Side| Side {
-                surface: side.surface + start / 16,
+                surface: side.surface + start / ctx.chip().atom_channels(1),
                 channels: count,
                 ..side
             };
@@ -362,7 +360,7 @@ mod tests {
         for rows in windows {
             for columns in windows {
                 let stride = Hw { h: 2, w: 3 };
-                let steps = steps([rows, columns], stride);
+                let steps = steps([rows, columns], stride, 15);
                 for (axis, [before, behind], stride) in [(0, rows, 2), (1, columns, 3)] {
                     let wanted: Vec<u64> = (0..40_usize)
                         .step_by(stride)
@@ -380,14 +378,14 @@ mod tests {
     #[test]
     fn windows_without_a_border_behind_double() {
         let one = Hw { h: 1, w: 1 };
-        assert_eq!(steps([[0, 1], [0, 1]], one).len(), 2);
-        assert_eq!(steps([[1, 1], [1, 1]], one).len(), 4);
-        assert_eq!(steps([[0, 0], [0, 30]], one).len(), 5);
+        assert_eq!(steps([[0, 1], [0, 1]], one, 15).len(), 2);
+        assert_eq!(steps([[1, 1], [1, 1]], one, 15).len(), 4);
+        assert_eq!(steps([[0, 0], [0, 30]], one, 15).len(), 5);
     }
 
     #[test]
     fn a_window_of_one_is_a_copy() {
-        let copy = steps([[0, 0], [0, 0]], Hw { h: 2, w: 2 });
+        let copy = steps([[0, 0], [0, 0]], Hw { h: 2, w: 2 }, 15);
         assert_eq!(copy.len(), 1);
         assert_eq!(copy[0].shift, [0, 0]);
     }

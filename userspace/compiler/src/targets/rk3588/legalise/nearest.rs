@@ -3,7 +3,7 @@
 use ferrite_ir::TensorId;
 use ferrite_ir::op::Hw;
 
-use super::copies::{Copies, STRIDE};
+use super::copies::Copies;
 use super::interleave::{columns, rows};
 use super::pointwise::copy;
 use super::spread::spread_over;
@@ -64,7 +64,7 @@ pub fn nearest(
         }
     }
     if copies.layers.is_empty() {
-        let layer = copy(item.op, source, target, "nearest");
+        let layer = copy(copies.ctx.chip(), item.op, source, target, "nearest");
         copies.push(layer)?;
     }
     Ok(Lowered::new(
@@ -117,11 +117,11 @@ impl Copies<'_, '_> {
             return Ok(());
         }
         for phase in phases(sources) {
-            let mut layer = copy(self.op, source, target, "nearest");
+            let mut layer = copy(self.ctx.chip(), self.op, source, target, "nearest");
             layer.output = rows(target, phase.phase, phase.every);
             layer.input.rect.y = phase.first;
             layer.input.rect.h = (phase.count - 1) * phase.step + 1;
-            layer.stride.h = phase.stride()?;
+            layer.stride.h = phase.stride(self.ctx.chip().max_stride)?;
             self.push(layer)?;
         }
         Ok(())
@@ -136,7 +136,12 @@ impl Copies<'_, '_> {
             // Every so-manieth column can be written, but not together with reading some columns only.
             let all = (phase.step, phase.count) == (1, source.grid.w);
             if phase.every == 1 {
-                self.pick(source, target, phase.first, phase.stride()?)?;
+                self.pick(
+                    source,
+                    target,
+                    phase.first,
+                    phase.stride(self.ctx.chip().max_stride)?,
+                )?;
             } else if all {
                 self.spread(source, target, phase)?;
             } else if phase.count == 1 {
@@ -148,14 +153,24 @@ impl Copies<'_, '_> {
                     },
                     ..target
                 };
-                self.pick(source, target, phase.first, phase.stride()?)?;
+                self.pick(
+                    source,
+                    target,
+                    phase.first,
+                    phase.stride(self.ctx.chip().max_stride)?,
+                )?;
             } else {
                 let size = Hw {
                     w: phase.count,
                     ..source.grid
                 };
                 let picked = self.scratch(source, size);
-                self.pick(source, picked, phase.first, phase.stride()?)?;
+                self.pick(
+                    source,
+                    picked,
+                    phase.first,
+                    phase.stride(self.ctx.chip().max_stride)?,
+                )?;
                 self.spread(picked, target, phase)?;
             }
         }
@@ -164,7 +179,7 @@ impl Copies<'_, '_> {
 
     /// All columns of `source` as some of `target`.
     fn spread(&mut self, source: Side, target: Side, phase: Phase) -> Result<(), Unsupported> {
-        let mut layer = copy(self.op, source, target, "nearest");
+        let mut layer = copy(self.ctx.chip(), self.op, source, target, "nearest");
         layer.input = columns(source, 0, 1);
         layer.output = columns(target, phase.phase, phase.every);
         self.push(layer)
@@ -172,13 +187,13 @@ impl Copies<'_, '_> {
 }
 
 impl Phase {
-    /// The step, if there is one and a kernel can make it.
-    fn stride(&self) -> Result<usize, Unsupported> {
+    /// The step, if there is one and a kernel, whose steps are `most` at most, can make it.
+    fn stride(&self, most: usize) -> Result<usize, Unsupported> {
         match (self.count, self.step) {
             (1, _) => Ok(1),
-            (_, step) if step <= STRIDE => Ok(step),
+            (_, step) if step <= most => Ok(step),
             (_, step) => Err(Unsupported::new(format!(
-                "copies of every {step}th element, beyond the hardware's {STRIDE}"
+                "copies of every {step}th element, beyond the hardware's {most}"
             ))),
         }
     }

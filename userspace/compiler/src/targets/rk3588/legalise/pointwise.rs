@@ -1,5 +1,6 @@
 //! Layers that do nothing but scale, and the clamps made of them.
 
+use ferrite_hw::rk3588::Parameters;
 use ferrite_ir::op::Hw;
 use ferrite_ir::{DType, OpId, TensorId};
 
@@ -48,11 +49,17 @@ pub fn pointwise(op: OpId, input: Side, output: Side, lowering: &'static str) ->
 }
 
 /// A layer that copies a map as it is.
-pub fn copy(op: OpId, input: Side, output: Side, lowering: &'static str) -> Layer {
+pub fn copy(
+    chip: &Parameters,
+    op: OpId,
+    input: Side,
+    output: Side,
+    lowering: &'static str,
+) -> Layer {
     let mut layer = pointwise(op, input, output, lowering);
     layer.stage = Stage::narrow(Scaling::ONE, 0);
     // Of few channels a direct layer writes fewer that are not there.
-    if output.channels <= Mode::Direct.group() {
+    if output.channels <= Mode::Direct.group(chip) {
         (layer.mode, layer.weights) = (Mode::Direct, Weights::Identity(1));
     }
     layer

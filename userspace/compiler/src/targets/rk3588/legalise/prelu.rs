@@ -12,9 +12,6 @@ use crate::npu::{Conv, ConvKind, Elementwise, Grouping, Item, Window};
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::program::{Layer, PROVEN, Side};
 
-/// Channels of an int8 atom.
-const ATOM: usize = 16;
-
 /// Layers for a PRELU with a slope for each channel.
 pub fn prelu(
     ctx: &mut Context,
@@ -79,7 +76,8 @@ pub fn prelu(
             "products with slopes and the smaller"
         }
         (true, true) => {
-            let behind = target.channels.next_multiple_of(ATOM);
+            let atom = ctx.chip().atom_channels(1);
+            let behind = target.channels.next_multiple_of(atom);
             let [h, w, _] = ctx.program().cube(target.cube).shape;
             let shape = [h, w, 2 * behind];
             let both = Side {
@@ -88,7 +86,7 @@ pub fn prelu(
                 ..target
             };
             let smaller = Side {
-                surface: behind / ATOM,
+                surface: behind / atom,
                 ..both
             };
             push(ctx, compare(op, Elementwise::Maximum, operands, both))?;

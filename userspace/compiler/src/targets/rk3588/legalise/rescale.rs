@@ -22,7 +22,9 @@ pub fn rescale(
     let (op, output) = (item.op, ctx.result(item.op));
     let (from, to) = (ctx.stored(input)?, ctx.stored(output)?);
     let (offset, shifts) = clamp_shifts(to.zero, item.range);
-    let (source, target) = (pixels(ctx.side(input)?), pixels(ctx.side(output)?));
+    let chip = ctx.chip();
+    let source = pixels(chip, ctx.side(input)?);
+    let target = pixels(chip, ctx.side(output)?);
     let mut layer = pointwise(op, source, target, "requantise");
     layer.bias = vec![-from.zero; target.channels];
     layer.stage = Stage::narrow(scaling(from.scale / to.scale, STEPS)?, offset);

@@ -4,16 +4,13 @@ use ferrite_ir::TensorId;
 use ferrite_ir::op::Hw;
 
 use super::channels::select;
-use super::copies::{Copies, STRIDE};
+use super::copies::Copies;
 use super::pointwise::copy;
 use crate::error::Unsupported;
 use crate::lowered::Lowered;
 use crate::npu::Item;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::program::{Layer, PROVEN, Side};
-
-/// Channels of an int8 atom.
-const ATOM: usize = 16;
 
 /// Layers for channels of rows and columns, all from the first on.
 pub fn slice(
@@ -31,20 +28,22 @@ pub fn slice(
         h: if h == 1 { 1 } else { step.h },
         w: if w == 1 { 1 } else { step.w },
     };
-    if step.h.max(step.w) > STRIDE {
+    let most = ctx.chip().max_stride;
+    if step.h.max(step.w) > most {
         return Err(Unsupported::new(format!(
-            "elements {} x {} apart, beyond the hardware's {STRIDE}",
+            "elements {} x {} apart, beyond the hardware's {most}",
             step.h, step.w
         )));
     }
-    let whole = channel / ATOM * ATOM;
+    let atom = ctx.chip().atom_channels(1);
+    let whole = channel / atom * atom;
     let some = Side {
-        surface: source.surface + whole / ATOM,
+        surface: source.surface + whole / atom,
         channels: channel + target.channels - whole,
         ..source
     };
     let mut layer = match some.channels == target.channels {
-        true => copy(op, some, target, "slice"),
+        true => copy(ctx.chip(), op, some, target, "slice"),
         false => {
             let from = (channel - whole..).map(|channel| channel as u32);
             select(

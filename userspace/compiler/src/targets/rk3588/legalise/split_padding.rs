@@ -1,4 +1,4 @@
-//! Padding beyond the 15 elements that the hardware can make.
+//! Padding beyond the elements that the hardware can make.
 //!
 //! Padding holds the zero point, so taps that see nothing else contribute nothing. Where padding is
 //! deeper than the field, the output is cut into bands in which the same leading taps see only
@@ -21,21 +21,19 @@ pub struct Band {
     pub pad: usize,
 }
 
-/// Deepest padding the CNA makes itself.
-pub const DEEPEST: usize = 15;
-
 /// Bands of an axis: mostly one.
 pub type Bands = SmallVec<[Band; 1]>;
 
-/// Cuts an axis into bands. None if an output would see nothing but padding.
+/// Cuts an axis into bands, where the CNA makes padding up to `deepest` itself. None if an output would see nothing but padding.
 pub fn bands(
+    deepest: usize,
     outputs: usize,
     kernel: usize,
     stride: usize,
     dilation: usize,
     pad: usize,
 ) -> Option<Bands> {
-    if pad <= DEEPEST {
+    if pad <= deepest {
         return Some(smallvec![Band {
             first: 0,
             count: outputs,
@@ -70,7 +68,7 @@ mod tests {
 
     #[test]
     fn shallow_padding_is_left_to_the_hardware() {
-        let b = bands(8, 3, 1, 15, 15).unwrap();
+        let b = bands(15, 8, 3, 1, 15, 15).unwrap();
         assert_eq!((b.len(), b[0].pad, b[0].count), (1, 15, 8));
     }
 
@@ -82,7 +80,7 @@ mod tests {
             (20, 5, 2, 9, 18),
             (64, 31, 1, 2, 30),
         ] {
-            for band in bands(outputs, kernel, stride, dilation, pad).unwrap() {
+            for band in bands(15, outputs, kernel, stride, dilation, pad).unwrap() {
                 for at in band.first..band.first + band.count {
                     for tap in 0..kernel {
                         let position = (at * stride + tap * dilation) as isize - pad as isize;

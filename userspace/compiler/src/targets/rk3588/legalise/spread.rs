@@ -8,7 +8,6 @@ use ferrite_ir::{DType, OpId};
 
 use super::finish::finish;
 use super::pointwise::pointwise;
-use super::split_padding::DEEPEST;
 use crate::error::Unsupported;
 use crate::targets::rk3588::context::Context;
 use crate::targets::rk3588::numbers::quant::Scaling;
@@ -70,7 +69,7 @@ fn along(
 ) -> Result<(), Unsupported> {
     let size = target.grid;
     let down = map.grid.w == size.w;
-    let (length, most) = (if down { size.h } else { size.w }, DEEPEST + 1);
+    let (length, most) = (if down { size.h } else { size.w }, ctx.chip().max_pad + 1);
     for from in (0..length).step_by(most) {
         let count = most.min(length - from);
         let mut layer = pointwise(op, map, target, "spread");

@@ -33,10 +33,12 @@ pub fn table(
         let byte = (at as u8).wrapping_sub(128).wrapping_add(turn(from));
         made[usize::from(byte)].wrapping_sub(turn(to)) as i8
     });
-    let (source, target) = (pixels(ctx.side(input)?), pixels(ctx.side(output)?));
+    let chip = ctx.chip();
+    let source = pixels(chip, ctx.side(input)?);
+    let target = pixels(chip, ctx.side(output)?);
     let mut layer = pointwise(op, source, target, "table");
     // Of few channels a direct layer writes fewer that are not there.
-    if target.channels <= Mode::Direct.group() {
+    if target.channels <= Mode::Direct.group(ctx.chip()) {
         (layer.mode, layer.weights) = (Mode::Direct, Weights::Identity(1));
     }
     layer.stage = Stage::Table(Arc::new(values));

@@ -5,15 +5,17 @@
 //! also be cut into groups of 64 channels. Where the weights fit next to the data, row tiles after
 //! the first reuse them.
 
-use ferrite_hw::rk3588::parameters::RK3588;
+use ferrite_hw::rk3588::Parameters;
 use smallvec::{SmallVec, smallvec};
 
-use crate::targets::rk3588::cbuf::{self, BANK_BYTES, BANKS};
+use crate::targets::rk3588::cbuf;
 use crate::targets::rk3588::program::{Layer, Mode, Rect, Tile, Tiles};
 
 /// What a tiling has to fit; all that matters of a [`Layer`].
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
+    /// Sizes and limits of the chip.
+    pub chip: &'static Parameters,
     /// Direct or depthwise.
     pub mode: Mode,
     /// Input rows and columns.
@@ -44,10 +46,12 @@ pub struct Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TilingError {
     /// Weights of one kernel group exceed the banks.
-    #[error("one group of kernels takes {banks} CBUF banks of weights, at most 11 are free")]
+    #[error("one group of kernels takes {banks} CBUF banks of weights, at most {most} are free")]
     Weights {
         /// Banks needed.
         banks: usize,
+        /// Banks that data leaves.
+        most: usize,
     },
     /// Not even the smallest piece of input fits.
     #[error("the {rows} rows under the kernel do not fit in {banks} CBUF banks")]
@@ -64,8 +68,6 @@ pub enum TilingError {
 
 /// Largest number of kernels in a task; keeps within the 13 bits of the DPU's channel fields.
 const MAX_KERNELS: usize = 4096;
-/// Largest extent of a CNA map.
-const MAX_EXTENT: usize = 2047;
 /// What starting a task costs, in bytes of memory traffic: weighs task counts against re-reads.
 const TASK_COST: usize = 64 * 1024;
 
@@ -82,9 +84,10 @@ type Cuts = SmallVec<[Cut; 1]>;
 
 impl Shape {
     /// Of a layer.
-    pub fn of(layer: &Layer, cores: usize) -> Shape {
+    pub fn of(chip: &'static Parameters, layer: &Layer, cores: usize) -> Shape {
         let span = layer.span();
         Shape {
+            chip,
             mode: layer.mode,
             input: [layer.input.rect.h, layer.input.rect.w],
             output: [layer.output.rect.h, layer.output.rect.w],
@@ -141,7 +144,7 @@ impl Shape {
     }
 
     fn atoms(&self, channels: usize) -> usize {
-        (channels * self.element).div_ceil(16)
+        (channels * self.element).div_ceil(self.chip.atom_bytes)
     }
 
     /// Channels that a task of `channels` output channels reads.
@@ -153,8 +156,7 @@ impl Shape {
     }
 
     fn kernel_bytes(&self, channels: usize) -> usize {
-        let padded = (self.read_channels(channels) * self.element).next_multiple_of(16);
-        self.taps * padded
+        self.taps * self.chip.atom_bytes * self.atoms(self.read_channels(channels))
     }
 
     fn weight_bytes(&self, channels: usize) -> usize {
@@ -167,11 +169,14 @@ impl Shape {
 
     /// Weight banks without which the array cannot run.
     fn least_weight_banks(&self, channels: usize) -> usize {
-        cbuf::weight_banks(match self.mode {
-            Mode::Direct => self.kernel_bytes(channels) * channels.min(32),
-            Mode::Depthwise => self.kernel_bytes(channels),
-            Mode::Flying => 0,
-        })
+        cbuf::weight_banks(
+            self.chip,
+            match self.mode {
+                Mode::Direct => self.kernel_bytes(channels) * channels.min(self.chip.kernel_group),
+                Mode::Depthwise => self.kernel_bytes(channels),
+                Mode::Flying => 0,
+            },
+        )
     }
 
     /// Tiles with `data_banks` banks for data and `channels` output channels in a task.
@@ -185,18 +190,18 @@ impl Shape {
             }
             let columns = if bands == 1 {
                 // Whole lines, whether or not the last columns matter.
-                (self.input[1] <= MAX_EXTENT).then(|| {
+                (self.input[1] <= self.chip.max_input).then(|| {
                     let mut cut = self.cut(1, 0, self.output[1]);
                     cut.input = (0, self.input[1]);
                     smallvec![cut]
                 })
             } else {
-                self.cuts(1, MAX_EXTENT, widest)
+                self.cuts(1, self.chip.max_input, widest)
             };
             if let Some(columns) = columns {
                 let width = columns.iter().map(|c| c.input.1).max().unwrap_or(1);
-                let entries = cbuf::row_entries(width, atoms);
-                let limit = cbuf::rows_in(data_banks, entries).min(MAX_EXTENT);
+                let entries = cbuf::row_entries(self.chip, width, atoms);
+                let limit = cbuf::rows_in(self.chip, data_banks, entries).min(self.chip.max_input);
                 if let Some(rows) = self.cuts(0, limit, self.output[0]) {
                     break (columns, rows, entries);
                 }
@@ -204,8 +209,9 @@ impl Shape {
             bands += 1;
         };
         let most = rows.iter().map(|r| r.input.1).max().unwrap_or(1);
-        let banks = cbuf::data_banks(entries, most);
-        let stays = self.weight_bytes(channels) <= (BANKS - banks) * BANK_BYTES;
+        let banks = cbuf::data_banks(self.chip, entries, most);
+        let stays = self.weight_bytes(channels)
+            <= (self.chip.cbuf_banks - banks) * self.chip.cbuf_bank_bytes;
         let parts = self.outputs.div_ceil(channels);
         let mut tiles = Tiles::with_capacity(parts * columns.len() * rows.len());
         for first in (0..self.outputs).step_by(channels) {
@@ -221,6 +227,7 @@ impl Shape {
                         first_channel: first,
                         channels: count,
                         entries: cbuf::row_entries(
+                            self.chip,
                             column.input.1,
                             self.atoms(self.read_channels(count)),
                         ),
@@ -237,9 +244,9 @@ impl Shape {
     /// Steps of the MAC array for the whole layer.
     pub fn steps(&self) -> usize {
         let pixels = self.output[0] * self.output[1];
-        let groups = self.outputs.div_ceil(self.mode.group());
+        let groups = self.outputs.div_ceil(self.mode.group(self.chip));
         match self.mode {
-            Mode::Direct => pixels * self.taps * self.inputs.div_ceil(32) * groups,
+            Mode::Direct => pixels * self.taps * self.inputs.div_ceil(self.chip.mac_lanes) * groups,
             Mode::Depthwise => pixels * self.taps * groups,
             Mode::Flying => 0,
         }
@@ -252,8 +259,10 @@ impl Shape {
             _ => 1,
         };
         let [read, written] = [self.input, self.output].map(|[rows, columns]| rows * columns);
-        let written = written * self.outputs.next_multiple_of(self.mode.group());
-        maps * read * 16 * self.atoms(self.inputs) + self.weight_bytes(self.outputs) + written
+        let written = written * self.outputs.next_multiple_of(self.mode.group(self.chip));
+        maps * read * self.chip.atom_bytes * self.atoms(self.inputs)
+            + self.weight_bytes(self.outputs)
+            + written
     }
 
     /// Memory traffic of a tiling and the price of its tasks, in bytes.
@@ -262,7 +271,7 @@ impl Shape {
             .iter()
             .map(|tile| {
                 let atoms = self.atoms(self.read_channels(tile.channels));
-                let data = tile.input.h * tile.input.w * atoms * 16;
+                let data = tile.input.h * tile.input.w * atoms * self.chip.atom_bytes;
                 let weights = if tile.reuse_weights {
                     0
                 } else {
@@ -276,9 +285,9 @@ impl Shape {
     /// Tiles of a layer without kernels, which the CBUF does not limit: rows.
     fn flying_tiles(&self) -> Tiles {
         let [rows, columns] = self.output;
-        let starts = (0..rows).step_by(RK3588.max_flying);
+        let starts = (0..rows).step_by(self.chip.max_flying);
         let tiles = starts.map(|from| {
-            let part = rect((from, RK3588.max_flying.min(rows - from)), (0, columns));
+            let part = rect((from, self.chip.max_flying.min(rows - from)), (0, columns));
             Tile {
                 output: part,
                 input: part,
@@ -294,6 +303,14 @@ impl Shape {
         tiles.collect()
     }
 
+    /// Weights that take so many banks.
+    fn too_heavy(&self, banks: usize) -> TilingError {
+        TilingError::Weights {
+            banks,
+            most: self.chip.cbuf_banks - 1,
+        }
+    }
+
     /// The cheapest tiling.
     pub fn tiles(&self) -> Result<Tiles, TilingError> {
         if self.mode == Mode::Flying {
@@ -306,7 +323,7 @@ impl Shape {
                 }
             }
         }
-        let group = self.mode.group();
+        let group = self.mode.group(self.chip);
         let share = self.outputs.div_ceil(self.cores.max(1));
         let share = share.next_multiple_of(group);
         let most = share.min(self.outputs).min(MAX_KERNELS);
@@ -330,15 +347,15 @@ impl Shape {
         let mut error = None;
         'search: for chunk in chunks {
             let least = self.least_weight_banks(chunk);
-            if least >= BANKS {
-                error.get_or_insert(TilingError::Weights { banks: least });
+            if least >= self.chip.cbuf_banks {
+                error.get_or_insert(self.too_heavy(least));
                 continue;
             }
-            let all = cbuf::weight_banks(self.weight_bytes(chunk));
-            let roomy = all.clamp(least, BANKS - 1);
+            let all = cbuf::weight_banks(self.chip, self.weight_bytes(chunk));
+            let roomy = all.clamp(least, self.chip.cbuf_banks - 1);
             let both = [least, roomy];
             for &weight_banks in if roomy == least { &both[..1] } else { &both } {
-                let data_banks = BANKS - weight_banks;
+                let data_banks = self.chip.cbuf_banks - weight_banks;
                 match self.tiling(data_banks, chunk) {
                     Some(tiles) => {
                         let cost = self.cost(&tiles);
@@ -363,7 +380,7 @@ impl Shape {
         match (best, error) {
             (Some((_, tiles)), _) => Ok(tiles),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(TilingError::Weights { banks: BANKS }),
+            (None, None) => Err(self.too_heavy(self.chip.cbuf_banks)),
         }
     }
 }

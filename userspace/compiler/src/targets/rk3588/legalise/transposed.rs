@@ -122,7 +122,7 @@ pub fn transposed(
             shifts = part(ctx, item, phase, &mut layers)?;
         }
         if stride.w > 1 {
-            let mut layer = copy(op, of_phase, target, "interleave");
+            let mut layer = copy(ctx.chip(), op, of_phase, target, "interleave");
             layer.input = columns(of_phase, 0, 1);
             layer.output = columns(target, across, stride.w);
             finish(ctx, &mut layer)?;
@@ -131,7 +131,7 @@ pub fn transposed(
     }
     if target.cube != output.cube {
         for image in 0..conv.images {
-            let mut layer = copy(op, target, output, "crop");
+            let mut layer = copy(ctx.chip(), op, target, output, "crop");
             let rect = |rows: usize, h: usize, w: usize| Rect {
                 y: image * rows,
                 x: 0,

@@ -314,7 +314,7 @@ mod tests {
             ..Options::new(Target::A311d)
         };
         let index = Index::new(graph, graph.uses().into());
-        let form = pipeline::form(&index, &Vivante::RULES, &Vivante::TIMING);
+        let form = pipeline::form(&index, &Vivante::RULES, &Options::new(Target::A311d));
         let mut builder = Context::new(index, &options, TensorMaps::default());
         let (steps, _) = pipeline::layers::<Vivante>(&form, &mut builder).expect("ordered");
         let layers = steps.iter().flat_map(|step| match &step.work {

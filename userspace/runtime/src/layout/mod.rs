@@ -2,113 +2,15 @@
 //!
 //! Device bytes are `host + bias` (wrapping): uint8 tensors become centred int8 with a bias of 128.
 
+mod cube;
+mod error;
+
 use ferrite_compiler::executable::{Layout, Port};
-use ferrite_process::parallel;
-use std::ops::Range;
 
 use crate::patches::{self, Rows};
-
-/// Bytes of an atom: one pixel of one channel group.
-const ATOM: usize = 16;
-
-/// Below this many device bytes a conversion is not worth spreading over threads.
-const PARALLEL_BYTES: usize = 1 << 18;
-
-/// A port that does not fit its region or tensor.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LayoutError {
-    /// The layout reaches beyond the region.
-    #[error("layout needs {needed} bytes of the device region, which has {available}")]
-    Region {
-        /// Bytes that the layout spans.
-        needed: usize,
-        /// Bytes of the region.
-        available: usize,
-    },
-    /// The host tensor has another size.
-    #[error("feature map of {needed} bytes, but the host tensor has {available}")]
-    Host {
-        /// Bytes of the feature map.
-        needed: usize,
-        /// Bytes of the tensor.
-        available: usize,
-    },
-    /// An element type that the layout cannot hold.
-    #[error("{size}-byte elements have no {layout} form")]
-    Element {
-        /// Bytes of an element.
-        size: usize,
-        /// Name of the layout.
-        layout: &'static str,
-    },
-    /// Windows that do not make the map.
-    #[error("windows of a host tensor that do not make a map of {rows} x {columns} x {channels}")]
-    Patches {
-        /// Rows of the map.
-        rows: usize,
-        /// Its columns.
-        columns: usize,
-        /// Its channels.
-        channels: usize,
-    },
-}
-
-/// A cube's geometry, in atoms and channels.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cube {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-    /// Bytes of an element.
-    pub element: usize,
-    /// Atoms from line to line.
-    pub line: usize,
-    /// Atoms from surface to surface.
-    pub surface: usize,
-}
-
-impl Cube {
-    /// Checks a port against the sizes of its region and of its host tensor (in elements of
-    /// `host_element` bytes).
-    pub fn of(port: &Port, line: u32, surface: u32) -> Result<Cube, LayoutError> {
-        let [height, width, channels] = port.shape;
-        let element = port.dtype.size();
-        if element > ATOM / 4 {
-            return Err(LayoutError::Element {
-                size: element,
-                layout: "cube",
-            });
-        }
-        let (line, surface) = (line as usize, surface as usize);
-        let real = (channels * element).div_ceil(ATOM);
-        let plane = height.saturating_sub(1) * line + width;
-        let span = |surfaces: usize| ATOM * (surfaces.saturating_sub(1) * surface + plane);
-        if span(real) > port.region.len {
-            return Err(LayoutError::Region {
-                needed: span(real),
-                available: port.region.len,
-            });
-        }
-        Ok(Cube {
-            height,
-            width,
-            channels,
-            element,
-            line,
-            surface,
-        })
-    }
-
-    /// Some neighbouring columns of it.
-    fn part(&self, width: usize) -> Cube {
-        Cube { width, ..*self }
-    }
-
-    /// Whether lines and surfaces lie one after the other without overlap.
-    fn is_nested(&self) -> bool {
-        self.line > 0 && self.line >= self.width && self.surface >= self.height * self.line
-    }
-}
+pub(crate) use cube::Cube;
+use cube::add;
+pub use error::LayoutError;
 
 /// Writes host tensor `host` into `device`, the bytes of `port.region`. Bytes of a cube's region that
 /// hold no element become `port.pad_value`.
@@ -122,17 +24,13 @@ pub fn enter(port: &Port, host: &[u8], device: &mut [u8]) -> Result<(), LayoutEr
     }
     match port.layout {
         Layout::Cube {
+            atom_bytes,
             line_pitch,
             surface_pitch,
         } => {
-            let cube = Cube::of(port, line_pitch, surface_pitch)?;
-            enter_cube(
-                &cube,
-                host,
-                &mut device[..port.region.len],
-                bias,
-                port.pad_value,
-            );
+            let cube = Cube::of(port, atom_bytes, line_pitch, surface_pitch)?;
+            let device = &mut device[..port.region.len];
+            cube.enter(host, device, bias, port.pad_value);
         }
         Layout::Linear => {
             check_linear(port, host.len())?;
@@ -160,11 +58,12 @@ pub fn leave(port: &Port, device: &[u8], host: &mut [u8]) -> Result<(), LayoutEr
     let bias = port.bias.wrapping_neg();
     match port.layout {
         Layout::Cube {
+            atom_bytes,
             line_pitch,
             surface_pitch,
         } => {
-            let cube = Cube::of(port, line_pitch, surface_pitch)?;
-            leave_cube(&cube, device, host, bias);
+            let cube = Cube::of(port, atom_bytes, line_pitch, surface_pitch)?;
+            cube.leave(device, host, bias);
         }
         Layout::Linear => {
             check_linear(port, host.len())?;
@@ -239,55 +138,17 @@ fn check_planar(port: &Port) -> Result<(usize, usize), LayoutError> {
     Ok(((height * width).max(1), channels))
 }
 
-fn add(bias: u8, from: &[u8], to: &mut [u8]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = from.wrapping_add(bias);
-    }
-}
-
 /// Fills a map row by row.
 fn enter_rows(port: &Port, rows: &Rows, device: &mut [u8]) -> Result<(), LayoutError> {
     let [height, width, channels] = port.shape;
     match port.layout {
         Layout::Cube {
+            atom_bytes,
             line_pitch,
             surface_pitch,
         } => {
-            let cube = Cube::of(port, line_pitch, surface_pitch)?;
-            let surfaces = channels.div_ceil(ATOM);
-            let gaps = (cube.line, cube.surface) != (width, height * width);
-            if gaps || device.len() > ATOM * cube.surface * surfaces {
-                device.fill(port.pad_value);
-            }
-            let mut row = rows.buffer(width);
-            for y in 0..height {
-                // What lies in the tensor as it is needs no detour.
-                let whole = rows.whole(y, surfaces * ATOM);
-                let Range { start, end } = whole.columns;
-                for columns in [0..start, end..width] {
-                    let row = &mut row[..columns.len() * channels];
-                    rows.write(y, columns.clone(), row);
-                    for s in 0..surfaces {
-                        let line = line(&cube, device, s, y);
-                        enter_line(
-                            &cube.part(columns.len()),
-                            row,
-                            &mut line[ATOM * columns.start..][..ATOM * columns.len()],
-                            [s, 0],
-                            port.bias,
-                            port.pad_value,
-                        );
-                    }
-                }
-                for s in 0..surfaces {
-                    let line = line(&cube, device, s, y);
-                    let (atoms, _) = line[ATOM * start..ATOM * end].as_chunks_mut();
-                    let real = (channels - s * ATOM).min(ATOM);
-                    if let Some(bytes) = whole.bytes.get(s * ATOM..) {
-                        enter_atoms(bytes, whole.step, real, atoms, port);
-                    }
-                }
-            }
+            let cube = Cube::of(port, atom_bytes, line_pitch, surface_pitch)?;
+            cube.enter_rows(rows, device, port.bias, port.pad_value);
         }
         Layout::Planar => {
             let (plane, _) = check_planar(port)?;
@@ -313,159 +174,6 @@ fn enter_rows(port: &Port, rows: &Rows, device: &mut [u8]) -> Result<(), LayoutE
         }
     }
     Ok(())
-}
-
-/// Line `y` of surface `s`.
-fn line<'a>(cube: &Cube, device: &'a mut [u8], s: usize, y: usize) -> &'a mut [u8] {
-    let first = ATOM * (s * cube.surface + y * cube.line);
-    &mut device[first..first + ATOM * cube.width]
-}
-
-/// Fills atoms with `real` channels each from pixels that lie `step` bytes apart, with an atom's bytes
-/// in each.
-fn enter_atoms(pixels: &[u8], step: usize, real: usize, atoms: &mut [[u8; ATOM]], port: &Port) {
-    let (mut kept, mut pad) = ([0; ATOM], [port.pad_value; ATOM]);
-    kept[..real].fill(0xff);
-    pad[..real].fill(0);
-    let bias = port.bias;
-    for (x, atom) in atoms.iter_mut().enumerate() {
-        // There is one of each pixel. Its length known, a few vector instructions do it.
-        if let Some(pixel) = pixels[x * step..].first_chunk::<ATOM>() {
-            let mut values = [0; ATOM];
-            for at in 0..ATOM {
-                values[at] = pixel[at].wrapping_add(bias) & kept[at] | pad[at];
-            }
-            *atom = values;
-        }
-    }
-}
-
-fn enter_cube(cube: &Cube, host: &[u8], device: &mut [u8], bias: u8, pad: u8) {
-    let pixel = cube.channels * cube.element;
-    let enter = |s: usize, y: usize, line: &mut [u8]| {
-        if y < cube.height {
-            enter_line(cube, host, line, [s, y], bias, pad);
-        } else {
-            line.fill(pad);
-        }
-    };
-    if cube.is_nested() {
-        let (line, surface) = (ATOM * cube.line, ATOM * cube.surface);
-        let parallel = device.len() >= PARALLEL_BYTES;
-        let enter = |s: usize, bytes: &mut [u8]| {
-            if s * ATOM >= pixel {
-                bytes.fill(pad);
-            } else if parallel {
-                parallel::chunks_mut(bytes, line, |y, line| enter(s, y, line));
-            } else {
-                let lines = bytes.chunks_mut(line).enumerate();
-                lines.for_each(|(y, line)| enter(s, y, line));
-            }
-        };
-        if parallel {
-            parallel::chunks_mut(device, surface, enter);
-        } else {
-            for (s, bytes) in device.chunks_mut(surface).enumerate() {
-                enter(s, bytes);
-            }
-        }
-        return;
-    }
-    device.fill(pad);
-    for s in 0..pixel.div_ceil(ATOM) {
-        for y in 0..cube.height {
-            let first = ATOM * (s * cube.surface + y * cube.line);
-            enter(s, y, &mut device[first..first + ATOM * cube.width]);
-        }
-    }
-}
-
-/// Fills line `y` of surface `s`, and what follows it up to the next line.
-fn enter_line(cube: &Cube, host: &[u8], line: &mut [u8], [s, y]: [usize; 2], bias: u8, pad: u8) {
-    let pixel = cube.channels * cube.element;
-    let first = s * ATOM;
-    let (line, gap) = line.split_at_mut(ATOM * cube.width);
-    gap.fill(pad);
-    let row = &host[y * cube.width * pixel..][..cube.width * pixel];
-    let (atoms, _) = line.as_chunks_mut::<ATOM>();
-    let pixels = row.chunks_exact(pixel);
-    if pixel - first >= ATOM {
-        for (atom, pixel) in atoms.iter_mut().zip(pixels) {
-            // A whole atom: one vector load, add and store.
-            let mut values = [0; ATOM];
-            values.copy_from_slice(&pixel[first..first + ATOM]);
-            *atom = values.map(|v| v.wrapping_add(bias));
-        }
-    } else {
-        let pixels = pixels.map(|pixel| &pixel[first..]);
-        match pixel - first {
-            1 => fill_atoms::<1>(atoms, pixels, bias, pad),
-            2 => fill_atoms::<2>(atoms, pixels, bias, pad),
-            3 => fill_atoms::<3>(atoms, pixels, bias, pad),
-            4 => fill_atoms::<4>(atoms, pixels, bias, pad),
-            8 => fill_atoms::<8>(atoms, pixels, bias, pad),
-            _ => {
-                for (atom, channels) in atoms.iter_mut().zip(pixels) {
-                    let mut values = [pad; ATOM];
-                    add(bias, channels, &mut values);
-                    *atom = values;
-                }
-            }
-        }
-    }
-}
-
-/// Atoms with `N` channels each: a number known here needs no loop. Images have three.
-fn fill_atoms<'a, const N: usize>(
-    atoms: &mut [[u8; ATOM]],
-    pixels: impl Iterator<Item = &'a [u8]>,
-    bias: u8,
-    pad: u8,
-) {
-    for (atom, channels) in atoms.iter_mut().zip(pixels) {
-        let Some(channels) = channels.as_array::<N>() else {
-            continue;
-        };
-        let mut values = [pad; ATOM];
-        for (value, channel) in values.iter_mut().zip(channels) {
-            *value = channel.wrapping_add(bias);
-        }
-        *atom = values;
-    }
-}
-
-fn leave_cube(cube: &Cube, device: &[u8], host: &mut [u8], bias: u8) {
-    let pixel = cube.channels * cube.element;
-    if pixel == 0 || cube.width == 0 {
-        return;
-    }
-    let leave = |y: usize, row: &mut [u8]| {
-        for s in 0..pixel.div_ceil(ATOM) {
-            let first = s * ATOM;
-            let line = &device[ATOM * (s * cube.surface + y * cube.line)..][..ATOM * cube.width];
-            let (atoms, _) = line.as_chunks::<ATOM>();
-            let pixels = row.chunks_exact_mut(pixel);
-            if pixel - first >= ATOM {
-                for (atom, pixel) in atoms.iter().zip(pixels) {
-                    let values = atom.map(|v| v.wrapping_add(bias));
-                    pixel[first..first + ATOM].copy_from_slice(&values);
-                }
-            } else {
-                for (atom, pixel) in atoms.iter().zip(pixels) {
-                    add(bias, atom, &mut pixel[first..]);
-                }
-            }
-        }
-    };
-    let row = cube.width * pixel;
-    if host.len() >= PARALLEL_BYTES {
-        let whole = host.len() / row * row;
-        parallel::chunks_mut(&mut host[..whole], row, leave);
-    } else {
-        for (y, row) in host.chunks_exact_mut(row).enumerate() {
-            leave(y, row);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -555,7 +263,7 @@ mod tests {
             let (layout, len) = match form {
                 0 => {
                     let surface = h * w + 1;
-                    let layout = Layout::Cube { line_pitch: w as u32, surface_pitch: surface as u32 };
+                    let layout = Layout::Cube { atom_bytes: 16, line_pitch: w as u32, surface_pitch: surface as u32 };
                     (layout, 16 * surface * c.div_ceil(16))
                 }
                 1 => (Layout::Planar, h * w * c),
@@ -586,7 +294,7 @@ mod tests {
             let line = w + extra_line;
             let surface = h * line + extra_surface;
             let surfaces = (c * size).div_ceil(16) + extra;
-            let layout = Layout::Cube { line_pitch: line as u32, surface_pitch: surface as u32 };
+            let layout = Layout::Cube { atom_bytes: 16, line_pitch: line as u32, surface_pitch: surface as u32 };
             let port = port([h, w, c], layout, 16 * surface * surfaces, bias, dtype);
             let host: Vec<u8> = (0..h * w * c * size)
                 .map(|i| (seed.wrapping_mul(i as u64 * 2 + 1) >> 32) as u8)
@@ -627,6 +335,7 @@ mod tests {
     fn large_cubes_go_the_parallel_way_and_agree() {
         let (h, w, c) = (65, 130, 70);
         let layout = Layout::Cube {
+            atom_bytes: 16,
             line_pitch: 131,
             surface_pitch: 131 * 66,
         };
@@ -648,6 +357,7 @@ mod tests {
     fn row_major_matrices_are_cubes_with_interleaved_surfaces() {
         // K = 32 contiguous values in each of 3 rows: surfaces one atom apart, lines two.
         let layout = Layout::Cube {
+            atom_bytes: 16,
             line_pitch: 2,
             surface_pitch: 1,
         };
@@ -661,6 +371,7 @@ mod tests {
     #[test]
     fn misfits_are_errors() {
         let layout = Layout::Cube {
+            atom_bytes: 16,
             line_pitch: 4,
             surface_pitch: 16,
         };
