@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 /// Candidates that are looked at together, in vectors.
 const BLOCK: usize = 32;
 /// Blocks of the longest search.
-const BLOCKS: usize = 33;
+const BLOCKS: usize = 32;
 
 /// The factor of a range for which `factor * scale`, with the best integer `scale`, is nearest to
 /// `wanted`, the first of several; with the distance. The scales lie from 2^14 to 2^15, the factors
@@ -120,12 +120,12 @@ mod tests {
             let low = (wanted / 32_768.0) as i32 + 1;
             let high = ((wanted / 16_384.0) as i32).min(32_767);
             for first in [low, (low + high) / 2, high - 70, high - 1, high] {
-                for last in [first, first + 10, first + 63, first + 1024, high] {
+                for last in [first, first + 10, first + 63, first + 1023, high] {
                     let (first, last) = (first.max(low), last.clamp(low, high));
                     if first <= last {
                         let all = exact(wanted, first, last);
                         assert_eq!(factor(wanted, first..=last), all, "{wanted} {first} {last}");
-                        short += i32::from(last - first >= 32 && last - first <= 1024);
+                        short += i32::from(last - first >= 32 && last - first <= 1023);
                     }
                 }
             }

@@ -80,7 +80,7 @@ pub struct Scaling {
 impl Scaling {
     /// Integer factors to choose from: enough that the best is some 2^-10 of the converter's step
     /// away from the wanted value.
-    const CHOICE: i32 = 1024;
+    const CHOICE: i32 = 1023;
 
     /// The scaling nearest to `real` for accumulators of at most `reach` in magnitude.
     ///
