@@ -10,6 +10,7 @@ use ferrite::Station;
 use ferrite_compiler::executable::{Executable, Target};
 use ferrite_uapi::ferrite::DeviceInfo;
 use ferrite_uapi::rocket as uapi;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,12 @@ impl Rocket {
     }
 }
 
+/// The clock in MHz, if the driver can tell.
+fn megahertz(info: &DeviceInfo) -> Option<NonZeroU32> {
+    let megahertz = u32::try_from(info.clock_hz / 1_000_000).ok()?;
+    NonZeroU32::new(megahertz)
+}
+
 impl Device for Rocket {
     fn name(&self) -> String {
         self.path.display().to_string()
@@ -105,6 +112,10 @@ impl Device for Rocket {
             .map_or(1, |info| info.cores.count_ones().max(1) as usize)
     }
 
+    fn clock_mhz(&self) -> Option<NonZeroU32> {
+        self.extensions().and_then(megahertz)
+    }
+
     fn set_priority(&mut self, priority: Priority) -> Result<(), DeviceError> {
         if self.extensions().is_none() {
             priority.expect_normal(&self.name())?;
@@ -120,5 +131,25 @@ impl Device for Rocket {
             Driver::Mainline(node) => mainline::load(node, executable),
             Driver::Ferrite(station) => ferrite::load(station, self.priority, executable),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_the_drivers() {
+        let of = |clock_hz| {
+            megahertz(&DeviceInfo {
+                clock_hz,
+                ..DeviceInfo::default()
+            })
+        };
+        assert_eq!(of(200_000_000), NonZeroU32::new(200));
+        assert_eq!(of(999_999_999), NonZeroU32::new(999));
+        // A driver that cannot tell, and one that cannot be right.
+        assert_eq!(of(0), None);
+        assert_eq!(of(u64::MAX), None);
     }
 }
