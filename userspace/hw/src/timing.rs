@@ -35,9 +35,9 @@ impl Timing {
     }
 }
 
-/// RK3588. One set of constants gives 2.23 ms for the vendor's MobileNetV2 (published: 2.2), 10.0 ms
-/// for Mesa's MobileNetV1 (published: 9.8 to 11.2), 13.3 ms for its MobileNetV2 (13.3 to 15) and 7.0 ms
-/// for the vendor's ResNet50 (9.1).
+/// RK3588. One set of constants gives 2.26 ms for the vendor's MobileNetV2 (published: 2.2), 10.1 ms
+/// for Mesa's MobileNetV1 (published: 9.8 to 11.2), 13.3 ms for its MobileNetV2 (13.3 to 15) and 7.2 ms
+/// for the vendor's ResNet50 (9.1), to which nothing was fitted: the compiler's test `published_times`.
 pub const RK3588: Timing = Timing {
     // The highest operating point of vendors' device trees.
     clock_hz: 1e9,

@@ -65,7 +65,7 @@ impl Cost {
     }
 
     /// Seconds of the work itself on one core: of the MAC array, or of memory.
-    fn work_seconds(&self, shape: &Shape) -> f64 {
+    pub fn work_seconds(&self, shape: &Shape) -> f64 {
         let compute = shape.steps() as f64 / self.timing.clock_hz;
         compute.max(shape.bytes() as f64 / self.timing.core_bandwidth)
     }

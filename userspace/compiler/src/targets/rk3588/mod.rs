@@ -2,6 +2,8 @@
 
 mod bands;
 #[cfg(test)]
+mod calibration;
+#[cfg(test)]
 mod captures;
 pub mod cbuf;
 mod context;
