@@ -15,10 +15,14 @@ mod table;
 use args::{Cli, Command};
 use clap::Parser;
 use error::CliError;
+use ferrite_process::memory::Allocator;
 use report::Report;
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -2,6 +2,7 @@
 //! not the end of the process, which may be somebody else's.
 
 use bytemuck::Zeroable;
+use ferrite_process::memory::fallible;
 
 /// There is no memory for that many bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,13 +23,13 @@ fn missing<T>(count: usize) -> OutOfMemory {
 /// # Errors
 /// If there is no memory for them, as everywhere here.
 pub fn zeros<T: Zeroable>(count: usize) -> Result<Vec<T>, OutOfMemory> {
-    bytemuck::try_zeroed_vec(count).map_err(|()| missing::<T>(count))
+    fallible(|| bytemuck::try_zeroed_vec(count)).map_err(|()| missing::<T>(count))
 }
 
 /// No elements yet, and room for `count`.
 pub fn room<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut vec = Vec::new();
-    match vec.try_reserve_exact(count) {
+    match fallible(|| vec.try_reserve_exact(count)) {
         Ok(()) => Ok(vec),
         Err(_) => Err(missing::<T>(count)),
     }

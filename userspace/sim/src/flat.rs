@@ -1,6 +1,7 @@
 //! Memory of the in-process simulator: buffers at bus addresses.
 
 use crate::memory::{Memory, MemoryFault, Refusal};
+use ferrite_process::memory::fallible;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -37,8 +38,8 @@ impl Buffer {
         let words = if track { len.div_ceil(GRAIN * 64) } else { 0 };
         Some(Buffer {
             inner: RwLock::new(Inner {
-                bytes: bytemuck::try_zeroed_vec(len).ok()?,
-                written: bytemuck::try_zeroed_vec(words).ok()?,
+                bytes: fallible(|| bytemuck::try_zeroed_vec(len)).ok()?,
+                written: fallible(|| bytemuck::try_zeroed_vec(words)).ok()?,
             }),
             len,
         })

@@ -9,6 +9,7 @@ use super::stream::Kernel;
 use crate::memory::Memory;
 use crate::rk3588::mac::{LANES, PIXELS, Window, tiles};
 use crate::vivante::fault::{Check, FaultKind, Unit};
+use ferrite_process::memory::fallible;
 use ferrite_process::parallel;
 
 /// Largest input with its border, in bytes; the descriptor's fields would allow far more.
@@ -94,7 +95,7 @@ fn pixel_pairs(layer: &Layer) -> usize {
 /// Room for an image's elements, which a job's descriptor decides.
 fn memory_for<T>(count: usize) -> Check<Vec<T>> {
     let mut vec = Vec::new();
-    let found = vec.try_reserve_exact(count);
+    let found = fallible(|| vec.try_reserve_exact(count));
     found.map_err(|_| FaultKind::NotModelled("images larger than this machine's memory"))?;
     Ok(vec)
 }
