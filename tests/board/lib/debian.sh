@@ -3,7 +3,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 
+# What the functions below work on; a caller with other needs has its own.
 APT_DIR=$CACHE_DIR/apt
+APT_SUITES=(trixie trixie-backports)
+APT_ARCHITECTURE=
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # The mirror of the machine's own apt sources, or FERRITE_DEBIAN_MIRROR.
@@ -20,11 +23,11 @@ debian_mirror() {
     echo "${uri%/}"
 }
 
-# debian_sources: the one-line entries for trixie and its backports.
+# debian_sources: the one-line entries for the suites.
 debian_sources() {
     local mirror suite
     mirror=$(debian_mirror) || exit $?
-    for suite in trixie trixie-backports; do
+    for suite in "${APT_SUITES[@]}"; do
         echo "deb [signed-by=$KEYRING] $mirror $suite main"
     done
 }
@@ -52,9 +55,11 @@ Dir::Cache "$APT_DIR/cache";
 Acquire::Languages "none";
 Acquire::Retries "3";
 CONF
+    [ -z "$APT_ARCHITECTURE" ] ||
+        echo "APT::Architecture \"$APT_ARCHITECTURE\"; APT::Architectures {\"$APT_ARCHITECTURE\";};" >>"$APT_DIR/apt.conf"
     local stamp=$APT_DIR/updated
     if [ ! -e "$stamp" ] || [ -n "$(find "$stamp" -mmin +1440)" ]; then
-        say "reading the package lists of trixie-backports"
+        say "reading the package lists of ${APT_SUITES[*]}"
         apt_private apt-get -qq update >&2 || return 1
         touch "$stamp"
     fi

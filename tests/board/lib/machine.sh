@@ -14,6 +14,7 @@ machine_prepare() {
     trap 'exit 143' TERM
     install -m 755 "$BOARD_DIR/guest/init" "$control/init"
     echo "SHARE=$([ -n "$share" ] && echo 1 || echo 0)" >"$control/config"
+    ln "$mesa_delegate" "$control/libteflon.so" 2>/dev/null || cp "$mesa_delegate" "$control/libteflon.so"
     machine_modules
     {
         printf exec

@@ -1,12 +1,12 @@
-# The guest's root file system: a small Debian with Python, LiteRT and Mesa's delegate.
+# The guest's root file system: a small Debian with Python, LiteRT and what Mesa's delegate needs.
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 
 ROOTFS_SUITE=trixie
 ROOTFS_PYTHON=313 # trixie's
 ROOTFS_PACKAGES=(base-files base-passwd bash busybox-static coreutils dash findutils grep sed
-    kmod procps util-linux strace libstdc++6 libgomp1 libdrm2 python3 python3-minimal python3-numpy libblas3 liblapack3
-    mesa-teflon-delegate/trixie-backports)
+    kmod procps util-linux strace libstdc++6 libgomp1 libdrm2 libexpat1 libzstd1 zlib1g
+    python3 python3-minimal python3-numpy libblas3 liblapack3)
 # LiteRT 2.1.6: later ones crash or give wrong results on an emulated arm64 (models/README of the
 # reference set).
 ROOTFS_WHEELS=(ai-edge-litert==2.1.6 flatbuffers==25.12.19 tqdm==4.67.1 typing_extensions==4.15.0
@@ -54,7 +54,9 @@ build_rootfs() {
 finish_rootfs() {
     local root=$1 name lib=usr/lib/aarch64-linux-gnu wheel
     for name in bin lib sbin; do [ -e "$root/$name" ] || ln -s "usr/$name" "$root/$name"; done
-    mkdir -p "$root"/{proc,sys,dev,tmp,run,root,mnt/share,mnt/board,etc}
+    mkdir -p "$root"/{proc,sys,dev,tmp,run,root,mnt/share,mnt/board,etc,usr/lib/teflon}
+    # Mesa's delegate, where its package has it, is the run's.
+    ln -s /mnt/board/libteflon.so "$root/usr/lib/teflon/libteflon.so"
     ln -sf python3.13 "$root/usr/bin/python3"
     for name in blas/libblas.so.3 lapack/liblapack.so.3; do
         ln -sf "$name" "$root/$lib/$(basename "$name")"
