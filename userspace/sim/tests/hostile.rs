@@ -114,7 +114,8 @@ fn inconsistent_registers_are_named() {
     for (register, value, expected) in [
         (cna::DATA_SIZE2, 10, "DATAOUT_WIDTH"),
         (cna::WEIGHT_SIZE1, 1, "WEIGHT_BYTES_PER_KERNEL"),
-        (cna::CBUF_CON1, 1, "DATA_ENTRIES"),
+        (cna::CBUF_CON1, 1, "fewer than a row's entries"),
+        (cna::CBUF_CON1, 0x3fff, "DATA_ENTRIES"),
         (cna::CBUF_CON0, 0xbb, "CBUF: all banks needs 22"),
         (cna::CBUF_CON0, 0x20bb & !0xb0 | 0x10, "weight reuse"),
         (cna::CBUF_CON0, 0x101b, "data reuse"),

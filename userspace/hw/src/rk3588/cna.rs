@@ -210,6 +210,6 @@ registers! {
         PER_CHANNEL_CVT_EN [31:0] Raw Plain "one bit per lane",
     }
     0x1184 PAD_CON1 pad_con1 Programmed "Padding value" {
-        PAD_VALUE [31:0] Raw Plain "pattern; the byte of a channel is picked by its parity",
+        PAD_VALUE [31:0] Raw Plain "direct: the first byte, for all channels; depthwise: by parity, the first or the second",
     }
 }

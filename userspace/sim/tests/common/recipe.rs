@@ -85,6 +85,15 @@ impl Layer {
         self.outputs().next_multiple_of(group)
     }
 
+    /// PAD_CON1 as everybody writes it: a depthwise convolution has a byte for odd channels of its own,
+    /// a direct one reads only the first.
+    fn pad_word(&self) -> u32 {
+        match self.depthwise {
+            true => u32::from(self.pad_value as u8) * 0x0101_0101,
+            false => i32::from(self.pad_value) as u32,
+        }
+    }
+
     pub fn out_size(&self) -> [u32; 2] {
         let out = |input, axis: usize, pad: u32| {
             (input + pad - (self.kernel[axis] - 1) * self.dilation[axis] - 1) / self.stride[axis]
@@ -209,7 +218,7 @@ impl Layer {
             (cna::FC_DATA_SIZE0, size),
             (cna::FC_DATA_SIZE1, stored),
             (cna::DCOMP_ADDR0, at.weights),
-            (cna::PAD_CON1, u32::from(self.pad_value as u8) * 0x0101_0101),
+            (cna::PAD_CON1, self.pad_word()),
             (core::MISC_CFG, if self.depthwise { 3 } else { 1 }),
             (core::DATAOUT_SIZE_0, wdma),
             (core::DATAOUT_SIZE_1, written - 1),

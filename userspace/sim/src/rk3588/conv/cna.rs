@@ -30,7 +30,7 @@ pub(crate) struct Conv {
     pub dilation: [u32; 2],
     /// Rows above, columns to the left.
     pub pad: [u32; 2],
-    /// Padding value of even and odd channels.
+    /// Padding value, and that of odd channels of depthwise convolutions.
     pub pad_value: [i8; 2],
     pub feature_address: u32,
     pub layout: FeatureLayout,
@@ -235,20 +235,22 @@ impl Conv {
             "kernels rounded up to their group",
             produced.next_multiple_of(self.group()),
         )?;
-        self.check_buffer()?;
-        self.check_padding(config)
+        self.check_buffer()
     }
 
     fn check_buffer(&self) -> Check {
         self.split.check()?;
         match self.layout {
             FeatureLayout::Cube { .. } => {
-                same(
+                let needed =
+                    cbuf::row_entries(self.split.chip, self.in_width, self.channels / self.atom);
+                documented(
+                    self.entries >= needed,
                     "CNA.DATA_ENTRIES",
                     self.entries,
-                    "entries of a row",
-                    cbuf::row_entries(self.split.chip, self.in_width, self.channels / self.atom),
+                    "fewer than a row's entries; a chip then ends the job with values that are wrong in a way not known",
                 )?;
+                same("CNA.DATA_ENTRIES", self.entries, "entries of a row", needed)?;
                 self.split.check_data(self.entries, self.in_height)?;
             }
             // How packed pixels fill the banks is unknown; the register is known.
@@ -261,24 +263,6 @@ impl Conv {
         }
         self.split
             .check_weights(u64::from(self.kernel_bytes) * u64::from(self.kernels.min(KERNEL_GROUP)))
-    }
-
-    fn check_padding(&self, config: &Config) -> Check {
-        let extent = self.extent();
-        let padded = (0..2).any(|i| {
-            let (out, input) = [
-                (self.out_height, self.in_height),
-                (self.out_width, self.in_width),
-            ][i];
-            self.pad[i] > 0 || (out - 1) * self.stride[i] + extent[i] > input + self.pad[i]
-        });
-        if padded && !self.depthwise && self.pad_value[0] != self.pad_value[1] {
-            config.require(
-                Grade::Inferred,
-                "direct convolution with different padding bytes for even and odd channels",
-            )?;
-        }
-        Ok(())
     }
 }
 

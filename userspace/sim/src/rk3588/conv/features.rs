@@ -128,10 +128,10 @@ impl Fill<'_> {
     }
 }
 
-/// Padding value of a channel. Depthwise: odd channels use the second byte only in the lower half
-/// of each group of 64 (derived from a capture).
+/// Padding value of a channel: the first byte, but for the odd channels in the lower half of each
+/// group of 64 of a depthwise convolution (derived from a capture).
 fn pad_value(conv: &Conv, channel: usize) -> i16 {
-    let second = channel % 2 == 1 && !(conv.depthwise && channel % 64 >= 32);
+    let second = conv.depthwise && channel % 2 == 1 && channel % 64 < 32;
     i16::from(conv.pad_value[usize::from(second)])
 }
 
