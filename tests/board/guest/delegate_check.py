@@ -18,6 +18,8 @@ import time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType, load_delegate
 
+from isolated import isolated
+
 CASE_SECONDS = 240
 
 
@@ -85,37 +87,6 @@ def run(folder, case, delegate, kept):
     return result
 
 
-def isolated(folder, case, delegate, kept):
-    """`run` in a child process."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        try:
-            result = run(folder, case, delegate, kept)
-        except Exception as error:  # reported, not hidden: the caller counts it as a failure
-            result = {"status": f"{type(error).__name__}: {error}"}
-        os.write(writer, json.dumps(result).encode())
-        sys.stderr.flush()
-        os._exit(0)
-    os.close(writer)
-    deadline = time.monotonic() + CASE_SECONDS
-    ended, status = 0, 0
-    while ended == 0 and time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended == 0:
-            time.sleep(0.01)
-    if ended == 0:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        return {"status": f"hung for {CASE_SECONDS} s"}
-    with os.fdopen(reader) as stream:
-        text = stream.read()
-    if status != 0:
-        return {"status": f"ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "failed"}
-    return json.loads(text)
-
-
 def main():
     cases_file, delegate, *prefixes = sys.argv[1:]
     kept = None
@@ -128,7 +99,7 @@ def main():
     for case in cases:
         if prefixes and not any(case["name"].startswith(prefix) for prefix in prefixes):
             continue
-        result = {"name": case["name"], **isolated(folder, case, delegate, kept)}
+        result = {"name": case["name"], **isolated(lambda case=case: run(folder, case, delegate, kept), CASE_SECONDS)}
         bad += result["status"] != "ok"
         print(json.dumps(result), flush=True)
     return 1 if bad else 0
