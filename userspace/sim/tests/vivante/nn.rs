@@ -15,7 +15,7 @@ fn case() -> impl Strategy<Value = Case> {
         ),
         (
             0u32..0x8000,
-            16u32..30,
+            15u32..30,
             any::<[u8; 3]>(),
             any::<u64>(),
             0u32..100,

@@ -28,6 +28,16 @@ fn small() -> Case {
     }
 }
 
+/// Mesa's matrix of shapes, which passes on the chip, has a scale of 1.3; nobody has one of 2.
+#[test]
+fn scales_of_2_and_more_are_beyond_the_evidence() {
+    let npu = Npu::new(Config::default());
+    let with_shift = |shift| Case { shift, ..small() };
+    assert_eq!(with_shift(15).run(&npu), Ok(with_shift(15).reference()));
+    let fault = with_shift(14).run(&npu).expect_err("2.0003");
+    assert!(fault.contains("an NN scale of 2 or more"), "{fault}");
+}
+
 /// Memory with a working job, and its stream.
 fn job() -> (FlatMemory, Vec<u32>, u32) {
     let case = small();

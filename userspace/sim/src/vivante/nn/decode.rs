@@ -166,8 +166,8 @@ impl Layer {
         layer.check_tiles(config)?;
         layer.check_caches(words, config)?;
         config.usual(
-            (16..64).contains(&layer.shift),
-            "an NN scale of 1 or more, or a tiny one",
+            (15..64).contains(&layer.shift),
+            "an NN scale of 2 or more, or a tiny one",
         )?;
         Ok(layer)
     }
