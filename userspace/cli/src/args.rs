@@ -163,9 +163,16 @@ pub struct RunArgs {
     /// Range that a picture's black and white become in a model with float inputs
     #[arg(long, value_name = "BLACK:WHITE", default_value = "0:1", value_parser = float_range)]
     pub float_range: (f32, f32),
-    /// Names of the classes, one a line
+    /// Names of the classes, one a line (default: those in the model's metadata, or in a file beside
+    /// it: MODEL.txt, MODEL_labels.txt, labels.txt, labelmap.txt)
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// Write the picture with the boxes, key points, masks or classes that were found
+    #[arg(long, value_name = "FILE.png")]
+    pub picture: Option<PathBuf>,
+    /// Lowest score of an object that a detector has found
+    #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
+    pub threshold: f32,
     /// Write the outputs as .npy files into this folder
     #[arg(short, long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,

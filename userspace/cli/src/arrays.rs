@@ -36,6 +36,18 @@ pub fn from_value(value: &Value) -> Array {
     }
 }
 
+/// Dequantised elements; plain ones as they are.
+pub fn real_values(tensor: &Tensor, value: &Value) -> Vec<f64> {
+    let raw = from_value(value).to_f64();
+    match &tensor.quant {
+        Some(quant) if quant.is_per_tensor() && !quant.zero_points.is_empty() => {
+            let (scale, zero) = (f64::from(quant.scales[0]), f64::from(quant.zero_points[0]));
+            raw.into_iter().map(|v| scale * (v - zero)).collect()
+        }
+        _ => raw,
+    }
+}
+
 /// An array as a value of `tensor`. Integers of another width are taken if they all fit: archives
 /// store wide tensors of small numbers as uint8.
 pub fn to_value(array: &Array, tensor: &Tensor) -> Result<Value, String> {

@@ -1,17 +1,124 @@
-//! Class names, and the best classes of an output.
+//! Names of classes: from a list that the user gives, from the archive that TFLite models carry
+//! behind their end, or from a file beside the model.
 
 use crate::error::CliError;
-use ferrite_ir::{DType, Tensor};
-use ferrite_runtime::cpu::Value;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
+use zip::ZipArchive;
 
-/// Reads class names, one a line. Numbered lists (`17 hen`, `17: hen`) lose their numbers if every
-/// line has its own.
-pub fn read(path: &Path) -> Result<Vec<String>, CliError> {
-    let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
-    Ok(parse(&text))
+/// A list of names.
+#[derive(Clone, Debug, PartialEq)]
+struct List {
+    names: Vec<String>,
 }
 
+/// The lists of names that there are for a model's classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Labels {
+    lists: Vec<List>,
+    /// Whether the user has named the list, so that no number of classes speaks against it.
+    given: bool,
+}
+
+/// Lists are not longer than this.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// Name of a list's first class if it is not a thing but everything else, which detectors leave out.
+const BACKGROUND: [&str; 3] = ["???", "background", "__background__"];
+
+impl Labels {
+    /// The list that the user has given, else those that come with the model.
+    pub fn find(given: Option<&Path>, model: &Path) -> Result<Labels, CliError> {
+        if let Some(path) = given {
+            let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
+            let lists = vec![List {
+                names: parse(&text),
+            }];
+            return Ok(Labels { lists, given: true });
+        }
+        let mut lists = Vec::new();
+        if let Ok(file) = File::open(model) {
+            lists.extend(in_archive(file));
+        }
+        lists.extend(beside(model));
+        Ok(Labels {
+            lists,
+            given: false,
+        })
+    }
+
+    /// Whether a list has just as many names.
+    pub fn are(&self, classes: usize) -> bool {
+        self.lists.iter().any(|list| list.names.len() == classes)
+    }
+
+    /// The names of so many classes, or of classes whose number is not known. Of the lists that come
+    /// with a model only those count that have a name for each; that of the background may come
+    /// first, and is left out.
+    pub fn of(&self, classes: Option<usize>) -> Vec<String> {
+        let fitting = |list: &List| {
+            let names = &list.names;
+            let background = names.first().is_some_and(|n| BACKGROUND.contains(&&n[..]));
+            match classes {
+                Some(classes) if names.len() == classes + 1 && background => {
+                    Some(names[1..].to_vec())
+                }
+                Some(classes) if names.len() != classes && !self.given => None,
+                _ => Some(names.clone()),
+            }
+        };
+        self.lists.iter().find_map(fitting).unwrap_or_default()
+    }
+}
+
+/// Text files in an archive at the end of a model.
+fn in_archive(file: impl Read + Seek) -> Vec<List> {
+    let Ok(mut archive) = ZipArchive::new(file) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for index in 0..archive.len() {
+        let Ok(member) = archive.by_index(index) else {
+            continue;
+        };
+        let mut text = String::new();
+        let whole = member.size() <= MOST_BYTES
+            && member.name().is_ok_and(|name| name.ends_with(".txt"))
+            && member.take(MOST_BYTES).read_to_string(&mut text).is_ok();
+        if whole {
+            found.push(List {
+                names: parse(&text),
+            });
+        }
+    }
+    found
+}
+
+/// Files beside a model that are named after it or are what lists are usually called.
+fn beside(model: &Path) -> Vec<List> {
+    let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+    let names = [
+        format!("{stem}.txt"),
+        format!("{stem}.labels"),
+        format!("{stem}_labels.txt"),
+        format!("{stem}.labels.txt"),
+        "labels.txt".to_owned(),
+        "labelmap.txt".to_owned(),
+    ];
+    let list = |name: String| {
+        let path = model.with_file_name(name);
+        let short = std::fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= MOST_BYTES);
+        let text = short.then(|| std::fs::read_to_string(&path))?.ok()?;
+        Some(List {
+            names: parse(&text),
+        })
+    };
+    names.into_iter().filter_map(list).collect()
+}
+
+/// One name a line. Numbered lists (`17 hen`, `17: hen`) lose their numbers if every line has its
+/// own.
 fn parse(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let numbered: Option<Vec<String>> = lines
@@ -27,54 +134,11 @@ fn parse(text: &str) -> Vec<String> {
     numbered.unwrap_or_else(|| lines.into_iter().map(str::to_owned).collect())
 }
 
-/// One class of a classifier's answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Class {
-    /// Position in the output.
-    pub index: usize,
-    /// Real value of the output.
-    pub score: f64,
-}
-
-/// Whether an output is a vector of class scores: one row, of real numbers. Without labels to prove
-/// it, it must have no more dimensions than the batch and the classes.
-pub fn is_classifier(tensor: &Tensor, labels: Option<&[String]>) -> bool {
-    let scores = matches!(tensor.dtype, DType::F32 | DType::U8 | DType::I8)
-        && (tensor.dtype == DType::F32 || tensor.quant.is_some());
-    let classes = tensor.shape.last().copied().unwrap_or(0);
-    let one_row = classes > 1 && tensor.elements() == classes;
-    let named = labels.is_some_and(|l| l.len() == classes);
-    scores && one_row && (tensor.shape.len() <= 2 || named)
-}
-
-/// The classes with the highest scores, best first, the lower index first among equals.
-pub fn best(tensor: &Tensor, value: &Value, count: usize) -> Vec<Class> {
-    let mut classes: Vec<Class> = real_values(tensor, value)
-        .into_iter()
-        .enumerate()
-        .map(|(index, score)| Class { index, score })
-        .collect();
-    classes.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.index.cmp(&b.index)));
-    classes.truncate(count);
-    classes
-}
-
-/// Dequantised elements; plain ones as they are.
-pub fn real_values(tensor: &Tensor, value: &Value) -> Vec<f64> {
-    let raw = crate::arrays::from_value(value).to_f64();
-    match &tensor.quant {
-        Some(quant) if quant.is_per_tensor() && !quant.zero_points.is_empty() => {
-            let (scale, zero) = (f64::from(quant.scales[0]), f64::from(quant.zero_points[0]));
-            raw.into_iter().map(|v| scale * (v - zero)).collect()
-        }
-        _ => raw,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferrite_ir::Quant;
+    use std::io::Write;
+    use std::path::PathBuf;
 
     #[test]
     fn numbers_go_only_if_all_lines_have_them() {
@@ -86,21 +150,57 @@ mod tests {
         );
     }
 
+    /// A model with an archive behind it, as TFLite's metadata tools write it.
+    fn model(folder: &Path, members: &[(&str, &str)]) -> PathBuf {
+        let path = folder.join("net.tflite");
+        let mut file = std::fs::File::create(&path).unwrap();
+        file.write_all(b"the model itself").unwrap();
+        let mut archive = zip::ZipWriter::new(file);
+        for (name, text) in members {
+            let options = zip::write::SimpleFileOptions::default();
+            archive.start_file(*name, options).unwrap();
+            archive.write_all(text.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+        path
+    }
+
     #[test]
-    fn best_classes_are_dequantised_and_ordered() {
-        let tensor = Tensor {
-            name: "scores".to_owned(),
-            shape: [1, 5].as_slice().into(),
-            dtype: DType::I8,
-            quant: Some(Quant::per_tensor(1.0 / 256.0, -128)),
-            data: None,
-            variable: false,
-        };
-        assert!(is_classifier(&tensor, None));
-        let value = Value::from_slice::<i8>([1, 5], &[-128, 0, 64, 0, -127]).unwrap();
-        let best = best(&tensor, &value, 3);
-        let indices: Vec<usize> = best.iter().map(|c| c.index).collect();
-        assert_eq!(indices, [2, 1, 3]);
-        assert_eq!(best[0].score, 0.75);
+    fn the_model_s_own_archive_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let members = [("README.md", "one\ntwo\n"), ("map.txt", "???\ncat\ndog\n")];
+        let path = model(folder.path(), &members);
+        let found = Labels::find(None, &path).unwrap();
+        assert_eq!(found.lists.len(), 1);
+        assert_eq!(found.of(Some(2)), ["cat", "dog"]);
+        assert_eq!(found.of(Some(3)), ["???", "cat", "dog"]);
+        assert_eq!(found.of(None), ["???", "cat", "dog"]);
+        assert!(found.of(Some(5)).is_empty());
+        assert!(found.are(3) && !found.are(2));
+    }
+
+    #[test]
+    fn a_file_beside_the_model_names_classes_if_their_number_is_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.tflite");
+        std::fs::write(&path, "the model").unwrap();
+        assert!(Labels::find(None, &path).unwrap().lists.is_empty());
+        std::fs::write(folder.path().join("labels.txt"), "a\nb\nc\n").unwrap();
+        std::fs::write(folder.path().join("net_labels.txt"), "x\ny\n").unwrap();
+        let found = Labels::find(None, &path).unwrap();
+        assert_eq!(found.of(Some(2)), ["x", "y"]);
+        assert_eq!(found.of(Some(3)), ["a", "b", "c"]);
+        assert!(found.of(Some(4)).is_empty());
+    }
+
+    #[test]
+    fn a_given_list_counts_whatever_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("any.txt");
+        std::fs::write(&list, "a\nb\n").unwrap();
+        let found = Labels::find(Some(&list), Path::new("net.tflite")).unwrap();
+        assert_eq!(found.of(Some(7)), ["a", "b"]);
+        let missing = Labels::find(Some(Path::new("no such file")), &list);
+        assert_eq!(missing.unwrap_err().code(), 1);
     }
 }

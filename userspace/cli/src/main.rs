@@ -3,14 +3,18 @@
 mod args;
 mod arrays;
 mod commands;
+mod draw;
 mod error;
 mod graph_svg;
 mod labels;
 mod model;
 mod picture;
+mod ranking;
 mod report;
 mod resample;
+mod situation;
 mod table;
+mod vision;
 
 use args::{Cli, Command};
 use clap::Parser;

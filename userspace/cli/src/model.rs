@@ -2,8 +2,10 @@
 
 use crate::args::{DeviceArgs, ModelArgs};
 use crate::error::CliError;
+use crate::situation::Situations;
 use ferrite_compiler::Options;
 use ferrite_compiler::executable::{Executable, Placement, Step, Target};
+use ferrite_ir::tflite::ReadError;
 use ferrite_ir::{Graph, text};
 use ferrite_runtime::cpu::Value;
 use ferrite_runtime::device::{Device, DeviceSpec};
@@ -33,7 +35,15 @@ pub fn read(path: &Path) -> Result<Graph, CliError> {
                 Err(errors) => Err(CliError::wrong(path, &errors[0])),
             }
         }
-        _ => ferrite_ir::tflite::read(&bytes).map_err(|e| CliError::wrong(path, e)),
+        _ => ferrite_ir::tflite::read(&bytes).map_err(|e| CliError::wrong(path, with_remedy(&e))),
+    }
+}
+
+/// What is wrong with a model, and what its owner can do about it, if anything.
+fn with_remedy(error: &ReadError) -> String {
+    match error.remedy() {
+        Some(remedy) => format!("{error}: {remedy}"),
+        None => error.to_string(),
     }
 }
 
@@ -76,6 +86,9 @@ pub fn prepare_several(
     count: usize,
 ) -> Result<Prepared, CliError> {
     let graph = Arc::new(read(&args.model)?);
+    if let Some(refusal) = Situations::of(&graph).refusal() {
+        return Err(CliError::wrong(&args.model, refusal));
+    }
     prepare_graph(args, graph, spec, count)
 }
 

@@ -1,15 +1,25 @@
-//! Pictures as input tensors: decoded, resized without cropping, brought to the tensor's type.
+//! Pictures as input tensors: decoded, resized without cropping, brought to the tensor's type; and
+//! input tensors as pictures.
 
 use crate::error::CliError;
 use crate::resample::{Image, resize};
 use crate::table::shape;
 use ferrite_ir::{DType, Tensor};
 use ferrite_runtime::cpu::Value;
+use image::RgbImage;
 use std::path::Path;
 
-/// Reads a picture as the value of `tensor`, which must be one NHWC image of one or three channels.
-/// A float tensor gets black and white as `range` says.
-pub fn load(path: &Path, tensor: &Tensor, range: (f32, f32)) -> Result<Value, CliError> {
+/// Reads a picture file.
+pub fn read(path: &Path) -> Result<RgbImage, CliError> {
+    let bytes = std::fs::read(path).map_err(CliError::io(path))?;
+    // By content, not by name.
+    let decoded = image::load_from_memory(&bytes).map_err(|e| CliError::wrong(path, e))?;
+    Ok(decoded.into_rgb8())
+}
+
+/// A picture as the value of `tensor`, which must be one NHWC image of one or three channels. A float
+/// tensor gets black and white as `range` says.
+pub fn to_value(picture: &RgbImage, tensor: &Tensor, range: (f32, f32)) -> Result<Value, CliError> {
     let &[1, height, width, channels @ (1 | 3)] = &tensor.shape[..] else {
         return Err(CliError::Misuse(format!(
             "a picture does not fit input `{}` of shape {}: give the tensor with --input",
@@ -17,29 +27,51 @@ pub fn load(path: &Path, tensor: &Tensor, range: (f32, f32)) -> Result<Value, Cl
             shape(&tensor.shape)
         )));
     };
-    let picture = resize(&decode(path, channels)?, width, height);
+    let picture = resize(&samples(picture, channels), width, height);
     let bytes = to_type(&picture.samples, tensor, range)?;
     Value::from_bytes(tensor.dtype, tensor.shape.to_vec(), &bytes)
-        .map_err(|e| CliError::wrong(path, e))
+        .map_err(|e| CliError::Misuse(format!("input `{}`: {e}", tensor.name)))
 }
 
-fn decode(path: &Path, channels: usize) -> Result<Image, CliError> {
-    let bytes = std::fs::read(path).map_err(CliError::io(path))?;
-    // By content, not by name.
-    let decoded = image::load_from_memory(&bytes).map_err(|e| CliError::wrong(path, e))?;
-    let rgb = decoded.into_rgb8();
-    let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-    let samples = rgb.into_raw();
-    Ok(Image {
-        width,
-        height,
+/// The picture that a network has been given as a tensor. Real numbers are stretched so that the
+/// smallest is black and the largest white.
+pub fn from_value(value: &Value) -> Option<RgbImage> {
+    let &[1, height, width, channels @ (1 | 3)] = value.shape() else {
+        return None;
+    };
+    let bytes: Vec<u8> = match value.dtype() {
+        DType::U8 => value.bytes().to_vec(),
+        DType::I8 => value.bytes().iter().map(|s| s ^ 0x80).collect(),
+        DType::F32 => {
+            let reals = value.view::<f32>().ok()?;
+            let (low, high) = reals
+                .iter()
+                .fold((f32::MAX, f32::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+            let factor = 255.0 / (high - low).max(f32::MIN_POSITIVE);
+            reals
+                .iter()
+                .map(|v| ((v - low) * factor).round() as u8)
+                .collect()
+        }
+        _ => return None,
+    };
+    let rgb = match channels {
+        1 => bytes.iter().flat_map(|&s| [s; 3]).collect(),
+        _ => bytes,
+    };
+    RgbImage::from_raw(width.try_into().ok()?, height.try_into().ok()?, rgb)
+}
+
+fn samples(rgb: &RgbImage, channels: usize) -> Image {
+    Image {
+        width: rgb.width() as usize,
+        height: rgb.height() as usize,
         channels,
-        samples: if channels == 1 {
-            gray(&samples)
-        } else {
-            samples
+        samples: match channels {
+            1 => gray(rgb.as_raw()),
+            _ => rgb.as_raw().clone(),
         },
-    })
+    }
 }
 
 /// Luma of ITU-R 601 in 16-bit fixed point, as Pillow converts to `L`.
@@ -75,6 +107,10 @@ mod tests {
     use super::*;
     use ferrite_ir::Quant;
 
+    fn load(path: &Path, tensor: &Tensor, range: (f32, f32)) -> Result<Value, CliError> {
+        to_value(&read(path)?, tensor, range)
+    }
+
     fn tensor(dtype: DType, shape: &[usize]) -> Tensor {
         Tensor {
             name: "image".to_owned(),
@@ -109,6 +145,12 @@ mod tests {
             assert_eq!(gray.view::<i8>().unwrap(), [-128, -51]);
             let float = load(&path, &tensor(DType::F32, &[1, 1, 2, 3]), (-1.0, 1.0)).unwrap();
             assert_eq!(float.view::<f32>().unwrap()[..4], [-1.0, -1.0, -1.0, 1.0]);
+            let picture = read(&path).unwrap();
+            for value in [rgb, float] {
+                assert_eq!(from_value(&value), Some(picture.clone()));
+            }
+            let gray = from_value(&gray).unwrap();
+            assert_eq!(gray.as_raw()[..], [0, 0, 0, 77, 77, 77]);
         }
     }
 

@@ -1,60 +1,12 @@
 //! The command line's contract: JSON on standard output, exit codes, errors that help.
 //! Models are those of the demonstration, which are made in this repository.
 
+mod command;
+
+use command::{digits, failure, ferrite, ferrite_with_state, json, path};
 use ferrite_testing::{Array, npy, shared};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-fn digits(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../examples/digits")
-        .join(name)
-}
-
-fn ferrite(args: &[&str]) -> Output {
-    // Without what selftests of the user's have proven.
-    let state = tempfile::tempdir().expect("a folder");
-    ferrite_with_state(state.path(), args)
-}
-
-fn ferrite_with_state(state: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ferrite"))
-        .env("FERRITE_STATE_DIR", state)
-        .args(args)
-        .output()
-        .expect("the command starts")
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("paths of tests are UTF-8")
-}
-
-/// Standard output as the one JSON object that it must be.
-fn json(output: &Output) -> Value {
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(stdout.lines().count(), 1, "{stdout}");
-    let value: Value = serde_json::from_str(&stdout).expect("JSON");
-    assert!(value.is_object(), "{value}");
-    value
-}
-
-/// Exit code and message of a command that fails; with `--json` the message is in both streams.
-fn failure(args: &[&str]) -> (i32, String) {
-    let output = ferrite(args);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    if args.contains(&"--json") && !output.stdout.is_empty() {
-        let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert!(value["error"].is_string(), "{value}");
-    }
-    (output.status.code().expect("no signal"), message)
-}
 
 fn keys(value: &Value) -> Vec<&str> {
     let object = value.as_object().expect("an object");

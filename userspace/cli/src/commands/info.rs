@@ -4,6 +4,7 @@ use crate::args::InfoArgs;
 use crate::error::CliError;
 use crate::model::{self, Coverage};
 use crate::report::Report;
+use crate::situation::Situations;
 use crate::table::{shape, table};
 use ferrite_compiler::executable::{Executable, Placement};
 use ferrite_ir::{Graph, OpId, Tensor, TensorId};
@@ -20,6 +21,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         &model::options(&args.model, target),
     )?;
     let coverage = Coverage::of(&executable);
+    let situations = Situations::of(&graph);
     let ops: Vec<Value> = graph
         .op_ids()
         .map(|op| op_json(&graph, &executable, op))
@@ -45,8 +47,10 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         "host_steps": coverage.host_steps,
         "evidence": coverage.evidence.map(|grade| grade.name()),
         "approximate_ops": coverage.approximate_ops,
+        "situations": situations.json(),
     });
-    Ok(Report::new(text(&graph, &executable, &coverage), json))
+    let text = text(&graph, &executable, &coverage) + &situations.text();
+    Ok(Report::new(text, json))
 }
 
 /// NumPy's name of the tensor's element type.

@@ -1,20 +1,23 @@
 //! `ferrite run`
 
+use super::answer::{self, Names};
+use super::outputs;
 use crate::args::RunArgs;
 use crate::arrays;
-use crate::commands::info::type_name;
+use crate::draw;
 use crate::error::CliError;
-use crate::labels::{self, best, is_classifier, real_values};
+use crate::labels::Labels;
 use crate::model::{self, Coverage};
 use crate::picture;
+use crate::ranking;
 use crate::report::Report;
-use crate::table::{shape, table};
-use ferrite_ir::{DType, Graph, Tensor};
+use crate::vision::Head;
+use ferrite_ir::Graph;
 use ferrite_runtime::cpu::Value as TensorValue;
 use ferrite_runtime::session::{RunError, Session};
+use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,13 +27,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 pub fn run(args: &RunArgs) -> Result<Report, CliError> {
     let mut prepared = model::prepare(&args.model, &args.device)?;
-    let labels = args.labels.as_deref().map(labels::read).transpose()?;
-    let inputs = inputs(args, prepared.session.graph())?;
+    let labels = Labels::find(args.labels.as_deref(), &args.model.model)?;
+    let head = Head::of(prepared.session.graph(), &|classes| labels.are(classes));
+    let (inputs, shown) = inputs(args, prepared.session.graph())?;
+    if args.picture.is_some() {
+        let graph = prepared.session.graph();
+        expect_something_to_draw(graph, head.as_ref(), &labels, shown.is_some())?;
+    }
     let start = Instant::now();
     let outputs = run_with_progress(&mut prepared.session, &inputs)?;
     let took = start.elapsed();
 
     let session = &prepared.session;
+    let graph = session.graph();
     let coverage = Coverage::of(session.executable());
     let mut text = format!(
         "{} on {}: {:.1} ms, {} operators on the NPU, {} on the CPU\n",
@@ -40,37 +49,98 @@ pub fn run(args: &RunArgs) -> Result<Report, CliError> {
         coverage.npu_ops,
         coverage.cpu_ops,
     );
-    let mut described = Vec::new();
-    for (&id, value) in session.graph().outputs.iter().zip(&outputs) {
-        let tensor = session.graph().tensor(id);
-        described.push(describe(tensor, value, labels.as_deref(), &mut text));
-    }
-    let written = match &args.output {
-        Some(folder) => write(folder, &outputs)?,
-        None => Vec::new(),
-    };
-    for path in &written {
-        let _ = writeln!(text, "wrote {}", path.display());
-    }
-    let json = json!({
+    let mut plain = String::new();
+    let described: Vec<Value> = graph
+        .outputs
+        .iter()
+        .zip(&outputs)
+        .map(|(&id, value)| {
+            outputs::describe(graph, id, value, &labels, head.is_none(), &mut plain)
+        })
+        .collect();
+    let mut json = json!({
         "device": session.device(),
         "time_ms": took.as_secs_f64() * 1e3,
-        "outputs": described,
-        "files": written,
         "npu_ops": coverage.npu_ops,
         "cpu_ops": coverage.cpu_ops,
         "npu_mac_fraction": coverage.npu_mac_fraction(),
     });
+    let drawn = match &head {
+        Some(head) => {
+            let names = Names(labels.of(head.classes()));
+            let answer = head.read(graph, &outputs, args.threshold);
+            let (words, key, value) = answer::describe(&answer, &names, shown.as_ref());
+            text += &words;
+            json["head"] = head.name().into();
+            json[key] = value;
+            shown.map(|shown| draw::draw(shown, &answer, &|class| names.word(class)))
+        }
+        None => {
+            text += &plain;
+            shown.map(|shown| draw::caption(shown, &captions(&described)))
+        }
+    };
+    json["outputs"] = described.into();
+    let mut written = match &args.output {
+        Some(folder) => write(folder, &outputs)?,
+        None => Vec::new(),
+    };
+    if let (Some(path), Some(drawn)) = (&args.picture, drawn) {
+        drawn.save(path).map_err(|e| CliError::wrong(path, e))?;
+        written.push(path.clone());
+    }
+    for path in &written {
+        let _ = writeln!(text, "wrote {}", path.display());
+    }
+    json["files"] = json!(written);
     Ok(Report::new(text, json))
 }
 
-fn inputs(args: &RunArgs, graph: &Graph) -> Result<Vec<TensorValue>, CliError> {
+/// Refuses a picture of an answer that cannot be drawn, before it is computed.
+fn expect_something_to_draw(
+    graph: &Graph,
+    head: Option<&Head>,
+    labels: &Labels,
+    shown: bool,
+) -> Result<(), CliError> {
+    if !shown {
+        return Err(CliError::Misuse(
+            "--picture: the model's first input is no picture to draw in".to_owned(),
+        ));
+    }
+    let ranked = |&id| ranking::is_classifier(graph, id, &|classes| labels.are(classes));
+    if head.is_some() || graph.outputs.iter().any(ranked) {
+        return Ok(());
+    }
+    Err(CliError::Misuse(
+        "--picture: the outputs are not those of a detector, classifier, segmentation or pose \
+         network that is known here; write them as arrays with --output FOLDER"
+            .to_owned(),
+    ))
+}
+
+/// The best classes of classifiers, in words.
+fn captions(outputs: &[Value]) -> Vec<String> {
+    let best = outputs.iter().filter_map(|output| output["top"].get(0));
+    best.map(|class| {
+        let name = match class["label"].as_str() {
+            Some(name) => name.to_owned(),
+            None => format!("class {}", class["index"]),
+        };
+        let score = class["score"].as_f64().unwrap_or_default();
+        format!("{name} {score:.2}")
+    })
+    .collect()
+}
+
+/// The input tensors, and the picture that the first one shows.
+fn inputs(args: &RunArgs, graph: &Graph) -> Result<(Vec<TensorValue>, Option<RgbImage>), CliError> {
     match (&args.image, &graph.inputs[..]) {
-        (Some(image), &[input]) => Ok(vec![picture::load(
-            image,
-            graph.tensor(input),
-            args.float_range,
-        )?]),
+        (Some(image), &[input]) => {
+            let picture = picture::read(image)?;
+            let value = picture::to_value(&picture, graph.tensor(input), args.float_range)?;
+            Ok((vec![value], Some(picture)))
+        }
         (Some(_), inputs) => Err(CliError::Misuse(format!(
             "the model has {} inputs, --image fills one: give them all with --input",
             inputs.len()
@@ -78,7 +148,11 @@ fn inputs(args: &RunArgs, graph: &Graph) -> Result<Vec<TensorValue>, CliError> {
         (None, inputs) if args.input.is_empty() && !inputs.is_empty() => Err(CliError::Misuse(
             "nothing to run on: give --image FILE or --input FILE.npy".to_owned(),
         )),
-        (None, _) => model::inputs(graph, &args.input),
+        (None, _) => {
+            let values = model::inputs(graph, &args.input)?;
+            let shown = values.first().and_then(picture::from_value);
+            Ok((values, shown))
+        }
     }
 }
 
@@ -103,93 +177,6 @@ fn run_with_progress(
         bar.finish_and_clear();
     }
     outputs
-}
-
-/// Adds an output to the text, and returns it as JSON.
-fn describe(
-    tensor: &Tensor,
-    value: &TensorValue,
-    labels: Option<&[String]>,
-    text: &mut String,
-) -> Value {
-    let mut json = json!({
-        "name": tensor.name,
-        "dtype": type_name(tensor),
-        "shape": value.shape(),
-    });
-    let label = |class: usize| labels.and_then(|l| l.get(class));
-    if is_classifier(tensor, labels) {
-        let raw = arrays::from_value(value).to_f64();
-        let classes = best(tensor, value, 5);
-        let mut rows = Vec::new();
-        let mut entries = Vec::new();
-        for class in &classes {
-            let name = label(class.index);
-            rows.push(vec![
-                format!("{:.4}", class.score),
-                class.index.to_string(),
-                name.cloned().unwrap_or_default(),
-            ]);
-            entries.push(json!({
-                "index": class.index,
-                "score": class.score,
-                "raw": raw[class.index],
-                "label": name,
-            }));
-        }
-        *text += &table(&rows, &[0, 1]);
-        json["top"] = entries.into();
-        return json;
-    }
-    let real = real_values(tensor, value);
-    let finite = || real.iter().copied().filter(|v| v.is_finite());
-    let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), v| {
-        (min.min(v), max.max(v))
-    });
-    let mean = finite().sum::<f64>() / (finite().count().max(1) as f64);
-    let _ = writeln!(
-        text,
-        "{}  {} {}  min {min:.6}, mean {mean:.6}, max {max:.6}",
-        tensor.name,
-        type_name(tensor),
-        shape(value.shape()),
-    );
-    json["min"] = min.into();
-    json["max"] = max.into();
-    json["mean"] = mean.into();
-    if matches!(tensor.dtype, DType::I32 | DType::I64) && value.elements() > 1 {
-        json["most_frequent"] = most_frequent(&real, &label, text);
-    }
-    json
-}
-
-/// The integers that appear most often: the classes of a segmentation.
-fn most_frequent<'a>(
-    values: &[f64],
-    label: &dyn Fn(usize) -> Option<&'a String>,
-    text: &mut String,
-) -> Value {
-    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-    for &value in values {
-        *counts.entry(value as i64).or_default() += 1;
-    }
-    let mut counts: Vec<(i64, usize)> = counts.into_iter().collect();
-    counts.sort_by_key(|&(value, count)| (std::cmp::Reverse(count), value));
-    counts.truncate(5);
-    let name = |value: i64| usize::try_from(value).ok().and_then(label);
-    let rows: Vec<Vec<String>> = counts
-        .iter()
-        .map(|&(value, count)| {
-            vec![
-                format!("{:.2} %", 100.0 * count as f64 / values.len() as f64),
-                value.to_string(),
-                name(value).cloned().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    *text += &table(&rows, &[0, 1]);
-    let entry = |&(value, count): &(i64, usize)| json!({ "value": value, "count": count, "label": name(value) });
-    counts.iter().map(entry).collect::<Vec<_>>().into()
 }
 
 /// Writes `output0.npy`, `output1.npy`, ...

@@ -47,6 +47,38 @@ pub enum ReadError {
     Inconsistent { errors: Vec<VerifyError> },
 }
 
+impl ReadError {
+    /// What the owner of a model that is in order, but not for Ferrite, can do.
+    pub fn remedy(&self) -> Option<&'static str> {
+        const STATE: &str = "the model keeps a state from one run to the next (streaming): convert it \
+             with the state as inputs and outputs, or without";
+        const SHAPE: &str = "convert the model again with inputs of a fixed shape";
+        const FLAT: &str = "convert the model again without loops and branches, or in parts";
+        match self {
+            ReadError::Tensor { fault, .. } => match fault {
+                TensorFault::ElementType {
+                    name: Some("RESOURCE" | "VARIANT"),
+                    ..
+                } => Some(STATE),
+                TensorFault::ElementType { .. } => {
+                    Some("convert the model again without elements of this type")
+                }
+                TensorFault::Dimension { size: ..0, .. } => Some(SHAPE),
+                TensorFault::Unsupported { .. } => {
+                    Some("convert the model again with plain weights in one file")
+                }
+                _ => None,
+            },
+            ReadError::Op {
+                name,
+                fault: OpFault::ControlFlow { .. },
+                ..
+            } => Some(if name == "CALL_ONCE" { STATE } else { FLAT }),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with a tensor.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs)]
