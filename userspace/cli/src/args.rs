@@ -231,6 +231,9 @@ pub struct BenchArgs {
     /// Input tensors as .npy files (default: noise)
     #[arg(long, value_name = "FILE.npy", num_args = 1.., action = clap::ArgAction::Append)]
     pub input: Vec<PathBuf>,
+    /// Write the time line of one more inference, for ui.perfetto.dev
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
 }
 
 /// `ferrite selftest`

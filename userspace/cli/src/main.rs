@@ -14,6 +14,7 @@ mod report;
 mod resample;
 mod situation;
 mod table;
+mod timeline;
 mod vision;
 
 use args::{Cli, Command};

@@ -544,10 +544,81 @@ fn graph_draws_every_operator() {
         path(&svg),
         "--json",
     ]));
-    let picture = std::fs::read_to_string(svg).expect("text");
+    let picture = std::fs::read_to_string(&svg).expect("text");
     let operators = picture.matches("class=\"number\"").count();
     assert_eq!(report["operators"], operators);
     assert!(picture.contains("1×16×16×1 ") && picture.contains("class=\"npu\""));
+    // One submission, and the host's last operator.
+    let marks = |mark: &str| picture.matches(&format!(">{mark}</text>")).count();
+    assert_eq!(report["segments"], 1);
+    assert_eq!(report["npu_ops"], marks("N1"));
+    assert_eq!(report["cpu_ops"], marks("host") - 1, "one is in the legend");
+    let model = digits("digits-per-axis.tflite");
+    let args = [
+        "graph",
+        path(&model),
+        "--target",
+        "a311d",
+        "-o",
+        path(&svg),
+        "--json",
+    ];
+    let report = json(&ferrite(&args));
+    let picture = std::fs::read_to_string(&svg).expect("text");
+    let approximate = picture.matches("rect class=\"approximate\"").count() - 1;
+    assert_eq!(report["approximate_ops"], approximate);
+    assert!(approximate > 0);
+}
+
+/// Each step is in the time line, and what the cores did in submissions.
+#[test]
+fn traces_have_every_step_and_core() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("trace.json");
+    let model = digits("digits.tflite");
+    let args = ["bench", path(&model), "-d", "sim:rk3588", "--runs", "2"];
+    let report = json(&ferrite(
+        &[&args[..], &["--trace", path(&file), "--json"]].concat(),
+    ));
+    let trace: Value =
+        serde_json::from_slice(&std::fs::read(&file).expect("a file")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let spans = |category: &str| {
+        let of = events.iter().filter(move |event| event["cat"] == category);
+        of.collect::<Vec<&Value>>()
+    };
+    assert_eq!(spans("submission").len() as u64, report["segments"]);
+    assert_eq!(spans("CPU operator").len() as u64, report["cpu_ops"]);
+    assert!(spans("layout").len() >= 2);
+    let cores = spans("estimated");
+    let estimated: f64 = cores
+        .iter()
+        .map(|core| core["dur"].as_f64().expect("a number"))
+        .sum();
+    assert_eq!(
+        (1e3 * estimated).round() as u64,
+        report["counters"]["estimated_ns"]
+    );
+    for event in spans("submission").into_iter().chain(cores) {
+        assert!(
+            event["dur"].as_f64() >= Some(0.0) && event["name"].is_string(),
+            "{event}"
+        );
+    }
+    // On the CPU there is no NPU.
+    let args = [
+        "bench",
+        path(&model),
+        "-d",
+        "cpu",
+        "--runs",
+        "1",
+        "--trace",
+        path(&file),
+    ];
+    assert_eq!(ferrite(&args).status.code(), Some(0));
+    let trace = std::fs::read_to_string(&file).expect("a file");
+    assert!(trace.contains("CONV_2D") && !trace.contains("core 0"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod patches;
 pub mod requant;
 pub mod selftest;
 pub mod session;
+pub mod trace;
 
 pub use ferrite_cpu as cpu;
 pub use ferrite_cpu::memory::OutOfMemory;

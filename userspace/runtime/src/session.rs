@@ -175,6 +175,9 @@ impl Host {
     }
 }
 
+/// Told of each step that has ended, and given what runs on the device.
+pub(crate) type Observer<'a> = dyn FnMut(usize, Option<&dyn Program>) + 'a;
+
 /// Values that are there, by tensor.
 type Values = SecondaryMap<TensorId, Option<Value>>;
 
@@ -266,8 +269,14 @@ impl Session {
         inputs: &[Value],
         mut observe: impl FnMut(usize, usize),
     ) -> Result<Vec<Value>, RunError> {
+        let all = self.executable.steps.len();
         self.set_inputs(inputs)?;
-        self.run_steps(&mut observe)?;
+        self.run_steps(&mut |step, _| observe(step + 1, all))?;
+        self.outputs()
+    }
+
+    /// Copies of all outputs, as the last run has left them.
+    pub(crate) fn outputs(&self) -> Result<Vec<Value>, RunError> {
         let outputs = 0..self.host.graph.outputs.len();
         let copied = outputs.map(|index| {
             let tensor = self.host.graph.outputs[index];
@@ -320,7 +329,7 @@ impl Session {
         }
     }
 
-    fn run_steps(&mut self, observe: &mut dyn FnMut(usize, usize)) -> Result<(), RunError> {
+    pub(crate) fn run_steps(&mut self, observe: &mut Observer) -> Result<(), RunError> {
         if self.program.is_some() && !self.process.is_current() {
             return Err(RunError::Forked {
                 device: self.device.clone(),
@@ -337,7 +346,6 @@ impl Session {
         }
         self.forget()?;
         self.profile = Profile::default();
-        let count = executable.steps.len();
         for (index, step) in executable.steps.iter().enumerate() {
             let start = Instant::now();
             let spent = match step {
@@ -363,12 +371,12 @@ impl Session {
                 }
             };
             *spent += start.elapsed();
-            observe(index + 1, count);
+            observe(index, self.program.as_deref());
         }
         Ok(())
     }
 
-    fn set_inputs(&mut self, inputs: &[Value]) -> Result<(), RunError> {
+    pub(crate) fn set_inputs(&mut self, inputs: &[Value]) -> Result<(), RunError> {
         if inputs.len() != self.host.graph.inputs.len() {
             return Err(RunError::InputCount {
                 expected: self.host.graph.inputs.len(),

@@ -5,12 +5,14 @@ use crate::error::CliError;
 use crate::model::{self, Coverage};
 use crate::report::Report;
 use crate::table::table;
+use crate::timeline;
 use ferrite_runtime::Session;
 use ferrite_runtime::cpu::Value as Tensor;
 use ferrite_runtime::device::Counters;
 use ferrite_runtime::session::{Profile, RunError};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time of an inference, and where it went.
@@ -38,6 +40,9 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
         (Some(after), Some(before)) => Some(after.since(&before)),
         _ => None,
     };
+    if let Some(path) = &args.trace {
+        write_trace(path, &mut sessions[0], &inputs)?;
+    }
     let inferences = u64::from(args.runs) * u64::from(args.in_flight);
     let rate = inferences as f64 / elapsed.as_secs_f64();
     let session = &sessions[0];
@@ -139,6 +144,14 @@ pub fn run(args: &BenchArgs) -> Result<Report, CliError> {
         "npu_mac_fraction": coverage.npu_mac_fraction(),
     });
     Ok(Report::new(text, json))
+}
+
+/// Runs once more, and writes where the time went.
+fn write_trace(path: &Path, session: &mut Session, inputs: &[Tensor]) -> Result<(), CliError> {
+    let (_, spans) = session.run_traced(inputs)?;
+    let (graph, executable) = (session.graph(), session.executable());
+    let trace = timeline::trace(graph, executable, &spans, session.device());
+    std::fs::write(path, trace.to_string()).map_err(CliError::io(path))
 }
 
 /// Runs all sessions side by side, each `runs` times.

@@ -3,27 +3,30 @@
 
 mod columns;
 mod layering;
+mod marks;
 mod order;
 mod paint;
 mod position;
 mod words;
 
-use ferrite_compiler::executable::Placement;
-use ferrite_ir::{Graph, OpId, PrimaryMap};
+use ferrite_compiler::executable::Executable;
+use ferrite_ir::Graph;
+use marks::Marks;
 
-/// Draws `graph`; `placements` has one entry for each operator.
-pub fn draw(
-    graph: &Graph,
-    placements: &PrimaryMap<OpId, Placement>,
-    title: &str,
-    subtitle: &str,
-) -> String {
+/// Draws `graph`, from which `executable` was compiled.
+pub fn draw(graph: &Graph, executable: &Executable, title: &str, subtitle: &str) -> String {
     let mut layered = layering::layered(graph);
     order::uncross(&mut layered);
     let columns = columns::split(&layered);
     let places = position::place(&layered, &columns);
     paint::paint(
-        graph, placements, &layered, &columns, &places, title, subtitle,
+        graph,
+        &Marks::of(executable),
+        &layered,
+        &columns,
+        &places,
+        title,
+        subtitle,
     )
 }
 
@@ -33,6 +36,7 @@ mod tests {
     use crate::graph_svg::position::{Places, ROW};
     use ferrite_ir::op::{Activation, Binary};
     use ferrite_ir::{DType, Node, OpKind, Tensor, TensorId};
+    use ferrite_runtime::session::cpu_only;
 
     /// Operators with two operands: each takes its predecessor's result and one from `back` before.
     fn graph(ops: usize, back: usize) -> Graph {
@@ -99,12 +103,7 @@ mod tests {
     #[test]
     fn pictures_show_every_operator_and_escape_names() {
         let graph = graph(50, 2);
-        let svg = draw(
-            &graph,
-            &vec![Placement::Folded; 50].into(),
-            "a & b",
-            "c < d",
-        );
+        let svg = draw(&graph, &cpu_only(&graph), "a & b", "c < d");
         assert_eq!(svg.matches("ADD</text>").count(), 50);
         assert!(svg.contains("a &amp; b") && svg.contains("c &lt; d"));
         assert!(svg.contains("&lt;t0&gt;") && !svg.contains("<t0>"));
@@ -113,7 +112,8 @@ mod tests {
 
     #[test]
     fn an_empty_graph_is_a_picture_too() {
-        let svg = draw(&Graph::default(), &PrimaryMap::new(), "nothing", "");
+        let graph = Graph::default();
+        let svg = draw(&graph, &cpu_only(&graph), "nothing", "");
         assert!(svg.contains("nothing"));
     }
 }

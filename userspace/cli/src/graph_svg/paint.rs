@@ -1,10 +1,10 @@
 //! Writes the picture.
 
 use super::layering::{Kind, Layered, Segment};
+use super::marks::Marks;
 use super::position::{BOX, HEAD, MARGIN, Places, ROW, lane};
 use super::words;
-use ferrite_compiler::executable::Placement;
-use ferrite_ir::{Graph, OpId, PrimaryMap, TensorId};
+use ferrite_ir::{Graph, TensorId};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
@@ -14,18 +14,18 @@ text{font-family:'DejaVu Sans',Verdana,sans-serif;fill:#1b2530}\
 .title{font-size:20px;font-weight:bold}.subtitle{font-size:13px;fill:#4a5560}\
 .name{font-size:12px;font-weight:bold;text-anchor:middle}\
 .detail{font-size:10px;text-anchor:middle;fill:#3b4650}\
-.number{font-size:9px;fill:#6a747e}\
+.number,.place{font-size:9px;fill:#6a747e}.place{text-anchor:end}\
 .label{font-size:10px;fill:#4a5560;paint-order:stroke;stroke:#fff;stroke-width:3px}\
 .edge{fill:none;stroke:#7d8790;stroke-width:1.4}\
 .on{stroke:#fff;stroke-width:4;fill:none}\
 rect{stroke-width:1.4}\
-.npu{fill:#cfe4fa;stroke:#2a6db0}.cpu{fill:#fde1c4;stroke:#c06a14}\
+.npu{fill:#cfe4fa;stroke:#2a6db0}.approximate{fill:#e3d7f7;stroke:#6b3fb0}.cpu{fill:#fde1c4;stroke:#c06a14}\
 .folded{fill:#f1f2f3;stroke:#8d969e;stroke-dasharray:4 3}.port{fill:#fff;stroke:#1b2530}";
 
 /// The picture of a graph whose vertices are placed.
 pub fn paint(
     graph: &Graph,
-    placements: &PrimaryMap<OpId, Placement>,
+    marks: &Marks<'_>,
     layered: &Layered,
     columns: &[Range<usize>],
     places: &Places,
@@ -36,7 +36,7 @@ pub fn paint(
     let text_width = title.chars().count() as f64 * 13.0;
     let text_width = text_width
         .max(subtitle.chars().count() as f64 * 8.0)
-        .max(420.0);
+        .max(900.0);
     let width = places.width.max(text_width + 2.0 * MARGIN);
     let height = places.height;
     let _ = write!(
@@ -54,7 +54,7 @@ pub fn paint(
     };
     painter.edges(&mut svg);
     for vertex in 0..layered.vertices.len() {
-        painter.vertex(&mut svg, vertex, placements);
+        painter.vertex(&mut svg, vertex, marks);
     }
     painter.labels(&mut svg);
     svg += "</svg>\n";
@@ -73,8 +73,9 @@ fn head(svg: &mut String, title: &str, subtitle: &str) {
     let mut x = MARGIN;
     let y = MARGIN + HEAD - 56.0;
     let legend = [
-        ("npu", "NPU", 64.0),
-        ("cpu", "CPU", 64.0),
+        ("npu", "NPU, in submission N1, N2...", 215.0),
+        ("approximate", "NPU, approximately", 150.0),
+        ("cpu", "host", 64.0),
         ("folded", "folded into neighbours", 190.0),
         ("port", "input, output", 100.0),
     ];
@@ -184,7 +185,7 @@ impl Painter<'_> {
         format!("M{x1:.1} {y1:.1}V{foot:.1}H{x:.1}V{above:.1}H{x2:.1}V{y2:.1}")
     }
 
-    fn vertex(&self, svg: &mut String, vertex: usize, placements: &PrimaryMap<OpId, Placement>) {
+    fn vertex(&self, svg: &mut String, vertex: usize, marks: &Marks<'_>) {
         let v = &self.layered.vertices[vertex];
         let (x, y) = (self.places.x[vertex], self.places.y[vertex]);
         let left = x - v.width / 2.0;
@@ -214,25 +215,21 @@ impl Painter<'_> {
                 );
             }
             Kind::Op(op) => {
-                let placement = placements.get(op);
-                let (class, why) = match placement {
-                    Some(Placement::Npu { lowering, .. }) => ("npu", format!("NPU: {lowering}")),
-                    Some(Placement::Approximate {
-                        lowering, error, ..
-                    }) => ("npu", format!("NPU: {lowering}, error {error:.2} steps")),
-                    Some(Placement::Cpu { reason, .. }) => ("cpu", format!("CPU: {reason}")),
-                    Some(Placement::Folded) | None => ("folded", "folded".to_owned()),
-                };
+                let mark = marks.mark(op);
                 let detail = words::detail(self.graph, op);
                 let dy = if detail.is_empty() { 22.0 } else { 16.0 };
                 let _ = write!(
                     svg,
-                    "<g><title>{}</title>{}<text class=\"number\" x=\"{:.1}\" y=\"{:.1}\">{}</text>{}",
-                    escape(&why),
-                    shape(class, 4.0),
+                    "<g><title>{}</title>{}<text class=\"number\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
+                     <text class=\"place\" x=\"{:.1}\" y=\"{:.1}\">{}</text>{}",
+                    escape(&mark.why),
+                    shape(mark.class, 4.0),
                     left + 5.0,
                     y + 11.0,
                     op.as_u32(),
+                    left + v.width - 5.0,
+                    y + 11.0,
+                    mark.place,
                     name(self.graph.op_name(op), dy)
                 );
                 let _ = writeln!(
