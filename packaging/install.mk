@@ -1,5 +1,5 @@
 # Installation and packages. Included by the Makefile.
-.PHONY: install uninstall install-teflon deb
+.PHONY: install uninstall install-teflon deb wheel
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -28,3 +28,8 @@ install-teflon: ## put the installed library where Frigate looks for Mesa's
 
 deb: ## build the packages ferrite and ferrite-teflon into target/debian
 	packaging/deb
+
+wheel: ## build the Python package ferrite-npu into target/wheels
+	@tools/setup build
+	cargo build --release -p ferrite-delegate -p ferrite-cli $(if $(CARGO_TARGET),--target $(CARGO_TARGET))
+	packaging/wheel --built "$(built)" --out "$(or $(CARGO_TARGET_DIR),target)/wheels" $(if $(CARGO_TARGET),--machine $(firstword $(subst -, ,$(CARGO_TARGET))))
