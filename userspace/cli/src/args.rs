@@ -142,9 +142,13 @@ impl DeviceArgs {
 pub struct InfoArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// The NPU to place operators on
-    #[arg(long, value_enum, default_value_t)]
+    /// The NPU to place operators on, whether there is one or not
+    #[arg(long, value_enum, default_value_t, conflicts_with = "device")]
     pub target: Target,
+    /// The device to place operators on, as `ferrite run` names it: with its cores, its clock, and what
+    /// `ferrite selftest` has proven on it
+    #[arg(short, long, value_name = "DEVICE")]
+    pub device: Option<DeviceSpec>,
 }
 
 /// `ferrite run`

@@ -92,6 +92,32 @@ pub fn prepare_several(
     prepare_graph(args, graph, spec, count)
 }
 
+/// Compiles for a device, which `count` sessions share; `None` stands for the CPU.
+pub fn compile_for(
+    args: &ModelArgs,
+    graph: &Graph,
+    device: Option<&dyn Device>,
+    count: usize,
+) -> Result<Executable, CliError> {
+    let Some(device) = device else {
+        return Ok(cpu_only(graph));
+    };
+    let evidence = match args.evidence {
+        Some(evidence) => evidence.into(),
+        None => proven::evidence(device),
+    };
+    log::info!("compiling with lowerings of evidence {evidence:?} or better");
+    // Those that run at the same time have the cores among them.
+    let options = Options {
+        evidence,
+        exact: args.exact,
+        cores: (device.cores() / count).max(1),
+        clock_mhz: device.clock_mhz(),
+        ..Options::new(device.target())
+    };
+    compile(&args.model, graph, &options)
+}
+
 /// Compiles a graph of the model that `args` name, and loads it `count` times, which is at least one.
 pub fn prepare_graph(
     args: &ModelArgs,
@@ -101,25 +127,7 @@ pub fn prepare_graph(
 ) -> Result<Prepared, CliError> {
     let device = spec.open()?;
     let start = Instant::now();
-    let executable = match &device {
-        Some(device) => {
-            let evidence = match args.evidence {
-                Some(evidence) => evidence.into(),
-                None => proven::evidence(&**device),
-            };
-            log::info!("compiling with lowerings of evidence {evidence:?} or better");
-            // Those that run at the same time have the cores among them.
-            let options = Options {
-                evidence,
-                exact: args.exact,
-                cores: (device.cores() / count).max(1),
-                clock_mhz: device.clock_mhz(),
-                ..Options::new(device.target())
-            };
-            compile(&args.model, &graph, &options)?
-        }
-        None => cpu_only(&graph),
-    };
+    let executable = compile_for(args, &graph, device.as_deref(), count)?;
     let compile = start.elapsed();
     let start = Instant::now();
     let executable = Arc::new(executable);

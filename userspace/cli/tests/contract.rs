@@ -71,6 +71,44 @@ fn info_places_every_operator() {
     }
 }
 
+/// What `info` says of a device is what `run` does on it.
+#[test]
+fn info_and_run_agree_on_a_device() {
+    let model = digits("digits-per-axis.tflite");
+    let image = digits("samples/3.png");
+    for device in ["cpu", "sim:rk3588", "sim:a311d"] {
+        let info = json(&ferrite(&[
+            "info",
+            path(&model),
+            "--device",
+            device,
+            "--json",
+        ]));
+        let run = [
+            "run",
+            path(&model),
+            "--device",
+            device,
+            "--image",
+            path(&image),
+        ];
+        let run = json(&ferrite(&[&run[..], &["--json"]].concat()));
+        assert_eq!(info["device"], device);
+        for key in ["device", "npu_ops", "cpu_ops", "npu_mac_fraction"] {
+            assert_eq!(info[key], run[key], "{device} {key}");
+        }
+    }
+    let args = [
+        "info",
+        path(&model),
+        "--device",
+        "cpu",
+        "--target",
+        "rk3588",
+    ];
+    assert_eq!(failure(&args).0, 2);
+}
+
 #[test]
 fn info_tells_what_is_approximate() {
     let model = digits("digits-per-axis.tflite");

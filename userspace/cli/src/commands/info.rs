@@ -8,18 +8,26 @@ use crate::situation::Situations;
 use crate::table::{shape, table};
 use ferrite_compiler::executable::{Executable, Placement};
 use ferrite_ir::{Graph, OpId, Tensor, TensorId};
+use ferrite_runtime::device;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
     let graph = model::read(&args.model.model)?;
-    let target = args.target.into();
-    let executable = model::compile(
-        &args.model.model,
-        &graph,
-        &model::options(&args.model, target),
-    )?;
+    let (name, executable) = match &args.device {
+        Some(spec) => {
+            let device = device::open(spec)?;
+            let executable = model::compile_for(&args.model, &graph, device.as_deref(), 1)?;
+            let name = device.map_or_else(|| "cpu".to_owned(), |device| device.name());
+            (Some(name), executable)
+        }
+        None => {
+            let options = model::options(&args.model, args.target.into());
+            let executable = model::compile(&args.model.model, &graph, &options)?;
+            (None, executable)
+        }
+    };
     let coverage = Coverage::of(&executable);
     let situations = Situations::of(&graph);
     let ops: Vec<Value> = graph
@@ -35,6 +43,7 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         "model": args.model.model,
         "name": graph.name,
         "target": executable.target.name(),
+        "device": name,
         "inputs": list(&graph.inputs),
         "outputs": list(&graph.outputs),
         "ops": ops,
@@ -49,7 +58,8 @@ pub fn run(args: &InfoArgs) -> Result<Report, CliError> {
         "approximate_ops": coverage.approximate_ops,
         "situations": situations.json(),
     });
-    let text = text(&graph, &executable, &coverage) + &situations.text();
+    let place = name.unwrap_or_else(|| format!("the {} NPU", executable.target.name()));
+    let text = text(&graph, &executable, &coverage, &place) + &situations.text();
     Ok(Report::new(text, json))
 }
 
@@ -58,7 +68,7 @@ pub fn type_name(tensor: &Tensor) -> &'static str {
     crate::arrays::element_type(tensor.dtype).name()
 }
 
-fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
+fn text(graph: &Graph, executable: &Executable, coverage: &Coverage, place: &str) -> String {
     let mut text = String::new();
     let mut line = |what: &str, ids: &[TensorId]| {
         for &id in ids {
@@ -84,10 +94,9 @@ fn text(graph: &Graph, executable: &Executable, coverage: &Coverage) -> String {
     text += &table(&rows, &[0]);
     let _ = writeln!(
         text,
-        "\n{} of {} operators on the {} NPU, {} on the CPU; {:.2} % of {:.1} million multiply-accumulates on the NPU",
+        "\n{} of {} operators on {place}, {} on the CPU; {:.2} % of {:.1} million multiply-accumulates on the NPU",
         coverage.npu_ops,
         graph.op_count(),
-        executable.target.name(),
         coverage.cpu_ops,
         100.0 * coverage.npu_mac_fraction(),
         coverage.macs as f64 / 1e6,
