@@ -77,6 +77,9 @@ mod tests {
     use super::*;
     use crate::vision::cases::{case, read};
     use crate::vision::{Answer, Head};
+    use ferrite_runtime::Session;
+    use ferrite_runtime::session::cpu_only;
+    use std::sync::Arc;
 
     #[test]
     fn offsets_move_and_stretch_their_anchors() {
@@ -114,6 +117,55 @@ mod tests {
             let edges = [0.025, 0.025, 0.975, 0.975];
             let far = |(a, b): (f32, f32)| (a - b).abs() > 1e-5;
             assert!(!found[0].edges.into_iter().zip(edges).any(far), "{found:?}");
+        }
+    }
+
+    /// What a published detector gives to its custom operator says the same without the operator.
+    #[test]
+    fn a_public_detector_without_its_last_operator_sees_the_same() {
+        let Some(shared) = ferrite_testing::shared() else {
+            return;
+        };
+        let folder = shared.join("models2");
+        let name = "ssd_mobilenet_v1_quant_detect";
+        let file = ferrite_testing::bytes(folder.join(format!("{name}.tflite")));
+        let mut graph = ferrite_ir::tflite::read(&file).unwrap();
+        let last = graph.op_ids().next_back().unwrap();
+        graph.outputs = graph.node(last).inputs[..2]
+            .iter()
+            .flatten()
+            .copied()
+            .collect();
+        let rest: Vec<_> = graph.op_ids().filter(|&op| op != last).collect();
+        graph.keep_ops(&rest);
+
+        let graph = Arc::new(graph);
+        let executable = Arc::new(cpu_only(&graph));
+        let mut session = Session::new(Arc::clone(&graph), executable, None).unwrap();
+        let input = ferrite_testing::npy(folder.join("inputs/grace_hopper_300x300x3_uint8.npy"));
+        let input = crate::arrays::to_value(&input, graph.tensor(graph.inputs[0])).unwrap();
+        let values = session.run(&[input]).unwrap();
+
+        let head = Head::of(&graph, &|_| false).unwrap();
+        assert_eq!(head.classes(), Some(90));
+        let Answer::Detections(found) = head.read(&graph, &values, 0.6) else {
+            panic!("{head:?}");
+        };
+        let expected = |output: usize| {
+            let file = folder.join(format!("expected/{name}.grace_hopper.{output}.npy"));
+            ferrite_testing::npy(file).to_f64()
+        };
+        let (boxes, classes, scores) = (expected(0), expected(1), expected(2));
+        let count = scores.iter().filter(|&&score| score >= 0.6).count();
+        assert_eq!(found.len(), count);
+        assert!(count >= 2, "{scores:?}");
+        for (index, object) in found.iter().enumerate() {
+            assert_eq!(object.class as f64, classes[index]);
+            assert_eq!(f64::from(object.score), scores[index]);
+            for (edge, expected) in object.edges.iter().zip(&boxes[4 * index..]) {
+                // The operator's anchors are rounded to bytes.
+                assert!((f64::from(*edge) - expected).abs() < 0.01, "{object:?}");
+            }
         }
     }
 }
