@@ -39,7 +39,8 @@ pub fn trace(graph: &Graph, executable: &Executable, spans: &[Span], device: &st
         ));
         if let Step::Submit(jobs) = step {
             let busy = on_cores(span, jobs);
-            cores = cores.max(busy.len());
+            let rows = span.counters.as_ref().map_or(1, |c| c.cores.len());
+            cores = cores.max(rows);
             events.extend(busy);
         }
     }
@@ -54,13 +55,15 @@ pub fn trace(graph: &Graph, executable: &Executable, spans: &[Span], device: &st
 /// What the cores did in a submission.
 fn on_cores(span: &Span, jobs: &[Job]) -> Vec<Value> {
     let tasks: usize = jobs.iter().map(|job| job.tasks.len()).sum();
-    let words = format!("{} jobs, {tasks} tasks", jobs.len());
+    let words = format!("{}, {}", count(jobs.len(), "job"), count(tasks, "task"));
     let unknown = vec![BTreeMap::new()];
     let cores = span.counters.as_ref().map(|counters| &counters.cores);
     let cores = cores.filter(|cores| !cores.is_empty()).unwrap_or(&unknown);
     cores
         .iter()
         .enumerate()
+        // Cores that have nothing to do in a submission are idle.
+        .filter(|(_, counts)| counts.get("estimated_ns") != Some(&0))
         .map(|(core, counts)| {
             let (length, kind) = match counts.get("estimated_ns") {
                 Some(&ns) => (Duration::from_nanos(ns), "estimated"),
@@ -79,9 +82,19 @@ fn on_cores(span: &Span, jobs: &[Job]) -> Vec<Value> {
         .collect()
 }
 
+/// `1 job`, `2 jobs`.
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// What a step does, and of what kind it is.
 fn describe(graph: &Graph, step: &Step) -> (String, &'static str) {
-    let tensor = |id: TensorId| graph.tensor(id).name.as_str();
+    // Converters join the names of operators that they have fused.
+    let tensor = |id: TensorId| {
+        let name = &graph.tensor(id).name;
+        name.split(';').next().unwrap_or(name)
+    };
     match step {
         Step::Cpu(op) => (
             format!("{} (operator {})", graph.op_name(*op), op.as_u32()),
@@ -93,7 +106,10 @@ fn describe(graph: &Graph, step: &Step) -> (String, &'static str) {
             "layout",
         ),
         Step::Requantise { port, .. } => (format!("requantise {}", tensor(port.tensor)), "layout"),
-        Step::Submit(jobs) => (format!("submission of {} jobs", jobs.len()), "submission"),
+        Step::Submit(jobs) => (
+            format!("submission of {}", count(jobs.len(), "job")),
+            "submission",
+        ),
     }
 }
 
