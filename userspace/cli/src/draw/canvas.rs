@@ -8,6 +8,8 @@ use image::{Rgb, RgbImage};
 
 /// Pixels of a letter's side.
 const LETTER: usize = 8;
+/// Places are no further from the picture, in pixels: networks may give any number.
+const FAR: f32 = 1e6;
 /// Around a text.
 const MARGIN: usize = 2;
 /// The colour of letters.
@@ -35,7 +37,8 @@ impl Canvas {
     /// Nearest pixel to a place, x and y.
     fn pixel(&self, [y, x]: [f32; 2]) -> [i64; 2] {
         let (width, height) = self.picture.dimensions();
-        [(x, width), (y, height)].map(|(at, pixels)| (at * pixels as f32).round() as i64)
+        let within = |at: f32| at.clamp(-FAR, FAR).round() as i64;
+        [(x, width), (y, height)].map(|(at, pixels)| within(at * pixels as f32))
     }
 
     fn set(&mut self, x: i64, y: i64, colour: Colour) {

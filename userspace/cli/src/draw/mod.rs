@@ -136,6 +136,27 @@ mod tests {
         assert_eq!(at(&drawn, [50, 40]), BONE);
     }
 
+    /// Numbers that are none, or far from the picture, draw nothing and stop nothing.
+    #[test]
+    fn any_numbers_can_be_drawn() {
+        let wild = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30];
+        let points = wild.iter().cycle().zip(wild.iter().skip(1).cycle());
+        let points = points
+            .take(17)
+            .map(|(&y, &x)| KeyPoint { y, x, score: 1.0 });
+        let pose = Pose {
+            points: points.collect(),
+        };
+        draw(gray(), &Answer::Poses(vec![pose]), &named);
+        let object = |edges| Detection {
+            class: usize::MAX,
+            score: 1.0,
+            edges,
+        };
+        let objects = wild.map(|edge| object([edge, -edge, edge, 0.5]));
+        draw(gray(), &Answer::Detections(objects.to_vec()), &named);
+    }
+
     #[test]
     fn masks_leave_the_background() {
         let map = ClassMap {

@@ -42,12 +42,23 @@ const OVERLAP: f32 = 0.5;
 const MOST: usize = 100;
 
 /// Leaves the best boxes of each class, best first.
-pub fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
-    found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
-    let mut kept: Vec<Detection> = Vec::new();
+pub fn suppress(found: Vec<Detection>) -> Vec<Detection> {
+    let found = found.into_iter().map(|object| (object, ())).collect();
+    let kept = suppress_with(found).into_iter();
+    kept.map(|(object, ())| object).collect()
+}
+
+/// The same for boxes with something that belongs to each.
+pub fn suppress_with<T>(mut found: Vec<(Detection, T)>) -> Vec<(Detection, T)> {
+    let order = |a: &Detection, b: &Detection| {
+        let better = b.score.total_cmp(&a.score);
+        better.then(a.class.cmp(&b.class))
+    };
+    found.sort_by(|(a, _), (b, _)| order(a, b));
+    let mut kept: Vec<(Detection, T)> = Vec::new();
     for candidate in found {
-        let same = |other: &Detection| {
-            other.class == candidate.class && other.overlap(&candidate) > OVERLAP
+        let same = |(other, _): &(Detection, T)| {
+            other.class == candidate.0.class && other.overlap(&candidate.0) > OVERLAP
         };
         if !kept.iter().any(same) {
             kept.push(candidate);

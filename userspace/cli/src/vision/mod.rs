@@ -58,7 +58,7 @@ impl Head {
         postprocess::PostProcess::of(graph)
             .map(Head::PostProcess)
             .or_else(|| ssd::Ssd::of(&outputs, picture?).map(Head::Ssd))
-            .or_else(|| yolo::Yolo::of(&outputs, picture?).map(Head::Yolo))
+            .or_else(|| yolo::Yolo::of(&outputs, picture?, named).map(Head::Yolo))
             .or_else(|| pose::PoseHead::of(&outputs, picture?).map(Head::Pose))
             .or_else(|| {
                 segmentation::Segmentation::of(graph, picture?, named).map(Head::Segmentation)
@@ -70,6 +70,7 @@ impl Head {
         match self {
             Head::PostProcess(_) => "detector (TFLite_Detection_PostProcess)",
             Head::Ssd(_) => "detector (SSD)",
+            Head::Yolo(head) if head.has_poses() => "key points (YOLO)",
             Head::Yolo(_) => "detector (YOLO)",
             Head::Pose(_) => "key points",
             Head::Segmentation(_) => "segmentation",
@@ -93,6 +94,7 @@ impl Head {
         match self {
             Head::PostProcess(head) => Answer::Detections(head.read(&outputs, threshold)),
             Head::Ssd(head) => Answer::Detections(head.read(&outputs, threshold)),
+            Head::Yolo(head) if head.has_poses() => Answer::Poses(head.poses(&outputs, threshold)),
             Head::Yolo(head) => Answer::Detections(head.read(&outputs, threshold)),
             Head::Pose(head) => Answer::Poses(head.read(&outputs)),
             Head::Segmentation(head) => Answer::Classes(head.read(&outputs)),

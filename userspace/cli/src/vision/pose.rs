@@ -22,7 +22,7 @@ pub struct Pose {
 }
 
 /// Number of the points of a body.
-const POINTS: usize = 17;
+pub(super) const POINTS: usize = 17;
 
 /// Names of the points, in the order of the COCO data set.
 pub const NAMES: [&str; POINTS] = [

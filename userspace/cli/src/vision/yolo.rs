@@ -6,11 +6,14 @@
 //! | YOLOv8, v9, 11 | `[1, 4 + classes, cells]`, also transposed | centre, size, scores |
 //! | YOLOv10, 26 | `[1, boxes, 6]` | corners, score, class |
 //!
+//! | YOLOv8, 11 for poses | `[1, 56, cells]`, also transposed | centre, size, score, 17 points with scores |
+//!
 //! `cells` are those of the maps with strides 8, 16 and 32. Coordinates are in pixels or, in
 //! exports of TFLite models, fractions of the picture.
 
-use super::detection::{Detection, suppress};
+use super::detection::{Detection, suppress, suppress_with};
 use super::outputs::{Outputs, largest};
+use super::pose::{KeyPoint, POINTS, Pose};
 use ferrite_ir::op::Hw;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +24,8 @@ enum Kind {
     V8 { classes: usize, transposed: bool },
     /// Suppressed by the network itself.
     EndToEnd,
+    /// People with their key points.
+    Poses { transposed: bool },
 }
 
 /// A tensor of boxes.
@@ -33,8 +38,11 @@ pub struct Yolo {
 /// Boxes that networks without suppression of their own have at most.
 const END_TO_END_MOST: usize = 1000;
 
+/// Numbers of a person: a box, a score, and x, y and score of each point.
+const PERSON: usize = 5 + 3 * POINTS;
+
 impl Yolo {
-    pub fn of(outputs: &[&[usize]], picture: Hw) -> Option<Yolo> {
+    pub fn of(outputs: &[&[usize]], picture: Hw, named: &dyn Fn(usize) -> bool) -> Option<Yolo> {
         let [&[1, rows, columns]] = *outputs else {
             return None;
         };
@@ -43,6 +51,12 @@ impl Yolo {
         let kind = if rows == 3 * cells && columns > 5 {
             Kind::V5 {
                 classes: columns - 5,
+            }
+        } else if [[rows, columns], [columns, rows]].contains(&[PERSON, cells])
+            && !named(PERSON - 4)
+        {
+            Kind::Poses {
+                transposed: rows == cells,
             }
         } else if columns == cells && rows > 4 {
             Kind::V8 {
@@ -65,8 +79,35 @@ impl Yolo {
     pub fn classes(&self) -> Option<usize> {
         match self.kind {
             Kind::V5 { classes } | Kind::V8 { classes, .. } => Some(classes),
-            Kind::EndToEnd => None,
+            Kind::EndToEnd | Kind::Poses { .. } => None,
         }
+    }
+
+    /// Whether these are people with key points.
+    pub fn has_poses(&self) -> bool {
+        matches!(self.kind, Kind::Poses { .. })
+    }
+
+    /// The people, best first.
+    pub fn poses(&self, outputs: &Outputs<'_>, threshold: f32) -> Vec<Pose> {
+        let values = outputs.reals(0);
+        let rows = match self.kind {
+            Kind::Poses { transposed: false } => columns(&values, PERSON),
+            _ => rows(&values, PERSON),
+        };
+        let unit = self.unit(rows.iter().map(|row| row[0].max(row[1])));
+        let people = rows.iter().filter(|row| row[4] >= threshold).map(|row| {
+            let person = Detection::around([row[1], row[0], row[3], row[2]], 0, row[4]);
+            let point = |&[x, y, score]: &[f32; 3]| KeyPoint {
+                y: y / unit[1],
+                x: x / unit[0],
+                score,
+            };
+            let points = row[5..].as_chunks::<3>().0.iter().map(point).collect();
+            (person, Pose { points })
+        });
+        let kept = suppress_with(people.collect()).into_iter();
+        kept.map(|(_, pose)| pose).collect()
     }
 
     pub fn read(&self, outputs: &Outputs<'_>, threshold: f32) -> Vec<Detection> {
@@ -79,6 +120,7 @@ impl Yolo {
             } => (rows(&values, 4 + classes), false),
             Kind::V8 { classes, .. } => (columns(&values, 4 + classes), false),
             Kind::EndToEnd => return self.end_to_end(&values, threshold),
+            Kind::Poses { .. } => return Vec::new(),
         };
         let unit = self.unit(rows.iter().map(|row| row[0].max(row[1])));
         let found = rows.iter().filter_map(|row| {
@@ -156,6 +198,33 @@ mod tests {
         assert_eq!(found[0].class, class);
         assert!((found[0].score - score).abs() < 1e-6);
         assert_eq!(found[0].edges, [0.125, 0.25, 0.375, 0.75]);
+    }
+
+    #[test]
+    fn people_have_points_and_count_once() {
+        let mut values = vec![0.0; 56 * CELLS];
+        // Two cells see the same person, the second one better.
+        for (cell, score) in [(7, 0.6), (8, 0.9)] {
+            let row = [32.0, 16.0, 32.0, 16.0, score];
+            for (number, value) in row.into_iter().enumerate() {
+                values[number * CELLS + cell] = value;
+            }
+            values[(5 + 3 * 9) * CELLS + cell] = 48.0;
+            values[(6 + 3 * 9) * CELLS + cell] = 8.0 * score;
+        }
+        let case = case([64, 64], vec![(vec![1, 56, CELLS], values.clone())]);
+        let (_, Some(Answer::Poses(found))) = read(&case, None, 0.4) else {
+            panic!("no poses");
+        };
+        assert_eq!(found.len(), 1);
+        let point = found[0].points[9];
+        assert!(
+            (point.x - 0.75).abs() < 1e-6 && (point.y - 0.1125).abs() < 1e-6,
+            "{point:?}"
+        );
+        // With as many names they are classes.
+        let (head, answer) = read(&case, Some(52), 0.4);
+        assert!(matches!(answer, Some(Answer::Detections(_))), "{head:?}");
     }
 
     /// A box that reaches far out of the picture does not make fractions pixels.
