@@ -7,11 +7,8 @@ use std::io::{Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 
-/// A list of names.
-#[derive(Clone, Debug, PartialEq)]
-struct List {
-    names: Vec<String>,
-}
+/// Names by the number of their class.
+type List = Vec<String>;
 
 /// The lists of names that there are for a model's classes.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,18 +20,18 @@ pub struct Labels {
 
 /// Lists are not longer than this.
 const MOST_BYTES: u64 = 1 << 20;
+/// Lists in an archive that are looked at.
+const MOST_LISTS: usize = 16;
 
 /// Name of a list's first class if it is not a thing but everything else, which detectors leave out.
-const BACKGROUND: [&str; 3] = ["???", "background", "__background__"];
+const BACKGROUND: [&str; 4] = ["", "???", "background", "__background__"];
 
 impl Labels {
     /// The list that the user has given, else those that come with the model.
     pub fn find(given: Option<&Path>, model: &Path) -> Result<Labels, CliError> {
         if let Some(path) = given {
             let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
-            let lists = vec![List {
-                names: parse(&text),
-            }];
+            let lists = vec![parse(&text)];
             return Ok(Labels { lists, given: true });
         }
         let mut lists = Vec::new();
@@ -50,15 +47,14 @@ impl Labels {
 
     /// Whether a list has just as many names.
     pub fn are(&self, classes: usize) -> bool {
-        self.lists.iter().any(|list| list.names.len() == classes)
+        self.lists.iter().any(|list| list.len() == classes)
     }
 
-    /// The names of so many classes, or of classes whose number is not known. Of the lists that come
-    /// with a model only those count that have a name for each; that of the background may come
-    /// first, and is left out.
+    /// Names for a number of classes, which may be unknown. Of the lists that come with a model only
+    /// those count that have a name for each class; that of the background may come first, and is
+    /// left out.
     pub fn of(&self, classes: Option<usize>) -> Vec<String> {
-        let fitting = |list: &List| {
-            let names = &list.names;
+        let fitting = |names: &List| {
             let background = names.first().is_some_and(|n| BACKGROUND.contains(&&n[..]));
             match classes {
                 Some(classes) if names.len() == classes + 1 && background => {
@@ -79,6 +75,9 @@ fn in_archive(file: impl Read + Seek) -> Vec<List> {
     };
     let mut found = Vec::new();
     for index in 0..archive.len() {
+        if found.len() == MOST_LISTS {
+            break;
+        }
         let Ok(member) = archive.by_index(index) else {
             continue;
         };
@@ -87,9 +86,7 @@ fn in_archive(file: impl Read + Seek) -> Vec<List> {
             && member.name().is_ok_and(|name| name.ends_with(".txt"))
             && member.take(MOST_BYTES).read_to_string(&mut text).is_ok();
         if whole {
-            found.push(List {
-                names: parse(&text),
-            });
+            found.push(parse(&text));
         }
     }
     found
@@ -110,28 +107,48 @@ fn beside(model: &Path) -> Vec<List> {
         let path = model.with_file_name(name);
         let short = std::fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() <= MOST_BYTES);
         let text = short.then(|| std::fs::read_to_string(&path))?.ok()?;
-        Some(List {
-            names: parse(&text),
-        })
+        Some(parse(&text))
     };
-    names.into_iter().filter_map(list).collect()
+    // A graph as text is no list of its names.
+    let own = model.file_name();
+    let others = names.into_iter().filter(|name| own != Some(name.as_ref()));
+    others.filter_map(list).collect()
 }
 
-/// One name a line. Numbered lists (`17 hen`, `17: hen`) lose their numbers if every line has its
-/// own.
+/// Classes have lower numbers.
+const MOST_CLASSES: usize = 1 << 16;
+
+/// One name a line. In a list whose every line has a number (`17 hen`, `17: hen`) the numbers are those
+/// of the classes; classes that it leaves out have an empty name.
 fn parse(text: &str) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let numbered: Option<Vec<String>> = lines
-        .iter()
-        .enumerate()
-        .map(|(index, line)| {
-            let rest = line.strip_prefix(&index.to_string())?;
-            let name = rest.strip_prefix(':').unwrap_or(rest);
-            let separated = name.starts_with(char::is_whitespace) || rest != name;
-            separated.then(|| name.trim().to_owned())
-        })
-        .collect();
-    numbered.unwrap_or_else(|| lines.into_iter().map(str::to_owned).collect())
+    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    let filled = lines.iter().filter(|line| !line.is_empty());
+    let entries: Option<Vec<(usize, &str)>> = filled.map(|line| numbered(line)).collect();
+    let ascending = |entries: &Vec<(usize, &str)>| {
+        let rising = entries.is_sorted_by(|(a, _), (b, _)| a < b);
+        rising && entries.first().is_some_and(|&(first, _)| first <= 1)
+    };
+    match entries.filter(ascending) {
+        Some(entries) => {
+            let mut names = Vec::new();
+            for (number, name) in entries {
+                names.resize(number, String::new());
+                names.push(name.to_owned());
+            }
+            names
+        }
+        None => lines.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// The number at the beginning of a line, and the rest behind a colon or a space.
+fn numbered(line: &str) -> Option<(usize, &str)> {
+    let end = line.find(|c: char| !c.is_ascii_digit())?;
+    let (number, rest) = line.split_at(end);
+    let name = rest.strip_prefix(':').unwrap_or(rest);
+    let separated = name.starts_with(char::is_whitespace) || rest != name;
+    let number = number.parse().ok().filter(|&n| n < MOST_CLASSES)?;
+    separated.then(|| (number, name.trim()))
 }
 
 #[cfg(test)]
@@ -141,9 +158,13 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn numbers_go_only_if_all_lines_have_them() {
+    fn numbers_count_if_all_lines_have_them() {
         assert_eq!(parse("0 a b\n1: c\n"), ["a b", "c"]);
-        assert_eq!(parse("0 a\n2 c\n"), ["0 a", "2 c"]);
+        assert_eq!(parse("0  a\n2  c\n\n"), ["a", "", "c"]);
+        assert_eq!(parse("1 a\n2 b\n"), ["", "a", "b"]);
+        assert_eq!(parse("2 a\n1 b\n\n"), ["2 a", "1 b"]);
+        assert_eq!(parse("7 up\n9 lives\n"), ["7 up", "9 lives"]);
+        assert_eq!(parse("0 a\n99999999 b\n"), ["0 a", "99999999 b"]);
         assert_eq!(
             parse("background\n10 things\n"),
             ["background", "10 things"]
@@ -191,6 +212,14 @@ mod tests {
         assert_eq!(found.of(Some(2)), ["x", "y"]);
         assert_eq!(found.of(Some(3)), ["a", "b", "c"]);
         assert!(found.of(Some(4)).is_empty());
+    }
+
+    #[test]
+    fn a_graph_as_text_does_not_name_its_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.txt");
+        std::fs::write(&path, "graph \"g\"\ninputs %0\n").unwrap();
+        assert!(Labels::find(None, &path).unwrap().of(None).is_empty());
     }
 
     #[test]

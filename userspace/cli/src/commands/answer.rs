@@ -10,7 +10,8 @@ pub struct Names(pub Vec<String>);
 
 impl Names {
     fn get(&self, class: usize) -> Option<&str> {
-        self.0.get(class).map(String::as_str)
+        let name = self.0.get(class).map(String::as_str);
+        name.filter(|name| !name.is_empty())
     }
 
     /// The name, or the number.

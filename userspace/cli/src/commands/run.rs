@@ -65,6 +65,7 @@ pub fn run(args: &RunArgs) -> Result<Report, CliError> {
         "cpu_ops": coverage.cpu_ops,
         "npu_mac_fraction": coverage.npu_mac_fraction(),
     });
+    let wanted = |shown: Option<RgbImage>| shown.filter(|_| args.picture.is_some());
     let drawn = match &head {
         Some(head) => {
             let names = Names(labels.of(head.classes()));
@@ -73,11 +74,11 @@ pub fn run(args: &RunArgs) -> Result<Report, CliError> {
             text += &words;
             json["head"] = head.name().into();
             json[key] = value;
-            shown.map(|shown| draw::draw(shown, &answer, &|class| names.word(class)))
+            wanted(shown).map(|shown| draw::draw(shown, &answer, &|class| names.word(class)))
         }
         None => {
             text += &plain;
-            shown.map(|shown| draw::caption(shown, &captions(&described)))
+            wanted(shown).map(|shown| draw::caption(shown, &captions(&described)))
         }
     };
     json["outputs"] = described.into();

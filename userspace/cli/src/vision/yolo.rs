@@ -5,7 +5,6 @@
 //! | YOLOv5, v7 | `[1, 3 * cells, 5 + classes]` | centre, size, objectness, scores |
 //! | YOLOv8, v9, 11 | `[1, 4 + classes, cells]`, also transposed | centre, size, scores |
 //! | YOLOv10, 26 | `[1, boxes, 6]` | corners, score, class |
-//!
 //! | YOLOv8, 11 for poses | `[1, 56, cells]`, also transposed | centre, size, score, 17 points with scores |
 //!
 //! `cells` are those of the maps with strides 8, 16 and 32. Coordinates are in pixels or, in
@@ -35,7 +34,7 @@ pub struct Yolo {
     picture: Hw,
 }
 
-/// Boxes that networks without suppression of their own have at most.
+/// Boxes that a network with suppression of its own gives at most.
 const END_TO_END_MOST: usize = 1000;
 
 /// Numbers of a person: a box, a score, and x, y and score of each point.

@@ -210,3 +210,47 @@ impl<T: Into<TensorFault>> From<T> for Stop {
         Stop::Fault(fault.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_that_are_in_order_have_remedies() {
+        let tensor = |fault| ReadError::Tensor {
+            tensor: 0,
+            name: "t".to_owned(),
+            fault,
+        };
+        let op = |name: &str| ReadError::Op {
+            op: 0,
+            name: name.to_owned(),
+            fault: OpFault::ControlFlow { subgraphs: 2 },
+        };
+        let element = |name| tensor(TensorFault::ElementType { code: 13, name });
+        let cases = [
+            (element(Some("RESOURCE")), "state as inputs"),
+            (element(Some("COMPLEX64")), "elements of this type"),
+            (
+                tensor(TensorFault::Dimension { axis: 0, size: -1 }),
+                "fixed shape",
+            ),
+            (
+                tensor(TensorFault::Unsupported {
+                    what: "sparse storage",
+                }),
+                "plain weights",
+            ),
+            (op("CALL_ONCE"), "state as inputs"),
+            (op("WHILE"), "without loops"),
+        ];
+        for (error, words) in cases {
+            let remedy = error.remedy().unwrap_or_default();
+            assert!(remedy.contains(words), "{error}: {remedy}");
+        }
+        // Damage has none.
+        let damaged = tensor(TensorFault::Dimension { axis: 0, size: 0 });
+        assert_eq!(damaged.remedy(), None);
+        assert_eq!(ReadError::NoSubgraph.remedy(), None);
+    }
+}
