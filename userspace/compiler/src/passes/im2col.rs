@@ -40,12 +40,29 @@ fn of_patches(conv: &Conv, part: Window) -> Conv {
     let ([h, w, c], [oh, ow, _]) = (conv.input_shape, conv.output_shape);
     let (mut window, mut size) = (conv.window, Hw { h, w });
     let unit = Window::unit();
-    if part.kernel.h == window.kernel.h {
+    // Windows of one row may have a step between them, which is then the convolution's.
+    let rows = |window: &Window| {
+        [
+            window.kernel.h,
+            window.stride.h,
+            window.dilation.h,
+            window.pad.h,
+        ]
+    };
+    if rows(&part) == rows(&window) {
         size.h = oh;
         (window.kernel.h, window.stride.h) = (unit.kernel.h, unit.stride.h);
         (window.dilation.h, window.pad.h) = (unit.dilation.h, unit.pad.h);
     }
-    if part.kernel.w == window.kernel.w {
+    let columns = |window: &Window| {
+        [
+            window.kernel.w,
+            window.stride.w,
+            window.dilation.w,
+            window.pad.w,
+        ]
+    };
+    if columns(&part) == columns(&window) {
         size.w = ow;
         (window.kernel.w, window.stride.w) = (unit.kernel.w, unit.stride.w);
         (window.dilation.w, window.pad.w) = (unit.dilation.w, unit.pad.w);

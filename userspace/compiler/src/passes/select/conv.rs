@@ -1,7 +1,7 @@
 //! CONV_2D, DEPTHWISE_CONV_2D and TRANSPOSE_CONV.
 
-use ferrite_ir::OpId;
 use ferrite_ir::op::{Activation, ConvParams, Hw, Padding};
+use ferrite_ir::{DType, OpId, TensorId};
 
 use super::selected::Selected;
 use crate::error::Unsupported;
@@ -11,6 +11,7 @@ use crate::npu::{Conv, ConvKind, Grouping, Window, Work};
 /// A convolution; `depthwise` is the multiplier of a depthwise one.
 pub fn conv(index: &Index, op: OpId, params: &ConvParams, depthwise: Option<usize>) -> Selected {
     let (input, filter) = (index.operand(op, 0)?, index.operand(op, 1)?);
+    check_filter(index, filter)?;
     let [images, h, w, c] = nhwc(index.tensor(input))?;
     let [_, oh, ow, oc] = nhwc(index.tensor(index.result(op)))?;
     let [first, kh, kw, last] = nhwc(index.tensor(filter))?;
@@ -63,6 +64,19 @@ pub fn conv(index: &Index, op: OpId, params: &ConvParams, depthwise: Option<usiz
     Ok((Work::Conv(conv), params.activation))
 }
 
+/// TFLite's kernels take int8 filters as if their zero point were 0, whatever the model says.
+fn check_filter(index: &Index, filter: TensorId) -> Result<(), Unsupported> {
+    let filter = index.tensor(filter);
+    let zeros = filter.quant.as_ref().map(|quant| &quant.zero_points);
+    if filter.dtype == DType::I8 && zeros.is_some_and(|zeros| zeros.iter().any(|&zero| zero != 0)) {
+        return Err(
+            Unsupported::new("an int8 filter with a zero point, which TFLite ignores")
+                .with_remedy("quantise the filter symmetrically"),
+        );
+    }
+    Ok(())
+}
+
 /// A transposed convolution.
 pub fn transposed(
     index: &Index,
@@ -72,6 +86,7 @@ pub fn transposed(
     activation: Activation,
 ) -> Selected {
     let (filter, input) = (index.operand(op, 1)?, index.operand(op, 2)?);
+    check_filter(index, filter)?;
     let [images, h, w, c] = nhwc(index.tensor(input))?;
     let [_, oh, ow, oc] = nhwc(index.tensor(index.result(op)))?;
     let [_, kh, kw, _] = nhwc(index.tensor(filter))?;

@@ -194,8 +194,8 @@ impl Average<'_> {
     /// in a scratch cube; returns that with its window, and what one of its steps stands for.
     ///
     /// The pixels of a map can be read in rows of any length that divides its width, so that parts
-    /// are whole rows. The rounding of the parts adds at most half a step to the result, which stays
-    /// within one.
+    /// are whole rows. The rounding of the parts, to steps of the input, adds less than one step to a
+    /// result whose own are more than half as large, which stays within one of the reference's.
     fn shrink(
         &self,
         ctx: &mut Context,
@@ -215,6 +215,12 @@ impl Average<'_> {
         };
         if input.rect.h != window.h || input.rect.w != window.w || window.w != input.grid.w {
             return Err(too_large());
+        }
+        let [from, to] = [self.pool.input, ctx.result(self.op)].map(|tensor| ctx.stored(tensor));
+        if from?.scale >= 2.0 * to?.scale {
+            return Err(Unsupported::new(
+                "a window that the hardware takes in parts, whose steps are twice the result's or more",
+            ));
         }
         let fold = (1..=window.w)
             .find(|a| window.w.is_multiple_of(*a) && window.w / a <= largest)
