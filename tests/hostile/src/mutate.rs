@@ -120,8 +120,9 @@ fn vector(rng: &mut Rng, count: &mut u32, bytes: &mut Vec<u8>) {
             bytes.truncate(*count as usize * size);
         }
         2 => {
-            *count += 1;
-            bytes.resize(*count as usize * size.max(4), 1);
+            // The count may be far from what there is, by an earlier change.
+            *count = count.saturating_add(1);
+            bytes.resize(bytes.len() + size.max(4), 1);
         }
         _ if *count == 0 => {}
         _ => {
