@@ -41,28 +41,13 @@ fn of_patches(conv: &Conv, part: Window) -> Conv {
     let (mut window, mut size) = (conv.window, Hw { h, w });
     let unit = Window::unit();
     // Windows of one row may have a step between them, which is then the convolution's.
-    let rows = |window: &Window| {
-        [
-            window.kernel.h,
-            window.stride.h,
-            window.dilation.h,
-            window.pad.h,
-        ]
-    };
-    if rows(&part) == rows(&window) {
+    let [rows, columns] = [0, 1].map(|axis| along(&part)[axis] == along(&window)[axis]);
+    if rows {
         size.h = oh;
         (window.kernel.h, window.stride.h) = (unit.kernel.h, unit.stride.h);
         (window.dilation.h, window.pad.h) = (unit.dilation.h, unit.pad.h);
     }
-    let columns = |window: &Window| {
-        [
-            window.kernel.w,
-            window.stride.w,
-            window.dilation.w,
-            window.pad.w,
-        ]
-    };
-    if columns(&part) == columns(&window) {
+    if columns {
         size.w = ow;
         (window.kernel.w, window.stride.w) = (unit.kernel.w, unit.stride.w);
         (window.dilation.w, window.pad.w) = (unit.dilation.w, unit.pad.w);
@@ -76,6 +61,12 @@ fn of_patches(conv: &Conv, part: Window) -> Conv {
         })),
         ..conv.clone()
     }
+}
+
+/// All of a window along rows, and along columns.
+fn along(window: &Window) -> [[usize; 4]; 2] {
+    let of = [window.kernel, window.stride, window.dilation, window.pad];
+    [of.map(|size| size.h), of.map(|size| size.w)]
 }
 
 /// Whether a tensor, which an item reads that is used, comes from the host, and the NPU has no other

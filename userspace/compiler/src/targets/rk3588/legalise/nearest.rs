@@ -132,16 +132,12 @@ impl Copies<'_, '_> {
         if source.cube == target.cube {
             return Ok(());
         }
+        let most = self.ctx.chip().max_stride;
         for phase in phases(sources) {
             // Every so-manieth column can be written, but not together with reading some columns only.
             let all = (phase.step, phase.count) == (1, source.grid.w);
             if phase.every == 1 {
-                self.pick(
-                    source,
-                    target,
-                    phase.first,
-                    phase.stride(self.ctx.chip().max_stride)?,
-                )?;
+                self.pick(source, target, phase.first, phase.stride(most)?)?;
             } else if all {
                 self.spread(source, target, phase)?;
             } else if phase.count == 1 {
@@ -153,24 +149,14 @@ impl Copies<'_, '_> {
                     },
                     ..target
                 };
-                self.pick(
-                    source,
-                    target,
-                    phase.first,
-                    phase.stride(self.ctx.chip().max_stride)?,
-                )?;
+                self.pick(source, target, phase.first, phase.stride(most)?)?;
             } else {
                 let size = Hw {
                     w: phase.count,
                     ..source.grid
                 };
                 let picked = self.scratch(source, size);
-                self.pick(
-                    source,
-                    picked,
-                    phase.first,
-                    phase.stride(self.ctx.chip().max_stride)?,
-                )?;
+                self.pick(source, picked, phase.first, phase.stride(most)?)?;
                 self.spread(picked, target, phase)?;
             }
         }
